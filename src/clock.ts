@@ -1,0 +1,25 @@
+import { setTimeout as delay } from "node:timers/promises";
+
+/** The only place that asks the machine for the time. Tests of schedules bring their own. */
+export interface Clock {
+  /** Wall clock. May jump; never used to measure. */
+  now(): Date;
+  /** Milliseconds on a clock that only goes forward. Used for every duration. */
+  monotonicMs(): number;
+  /** Resolves after `ms`, or rejects with the signal's reason. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export const systemClock: Clock = {
+  now: () => new Date(),
+  monotonicMs: () => performance.now(),
+  sleep: async (ms, signal) => {
+    await delay(ms, undefined, signal === undefined ? {} : { signal });
+  },
+};
+
+/** A stopwatch started now; the result is in seconds. */
+export function stopwatch(clock: Clock): () => number {
+  const from = clock.monotonicMs();
+  return () => (clock.monotonicMs() - from) / 1000;
+}

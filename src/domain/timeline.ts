@@ -1,0 +1,77 @@
+import { formatLsn, tryParseLsn } from "./lsn.ts";
+import type { Lsn } from "./lsn.ts";
+
+/** One fork in the past of a timeline: `timeline` was left at `switchpoint`. */
+export interface TimelineFork {
+  readonly timeline: number;
+  readonly switchpoint: Lsn;
+}
+
+/** The past of one timeline, oldest first, as its history file tells it. Timeline 1 has none. */
+export interface TimelineHistory {
+  readonly timeline: number;
+  readonly forks: readonly TimelineFork[];
+}
+
+/** A stretch of WAL on one timeline; `end` null means that the timeline is still the one we follow. */
+export interface TimelineSpan {
+  readonly timeline: number;
+  readonly start: Lsn;
+  readonly end: Lsn | null;
+}
+
+/** Parses a history file. Null if any line is not of its form, or the order is not ascending: then nothing may be concluded from it. */
+export function parseHistory(timeline: number, text: string): TimelineHistory | null {
+  const forks: TimelineFork[] = [];
+  for (const line of text.split("\n")) {
+    const bare = line.trim();
+    if (bare === "" || bare.startsWith("#")) continue;
+    const match = /^(\d+)\s+([0-9A-Fa-f]+\/[0-9A-Fa-f]+)/.exec(bare);
+    const switchpoint = match?.[2] === undefined ? null : tryParseLsn(match[2]);
+    if (match?.[1] === undefined || switchpoint === null) return null;
+    const last = forks.at(-1);
+    const fork = { timeline: Number(match[1]), switchpoint };
+    if (fork.timeline >= timeline || (last !== undefined && (fork.timeline <= last.timeline || fork.switchpoint < last.switchpoint))) return null;
+    forks.push(fork);
+  }
+  return { timeline, forks };
+}
+
+export function emptyHistory(timeline: number): TimelineHistory {
+  return { timeline, forks: [] };
+}
+
+/** The stretches of WAL that lead to the end of this timeline, oldest first. */
+export function spansOf(history: TimelineHistory): TimelineSpan[] {
+  const spans: TimelineSpan[] = [];
+  let start = 0n as Lsn;
+  for (const fork of history.forks) {
+    spans.push({ timeline: fork.timeline, start, end: fork.switchpoint });
+    start = fork.switchpoint;
+  }
+  return [...spans, { timeline: history.timeline, start, end: null }];
+}
+
+/** True if the point (timeline, lsn) lies on the way to the end of this history. */
+export function isOnHistory(history: TimelineHistory, timeline: number, position: Lsn): boolean {
+  const span = spansOf(history).find((candidate) => candidate.timeline === timeline);
+  return span !== undefined && (span.end === null || position <= span.end);
+}
+
+/** The timeline whose WAL holds `position` on this history: at a fork, the newer one (as PostgreSQL reads it). */
+export function timelineAt(history: TimelineHistory, position: Lsn): number {
+  const span = spansOf(history).findLast((candidate) => candidate.start <= position);
+  return span?.timeline ?? history.timeline;
+}
+
+/** True if `newer` is `older` continued: same forks, then `older`'s own end as the next fork. */
+export function continues(newer: TimelineHistory, older: TimelineHistory): boolean {
+  const past = [...older.forks.map(describe)];
+  const all = newer.forks.map(describe);
+  if (newer.timeline === older.timeline) return all.join() === past.join();
+  return past.every((fork, i) => all[i] === fork) && newer.forks[past.length]?.timeline === older.timeline;
+}
+
+function describe(fork: TimelineFork): string {
+  return `${fork.timeline}@${formatLsn(fork.switchpoint)}`;
+}

@@ -1,0 +1,97 @@
+import type { BackupType } from "../domain/backup-id.ts";
+import type { Schedule } from "../domain/schedule.ts";
+import type { RetentionRule } from "../domain/retention.ts";
+
+/** The inventory and its policies, parsed, resolved and complete: what the rest of the program works with. Made only by `load.ts`. */
+export interface Inventory {
+  /** Absolute path of the file it was read from. */
+  readonly file: string;
+  /** Absolute folder: catalog, evidence, host keys, spool. */
+  readonly state: string;
+  readonly repositories: ReadonlyMap<string, RepositoryConfig>;
+  readonly sources: ReadonlyMap<string, SourceConfig>;
+  readonly postgres: { readonly binaries: readonly string[]; readonly runAs: string | null };
+  readonly scratch: { readonly directory: string; readonly maxBytes: number | null; readonly memoryBytes: number | null };
+  readonly api: { readonly host: string; readonly port: number };
+}
+
+/** `env:NAME` or `file:/path`: where a secret is, never the secret. */
+export type SecretRef = { readonly kind: "env"; readonly name: string } | { readonly kind: "file"; readonly path: string };
+
+export interface RepositoryConfig {
+  readonly name: string;
+  readonly url: string;
+  readonly site: string | null;
+  readonly class: string | null;
+  readonly passphrase: SecretRef;
+}
+
+export const TIERS = ["critical", "important", "standard", "non-critical"] as const;
+export type Tier = (typeof TIERS)[number];
+export const DATA_CLASSES = ["financial", "user", "application", "system"] as const;
+export type DataClass = (typeof DATA_CLASSES)[number];
+
+export interface SourceConfig {
+  readonly name: string;
+  readonly kind: "postgres";
+  readonly connection: SecretRef;
+  /** Absolute; null: read over the connection. */
+  readonly dataDirectory: string | null;
+  readonly policy: Policy;
+  readonly tier: Tier;
+  readonly dataClass: DataClass;
+  readonly heartbeat: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  /** From the policy, else from tier (RTO) and data class (RPO). */
+  readonly objectives: { readonly rtoSeconds: number; readonly rpoSeconds: number };
+}
+
+export const VERIFY_TIERS = ["present", "stored", "decoded", "pages"] as const;
+export type VerifyTier = (typeof VERIFY_TIERS)[number];
+
+export interface Policy {
+  readonly name: string;
+  readonly objectives: { readonly rtoSeconds: number | null; readonly rpoSeconds: number | null };
+  readonly backups: ReadonlyMap<BackupType, BackupRule>;
+  readonly log: LogRule | null;
+  readonly verify: { readonly schedule: Schedule; readonly tier: VerifyTier } | null;
+  readonly expire: { readonly schedule: Schedule };
+  readonly drills: DrillRule | null;
+  readonly windows: { readonly heavy: readonly string[] };
+}
+
+export interface BackupRule {
+  readonly type: BackupType;
+  readonly schedule: Schedule;
+  readonly retention: RetentionRule;
+  /** Names of repositories, in order: the first is read from first. */
+  readonly repositories: readonly string[];
+  readonly verify: VerifyTier;
+  readonly recoveryTimeBudgetSeconds: number | null;
+}
+
+export interface LogRule {
+  readonly schedule: Schedule | { readonly kind: "stream" };
+  readonly retentionSeconds: number;
+  readonly repositories: readonly string[];
+  readonly recoveryTimeBudgetSeconds: number | null;
+}
+
+export type DrillSelect = "latest" | "random" | "random-time" | "oldest" | "worst-case";
+
+export interface DrillRule {
+  readonly schedule: Schedule;
+  readonly select: DrillSelect;
+  readonly checks: readonly DrillCheck[];
+}
+
+export type DrillCheck =
+  | { readonly kind: "sql"; readonly name: string; readonly sql: string; readonly database: string; readonly expect: SqlExpectation; readonly required: boolean }
+  | { readonly kind: "command"; readonly name: string; readonly command: readonly string[]; readonly timeoutSeconds: number; readonly required: boolean };
+
+/** Of the first column of the first row. */
+export interface SqlExpectation {
+  readonly min: number | null;
+  readonly max: number | null;
+  readonly equals: string | null;
+}

@@ -1,0 +1,149 @@
+import { DamageError } from "../errors.ts";
+import { ObjectMissing, ObjectTruncated } from "../storage/object-store.ts";
+import { refuseUnknownFormat } from "./document.ts";
+import { decodeTable, decodeTail, decompressFrame, decryptFrame, deriveFrameKeys, fitsCommitment, MAGIC, metaSchema, rootDigest, sha256, signedRoot, TABLE_ENTRY_BYTES, TAIL_BYTES } from "./container-format.ts";
+import type { ContainerKind, ContainerMeta, FrameInfo } from "./container-format.ts";
+import type { Repository } from "./repository.ts";
+
+/** A container whose trailer was read and is authentic. Frames are checked against it as they are read. */
+export interface Container {
+  readonly objectKey: string;
+  readonly meta: ContainerMeta;
+  readonly frames: readonly FrameInfo[];
+  readonly bytes: number;
+  /** Root digest, hex: covers every byte of the object. */
+  readonly root: string;
+  /** First half of the signer's fingerprint. */
+  readonly signer: string;
+}
+
+export interface ExpectedContainer {
+  readonly objectKey: string;
+  readonly boundKey: string;
+  readonly source: string;
+  readonly kind: ContainerKind;
+}
+
+/** One read is enough for the trailer of all but the largest containers. */
+const FIRST_TAIL_READ_BYTES = 32 * 1024;
+/** Neighbouring frames are fetched in one read up to this size. */
+const COALESCED_READ_BYTES = 8 << 20;
+
+/** Reads and authenticates the trailer. Rejects with `DamageError`. */
+export async function openContainer(repository: Repository, expected: ExpectedContainer): Promise<Container> {
+  const { objectKey } = expected;
+  const { trailer, tail, size } = await readTrailer(repository, objectKey);
+  const tableLength = tail.frameCount * TABLE_ENTRY_BYTES;
+  const table = trailer.subarray(0, tableLength);
+  const metaBytes = trailer.subarray(tableLength, tableLength + tail.metaLength);
+  if (!rootDigest(tail.frameCount, metaBytes, table).equals(tail.root)) throw new DamageError(objectKey, "the trailer does not fit its digest");
+  const signer = repository.findSigner(tail.signer);
+  if (signer === null) throw new DamageError(objectKey, `signed by a host that this repository does not know (${tail.signer.slice(0, 16)})`);
+  if (!signer.verify(signedRoot(tail.root), tail.signature)) throw new DamageError(objectKey, "the signature does not fit the content");
+  const meta = checkMeta(metaBytes, expected, repository.repositoryId);
+  const frames = decodeTable(table, meta.kind, objectKey);
+  const stored = frames.reduce((sum, frame) => sum + frame.storedLength, 0);
+  if (size !== MAGIC.length + stored + trailer.length) throw new DamageError(objectKey, `it is ${size} bytes long, its table says ${MAGIC.length + stored + trailer.length}`);
+  return { objectKey, meta, frames, bytes: size, root: tail.root.toString("hex"), signer: tail.signer };
+}
+
+async function readTrailer(repository: Repository, key: string): Promise<{ trailer: Buffer; tail: ReturnType<typeof decodeTail>; size: number }> {
+  const first = await readOrDamaged(key, () => repository.store.readTail(key, FIRST_TAIL_READ_BYTES));
+  if (first.size < MAGIC.length + TAIL_BYTES) throw new DamageError(key, "the trailer is cut off or not one");
+  const tail = decodeTail(first.bytes.subarray(first.bytes.length - TAIL_BYTES), key);
+  const length = tail.frameCount * TABLE_ENTRY_BYTES + tail.metaLength + TAIL_BYTES;
+  if (length > first.size - MAGIC.length) throw new DamageError(key, "the trailer is not plausible");
+  const whole = length <= first.bytes.length ? first.bytes : (await readOrDamaged(key, () => repository.store.readTail(key, length))).bytes;
+  return { trailer: whole.subarray(whole.length - length), tail, size: first.size };
+}
+
+function checkMeta(bytes: Buffer, expected: ExpectedContainer, repositoryId: string): ContainerMeta {
+  const parsed = metaSchema.safeParse(JSON.parse(bytes.toString("utf8")));
+  if (!parsed.success) throw new DamageError(expected.objectKey, `unexpected description: ${parsed.error.issues[0]?.message}`);
+  const meta = parsed.data;
+  refuseUnknownFormat(meta.format, expected.objectKey);
+  const said = `${meta.repositoryId} ${meta.source} ${meta.object} ${meta.kind}`;
+  if (said !== `${repositoryId} ${expected.source} ${expected.boundKey} ${expected.kind}`) throw new DamageError(expected.objectKey, `was written as ${meta.kind} ${meta.object} of repository ${meta.repositoryId}`);
+  return meta;
+}
+
+/** Opens frames: fetches neighbours together, checks each digest, then decrypts and decompresses. */
+export class FrameReader {
+  readonly #repository: Repository;
+  readonly container: Container;
+  #key: Promise<Buffer> | null = null;
+
+  constructor(repository: Repository, container: Container) {
+    this.#repository = repository;
+    this.container = container;
+  }
+
+  /** The plain bytes of one frame. */
+  async read(index: number): Promise<Buffer> {
+    for await (const { plain } of this.readMany([index])) return plain;
+    throw new DamageError(this.container.objectKey, `has no frame ${index}`);
+  }
+
+  /** The plain bytes of frames, in ascending order of `indexes` (which must be sorted). */
+  async *readMany(indexes: readonly number[]): AsyncGenerator<{ index: number; plain: Buffer }> {
+    for await (const { index, info, stored } of this.readStored(indexes)) yield { index, plain: await this.#open(index, info, stored) };
+  }
+
+  /** The stored bytes of frames, their digests checked, still encrypted. */
+  async *readStored(indexes: readonly number[]): AsyncGenerator<{ index: number; info: FrameInfo; stored: Buffer }> {
+    const { objectKey } = this.container;
+    for (const group of this.#coalesce(indexes)) {
+      const [first, last] = [group[0], group.at(-1)];
+      if (first === undefined || last === undefined) continue;
+      // With the first frame the magic before it is read and checked too, so that whoever reads a whole container checks every byte of it.
+      const from = first.index === 0 ? 0 : first.info.offset;
+      const bytes = await readOrDamaged(objectKey, () => this.#repository.store.readRange(objectKey, from, last.info.offset + last.info.storedLength - from));
+      if (from === 0 && !bytes.subarray(0, MAGIC.length).equals(MAGIC)) throw new DamageError(objectKey, "it does not begin as a container does");
+      for (const { index, info } of group) {
+        const stored = bytes.subarray(info.offset - from, info.offset - from + info.storedLength);
+        if (!sha256(stored).equals(info.sha256)) throw new DamageError(objectKey, `frame ${index} does not fit its digest`);
+        yield { index, info, stored };
+      }
+    }
+  }
+
+  #coalesce(indexes: readonly number[]): { index: number; info: FrameInfo }[][] {
+    const groups: { index: number; info: FrameInfo }[][] = [];
+    for (const index of indexes) {
+      const info = this.container.frames[index];
+      if (info === undefined) throw new DamageError(this.container.objectKey, `has no frame ${index}`);
+      const group = groups.at(-1);
+      const [first, last] = [group?.[0], group?.at(-1)];
+      const adjacent = first !== undefined && last !== undefined && last.index + 1 === index && info.offset + info.storedLength - first.info.offset <= COALESCED_READ_BYTES;
+      if (adjacent) group?.push({ index, info });
+      else groups.push([{ index, info }]);
+    }
+    return groups;
+  }
+
+  async #open(index: number, info: FrameInfo, stored: Buffer): Promise<Buffer> {
+    const { meta } = this.container;
+    this.#key ??= this.#deriveKey();
+    const packed = decryptFrame(stored, index, info, await this.#key, { repositoryId: meta.repositoryId, source: meta.source, object: meta.object });
+    return decompressFrame(packed, info, this.container.objectKey);
+  }
+
+  async #deriveKey(): Promise<Buffer> {
+    const { meta, objectKey } = this.container;
+    const secret = "sealed" in meta.key ? await this.#repository.keyRing.open(meta.key.keyId, meta.key.sealed) : this.#repository.keyRing.mapKey(meta.key.mapKey)?.key;
+    if (secret === undefined) throw new DamageError(objectKey, "its map key is not at hand");
+    const keys = deriveFrameKeys(secret, Buffer.from(meta.salt, "base64"));
+    if (!fitsCommitment(keys, Buffer.from(meta.commitment, "base64"))) throw new DamageError(objectKey, "the key does not fit its commitment");
+    return keys.key;
+  }
+}
+
+async function readOrDamaged<T>(key: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof ObjectMissing) throw new DamageError(key, "the object is not there", "missing");
+    if (error instanceof ObjectTruncated) throw new DamageError(key, "it is shorter than its table says");
+    throw error;
+  }
+}

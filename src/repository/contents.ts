@@ -1,0 +1,35 @@
+import { DamageError } from "../errors.ts";
+import { readOrDamage } from "./document.ts";
+import { sha256 } from "./container-format.ts";
+import { keys } from "./layout.ts";
+import type { Manifest } from "./manifest.ts";
+import type { Repository } from "./repository.ts";
+
+/** One container of a backup, as its contents file names it: relative key, size, root digest. */
+export interface ContentsLine {
+  readonly name: string;
+  readonly bytes: number;
+  readonly root: string;
+}
+
+const HEADER = "holdfast contents 1";
+
+export function encodeContents(lines: readonly ContentsLine[]): Buffer {
+  return Buffer.from([HEADER, ...lines.map((line) => `${line.name} ${line.bytes} ${line.root}`), ""].join("\n"));
+}
+
+/** Reads the list of containers of a backup, checked against its manifest. */
+export async function readContents(repository: Repository, manifest: Manifest): Promise<ContentsLine[]> {
+  const key = keys.contents(manifest.source, manifest.id);
+  const bytes = await readOrDamage(repository.store, key);
+  if (sha256(bytes).toString("hex") !== manifest.contents.sha256) throw new DamageError(key, "the digest does not fit the manifest");
+  const [header, ...lines] = bytes.toString("utf8").split("\n");
+  if (header !== HEADER) throw new DamageError(key, "not a list of contents");
+  return lines.filter((line) => line !== "").map((line) => parseLine(key, line));
+}
+
+function parseLine(key: string, line: string): ContentsLine {
+  const match = /^((?:data|map)\/\d{8}) (\d+) ([0-9a-f]{64})$/.exec(line);
+  if (match?.[1] === undefined || match[2] === undefined || match[3] === undefined) throw new DamageError(key, `unexpected line ${JSON.stringify(line)}`);
+  return { name: match[1], bytes: Number(match[2]), root: match[3] };
+}

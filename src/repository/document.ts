@@ -1,0 +1,95 @@
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import { DamageError, HoldfastError } from "../errors.ts";
+import { ObjectMissing, putIfAbsent } from "../storage/object-store.ts";
+import type { CreateOutcome, ObjectStore } from "../storage/object-store.ts";
+import { isSignedBy, parseEnvelope, signEnvelope } from "./dsse.ts";
+import type { SigningKey, VerifyKey } from "./signing.ts";
+
+/**
+ * Documents: small signed JSON objects (docs/repository-format.md section 3). Each says which repository it belongs to and under which key it lies, so that one
+ * that was moved, or brought from elsewhere, is refused.
+ */
+export const FORMAT = 1;
+
+const commonSchema = z.object({ format: z.number(), repositoryId: z.string(), object: z.string() });
+
+/** Who may sign what is read. Null: nobody known by that fingerprint. */
+export type FindSigner = (fingerprint: string) => VerifyKey | null;
+
+export interface DocumentContext {
+  readonly store: ObjectStore;
+  readonly repositoryId: string;
+  readonly findSigner: FindSigner;
+}
+
+export type DocumentKind = "repository" | "key" | "envelope" | "host" | "lease" | "binding" | "intent" | "manifest" | "tombstone" | "wal-index" | "checkpoint";
+
+export interface ReadDocument<T> {
+  readonly kind: string;
+  readonly payload: T;
+  readonly signer: string;
+  /** SHA-256, hex, of the file as it lies in the store. */
+  readonly sha256: string;
+}
+
+export function payloadTypeOf(kind: DocumentKind): string {
+  return `application/vnd.holdfast.${kind}+json`;
+}
+
+export async function writeDocument(context: DocumentContext, key: string, kind: DocumentKind, payload: object, signer: SigningKey): Promise<CreateOutcome & string> {
+  return putIfAbsent(context.store, key, encodeDocument(context, key, kind, payload, signer));
+}
+
+export function encodeDocument(context: DocumentContext, key: string, kind: DocumentKind, payload: object, signer: SigningKey): Buffer {
+  const full = { format: FORMAT, repositoryId: context.repositoryId, object: key, ...payload };
+  return signEnvelope(payloadTypeOf(kind), Buffer.from(JSON.stringify(full)), signer);
+}
+
+/** Reads, authenticates and parses a document of one kind. Rejects with `DamageError`. */
+export async function readDocument<T extends z.ZodType>(context: DocumentContext, key: string, kind: DocumentKind, schema: T): Promise<ReadDocument<z.infer<T>>> {
+  const document = await readAnyDocument(context, key);
+  if (document.kind !== kind) throw new DamageError(key, `it is a ${document.kind}, not a ${kind}`);
+  return { ...document, payload: parsePayload(key, document.payload, schema) };
+}
+
+export function parsePayload<T extends z.ZodType>(key: string, payload: unknown, schema: T): z.infer<T> {
+  const parsed = schema.safeParse(payload);
+  if (!parsed.success) throw new DamageError(key, `unexpected content: ${parsed.error.issues[0]?.path.join(".")} ${parsed.error.issues[0]?.message}`);
+  return parsed.data;
+}
+
+/** A document whose kind is not known beforehand (a manifest or a tombstone). The payload is authentic and not yet parsed. */
+export async function readAnyDocument(context: DocumentContext, key: string): Promise<ReadDocument<unknown>> {
+  return decodeDocument(context, key, await readOrDamage(context.store, key));
+}
+
+export function decodeDocument(context: Omit<DocumentContext, "store">, key: string, bytes: Uint8Array): ReadDocument<unknown> {
+  const envelope = parseEnvelope(bytes);
+  if (envelope === null) throw new DamageError(key, "not a well-formed signed document");
+  const signer = context.findSigner(envelope.keyId);
+  if (signer === null) throw new DamageError(key, `signed by a host that this repository does not know (${envelope.keyId.slice(0, 16)})`);
+  if (!isSignedBy(envelope, signer)) throw new DamageError(key, "the signature does not fit the content");
+  const kind = /^application\/vnd\.holdfast\.([a-z-]+)\+json$/.exec(envelope.payloadType)?.[1];
+  if (kind === undefined) throw new DamageError(key, `unknown type ${envelope.payloadType}`);
+  const payload = parsePayload(key, JSON.parse(envelope.payload.toString("utf8")), z.looseObject(commonSchema.shape));
+  refuseUnknownFormat(payload.format, key);
+  if (payload.repositoryId !== context.repositoryId) throw new DamageError(key, `belongs to repository ${payload.repositoryId}`);
+  if (payload.object !== key) throw new DamageError(key, `was written as ${payload.object}`);
+  return { kind, payload, signer: signer.fingerprint, sha256: createHash("sha256").update(bytes).digest("hex") };
+}
+
+export function refuseUnknownFormat(format: number, key: string): void {
+  if (format !== FORMAT)
+    throw new HoldfastError("HF-USAGE", `${key} has format ${format}, this program reads format ${FORMAT}`, { hint: "use a newer version of holdfast" });
+}
+
+/** The bytes of an object that other objects say exists. */
+export async function readOrDamage(store: ObjectStore, key: string): Promise<Buffer> {
+  try {
+    return await store.read(key);
+  } catch (error) {
+    if (error instanceof ObjectMissing) throw new DamageError(key, "the object is not there", "missing");
+    throw error;
+  }
+}

@@ -1,0 +1,243 @@
+import { z } from "zod";
+import { DamageError } from "../errors.ts";
+import { ObjectMissing, putIfAbsent } from "../storage/object-store.ts";
+import type { ObjectStore } from "../storage/object-store.ts";
+import { sha256 } from "./container-format.ts";
+import { readDocument, writeDocument } from "./document.ts";
+import { isSignedBy, parseEnvelope, signEnvelope } from "./dsse.ts";
+import { baseName, keys } from "./layout.ts";
+import type { Repository, WritableRepository } from "./repository.ts";
+import type { SigningKey, VerifyKey } from "./signing.ts";
+
+/**
+ * The evidence log: append-only, one hash chain per writer, each entry a DSSE envelope over an in-toto statement (docs/repository-format.md section 11).
+ * Entries are made durable in the state folder of the host first, so that a run against an unreachable repository is on record too, and copied to every repository.
+ */
+const PAYLOAD_TYPE = "application/vnd.in-toto+json";
+export const PREDICATE_TYPE = "urn:holdfast:evidence:v1";
+
+export const EVIDENCE_KINDS = ["run.started", "run.finished", "run.missed", "repository.created", "host.admitted", "source.bound", "deletion", "wal.gap", "policy.loaded", "report.written"] as const;
+export type EvidenceKind = (typeof EVIDENCE_KINDS)[number];
+
+const subjectSchema = z.object({ name: z.string(), digest: z.object({ sha256: z.string() }) });
+const statementSchema = z.object({
+  _type: z.literal("https://in-toto.io/Statement/v1"),
+  subject: z.array(subjectSchema).min(1),
+  predicateType: z.literal(PREDICATE_TYPE),
+  predicate: z.looseObject({
+    writer: z.string(),
+    sequence: z.number().int().positive(),
+    previous: z.string().nullable(),
+    at: z.string(),
+    kind: z.string(),
+    facts: z.record(z.string(), z.unknown()),
+  }),
+});
+
+export interface EvidenceEntry {
+  readonly writer: string;
+  readonly sequence: number;
+  readonly previous: string | null;
+  readonly at: string;
+  readonly kind: string;
+  readonly facts: Readonly<Record<string, unknown>>;
+  readonly subject: readonly z.infer<typeof subjectSchema>[];
+  /** SHA-256, hex, of the entry as it lies in the store: what the next one names. */
+  readonly sha256: string;
+}
+
+export type Subject = z.infer<typeof subjectSchema>;
+
+export class EvidenceLog {
+  readonly #local: ObjectStore;
+  readonly #signer: SigningKey;
+  #head: { sequence: number; sha256: string } | null = null;
+
+  /** `local`: a store in the state folder of this host. */
+  constructor(local: ObjectStore, signer: SigningKey) {
+    this.#local = local;
+    this.#signer = signer;
+  }
+
+  get writer(): string {
+    return this.#signer.fingerprint;
+  }
+
+  /** Makes an entry durable here. Two processes of one host may append at once: the later one chains behind. */
+  async append(kind: EvidenceKind, at: Date, facts: Record<string, unknown>, subject: readonly Subject[] = []): Promise<EvidenceEntry> {
+    for (;;) {
+      const head = await this.#currentHead();
+      const sequence = (head?.sequence ?? 0) + 1;
+      const predicate = { writer: this.writer, sequence, previous: head?.sha256 ?? null, at: at.toISOString(), kind, facts };
+      const subjects = subject.length > 0 ? [...subject] : [this.#chainSubject(head)];
+      const statement = { _type: "https://in-toto.io/Statement/v1", subject: subjects, predicateType: PREDICATE_TYPE, predicate };
+      const bytes = signEnvelope(PAYLOAD_TYPE, Buffer.from(JSON.stringify(statement)), this.#signer);
+      if ((await putIfAbsent(this.#local, keys.evidenceEntry(this.writer, sequence), bytes)) === "exists") continue;
+      const digest = sha256(bytes).toString("hex");
+      this.#head = { sequence, sha256: digest };
+      return { ...predicate, subject: subjects, sha256: digest };
+    }
+  }
+
+  /** Every entry of this host, oldest first. */
+  async *entries(): AsyncGenerator<EvidenceEntry> {
+    const verify = (fingerprint: string): VerifyKey | null => (fingerprint === this.writer ? this.#signer : null);
+    for (let sequence = 1; ; sequence++) {
+      const key = keys.evidenceEntry(this.writer, sequence);
+      if ((await this.#local.size(key)) === null) return;
+      yield decodeEvidence(key, await this.#local.read(key), verify);
+    }
+  }
+
+  /** Copies what a repository does not have yet and covers it with a checkpoint. Returns how many entries were copied. */
+  async copyTo(repository: WritableRepository): Promise<number> {
+    const head = await this.#currentHead();
+    if (head === null) return 0;
+    let from = head.sequence;
+    while (from > 0 && (await repository.store.size(keys.evidenceEntry(this.writer, from))) === null) from--;
+    for (let sequence = from + 1; sequence <= head.sequence; sequence++) {
+      const key = keys.evidenceEntry(this.writer, sequence);
+      await putIfAbsent(repository.store, key, await this.#local.read(key));
+    }
+    await writeCheckpoint(repository, { writer: this.writer, ...head });
+    return head.sequence - from;
+  }
+
+  async #currentHead(): Promise<{ sequence: number; sha256: string } | null> {
+    let sequence = this.#head?.sequence ?? (await this.#lastSequence());
+    while ((await this.#local.size(keys.evidenceEntry(this.writer, sequence + 1))) !== null) sequence++;
+    if (sequence === 0) return null;
+    if (this.#head?.sequence !== sequence) this.#head = { sequence, sha256: sha256(await this.#local.read(keys.evidenceEntry(this.writer, sequence))).toString("hex") };
+    return this.#head;
+  }
+
+  async #lastSequence(): Promise<number> {
+    const names = await this.#local.listNames(keys.writer(this.writer));
+    return Number(baseName(names.at(-1) ?? "0"));
+  }
+
+  #chainSubject(head: { sequence: number; sha256: string } | null): Subject {
+    if (head !== null) return { name: keys.evidenceEntry(this.writer, head.sequence), digest: { sha256: head.sha256 } };
+    return { name: `host ${this.writer}`, digest: { sha256: this.writer } };
+  }
+}
+
+export function decodeEvidence(key: string, bytes: Buffer, findSigner: (fingerprint: string) => VerifyKey | null): EvidenceEntry {
+  const envelope = parseEnvelope(bytes);
+  if (envelope === null || envelope.payloadType !== PAYLOAD_TYPE) throw new DamageError(key, "not a well-formed evidence entry");
+  const signer = findSigner(envelope.keyId);
+  if (signer === null) throw new DamageError(key, `signed by a host that this repository does not know (${envelope.keyId.slice(0, 16)})`);
+  if (!isSignedBy(envelope, signer)) throw new DamageError(key, "the signature does not fit the content");
+  const statement = statementSchema.safeParse(JSON.parse(envelope.payload.toString("utf8")));
+  if (!statement.success) throw new DamageError(key, `unexpected content: ${statement.error.issues[0]?.message}`);
+  const { predicate, subject } = statement.data;
+  if (key !== keys.evidenceEntry(predicate.writer, predicate.sequence) || predicate.writer !== signer.fingerprint)
+    throw new DamageError(key, `was written as entry ${predicate.sequence} of ${predicate.writer.slice(0, 16)}`);
+  const { writer, sequence, previous, at, kind, facts } = predicate;
+  return { writer, sequence, previous, at, kind, facts, subject, sha256: sha256(bytes).toString("hex") };
+}
+
+const headSchema = z.strictObject({ writer: z.string(), sequence: z.number().int().positive(), sha256: z.string() });
+const checkpointSchema = z.object({ head: headSchema, heads: z.array(headSchema), previous: z.strictObject({ object: z.string(), sha256: z.string() }).nullable() });
+type Head = z.infer<typeof headSchema>;
+
+async function writeCheckpoint(repository: WritableRepository, head: Head): Promise<void> {
+  const key = keys.checkpoint(head.writer, head.sequence);
+  if ((await repository.store.size(key)) !== null) return;
+  const heads = [head];
+  for (const folder of await repository.store.listNames(keys.evidence())) {
+    const writer = folder.slice(0, -1);
+    const last = (await repository.store.listNames(keys.writer(writer))).findLast((name) => !name.endsWith(".checkpoint.json"));
+    if (writer === head.writer || last === undefined) continue;
+    heads.push({ writer, sequence: Number(baseName(last)), sha256: sha256(await repository.store.read(keys.writer(writer) + last)).toString("hex") });
+  }
+  await writeDocument(repository, key, "checkpoint", { head, heads, previous: await lastCheckpoint(repository, head.writer) }, repository.signer);
+}
+
+async function lastCheckpoint(repository: Repository, writer: string): Promise<{ object: string; sha256: string } | null> {
+  const last = (await repository.store.listNames(keys.writer(writer))).findLast((name) => name.endsWith(".checkpoint.json"));
+  if (last === undefined) return null;
+  const object = keys.writer(writer) + last;
+  return { object, sha256: sha256(await repository.store.read(object)).toString("hex") };
+}
+
+export interface EvidenceReading {
+  readonly entries: readonly EvidenceEntry[];
+  readonly damage: readonly DamageError[];
+}
+
+/** Reads every chain of a repository: signatures, order, links, and the checkpoints that cover them. What is wrong is collected, what is right is returned. */
+export async function readEvidence(repository: Repository): Promise<EvidenceReading> {
+  const entries: EvidenceEntry[] = [];
+  const damage: DamageError[] = [];
+  const collect: Collect = async (act) => {
+    try {
+      await act();
+    } catch (error) {
+      if (error instanceof ObjectMissing) damage.push(new DamageError(error.key, "the object is not there", "missing"));
+      else if (error instanceof DamageError) damage.push(error);
+      else throw error;
+    }
+  };
+  const claimed = new Map<string, Head>();
+  for (const folder of await repository.store.listNames(keys.evidence())) {
+    const writer = folder.slice(0, -1);
+    const names = await repository.store.listNames(keys.writer(writer));
+    const chain = await readChainOf(repository, writer, names, collect, damage);
+    entries.push(...chain);
+    await readCheckpoints(repository, writer, names, claimed, collect, damage);
+    reportUncovered(writer, chain, names, damage);
+  }
+  for (const head of claimed.values()) {
+    const key = keys.evidenceEntry(head.writer, head.sequence);
+    const found = entries.find((entry) => entry.writer === head.writer && entry.sequence === head.sequence);
+    const known = damage.some((error) => error.object === key);
+    if (found === undefined && !known) damage.push(new DamageError(key, "a checkpoint covers it, and it is not there", "missing"));
+    else if (found !== undefined && found.sha256 !== head.sha256) damage.push(new DamageError(key, "a checkpoint covers another content"));
+  }
+  return { entries: entries.toSorted((a, b) => a.at.localeCompare(b.at) || a.sequence - b.sequence), damage };
+}
+
+async function readChainOf(repository: Repository, writer: string, names: readonly string[], collect: Collect, damage: DamageError[]): Promise<EvidenceEntry[]> {
+  const chain: EvidenceEntry[] = [];
+  const sequences = names.filter((name) => !name.endsWith(".checkpoint.json")).map((name) => Number(baseName(name)));
+  const last = sequences.at(-1) ?? 0;
+  for (let sequence = 1; sequence <= last; sequence++) {
+    const key = keys.evidenceEntry(writer, sequence);
+    await collect(async () => {
+      const entry = decodeEvidence(key, await repository.store.read(key), repository.findSigner);
+      const before = chain.at(-1);
+      if (before?.sequence === sequence - 1 && before.sha256 !== entry.previous) damage.push(new DamageError(key, "does not follow the entry before it"));
+      chain.push(entry);
+    });
+  }
+  return chain;
+}
+
+type Collect = (act: () => Promise<void>) => Promise<void>;
+
+/** Each names the one before it, so that none can be taken out of the middle. */
+async function readCheckpoints(repository: Repository, writer: string, names: readonly string[], claimed: Map<string, Head>, collect: Collect, damage: DamageError[]): Promise<void> {
+  const digests = new Map<string, string>();
+  for (const name of names.filter((entry) => entry.endsWith(".checkpoint.json"))) {
+    const key = keys.writer(writer) + name;
+    await collect(async () => {
+      const { payload, signer, sha256: digest } = await readDocument(repository, key, "checkpoint", checkpointSchema);
+      if (signer !== writer || key !== keys.checkpoint(payload.head.writer, payload.head.sequence)) throw new DamageError(key, "was written for another entry");
+      for (const head of payload.heads) claimed.set(`${head.writer}/${head.sequence}`, head);
+      digests.set(key, digest);
+      const { previous } = payload;
+      if (previous === null || digests.get(previous.object) === previous.sha256 || damage.some((error) => error.object === previous.object)) return;
+      const kind = names.includes(previous.object.slice(keys.writer(writer).length)) ? "damaged" : "missing";
+      damage.push(new DamageError(previous.object, "the next checkpoint names it with another content", kind));
+    });
+  }
+}
+
+/** Every operation ends with a checkpoint: a tail without one lost it, or its writer died before. Either must be looked at. */
+function reportUncovered(writer: string, chain: readonly EvidenceEntry[], names: readonly string[], damage: DamageError[]): void {
+  const last = chain.at(-1);
+  if (last === undefined) return;
+  const name = keys.checkpoint(writer, last.sequence).slice(keys.writer(writer).length);
+  if (!names.includes(name)) damage.push(new DamageError(keys.checkpoint(writer, last.sequence), "the last entry of this writer is not covered by a checkpoint: it was removed, or the writer died before writing it (its next run does)", "missing"));
+}

@@ -1,0 +1,100 @@
+import { randomBytes } from "node:crypto";
+import { link, mkdir, open, readFile, unlink } from "node:fs/promises";
+import path from "node:path";
+import { z } from "zod";
+import { codeOf, HoldfastError } from "../errors.ts";
+import { generateSigningKey, signingKeyFromPem } from "./signing.ts";
+import type { SigningKey } from "./signing.ts";
+
+/**
+ * What a host keeps of its own between runs, beside the catalog: its signing key, and for each repository the key id it trusts and the map keys it may use.
+ * Losing it costs a new host key and a full backup, never data.
+ */
+export interface HostState {
+  readonly folder: string;
+  readonly signer: SigningKey;
+  /** What is remembered of a repository; an empty memory for one never seen. */
+  recall(repositoryId: string): Promise<RepositoryMemory>;
+  remember(repositoryId: string, memory: RepositoryMemory): Promise<void>;
+}
+
+export interface RepositoryMemory {
+  readonly keyIds: readonly string[];
+  /** Map keys by id, base64; the last one is used for new backups. */
+  readonly mapKeys: readonly { readonly id: string; readonly key: string }[];
+}
+
+const memorySchema = z.strictObject({
+  keyIds: z.array(z.string()),
+  mapKeys: z.array(z.strictObject({ id: z.string(), key: z.string() })),
+});
+
+export async function openHostState(folder: string): Promise<HostState> {
+  await mkdir(path.join(folder, "repositories"), { recursive: true, mode: 0o700 });
+  const keyFile = path.join(folder, "host-key.pem");
+  await createOnce(keyFile, generateSigningKey().toPem());
+  return {
+    folder,
+    signer: signingKeyFromPem(await readFile(keyFile, "utf8")),
+    recall: (repositoryId) => recall(memoryFolder(folder, repositoryId)),
+    remember: async (repositoryId, memory) => remember(memoryFolder(folder, repositoryId), memory),
+  };
+}
+
+function memoryFolder(folder: string, repositoryId: string): string {
+  if (!/^[0-9a-f-]{36}$/.test(repositoryId)) throw new HoldfastError("HF-STORAGE", `not a repository id: ${JSON.stringify(repositoryId)}`);
+  return path.join(folder, "repositories", repositoryId);
+}
+
+/** The memory is a growing set of small files, one a key, so that two processes that learn at once both keep what they learned. */
+async function recall(folder: string): Promise<RepositoryMemory> {
+  for (let n = 1, memory: RepositoryMemory = { keyIds: [], mapKeys: [] }; ; n++) {
+    const next = await readMemory(path.join(folder, `${n}.json`));
+    if (next === null) return memory;
+    memory = next;
+  }
+}
+
+async function remember(folder: string, memory: RepositoryMemory): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  for (let n = 1; ; n++) {
+    const file = path.join(folder, `${n}.json`);
+    const before = await readMemory(file);
+    if (before !== null && JSON.stringify(merge(before, memory)) === JSON.stringify(before)) continue;
+    if (before === null && (await createOnce(file, JSON.stringify(merge(await recall(folder), memory))))) return;
+  }
+}
+
+function merge(a: RepositoryMemory, b: RepositoryMemory): RepositoryMemory {
+  return {
+    keyIds: [...new Set([...a.keyIds, ...b.keyIds])],
+    mapKeys: [...new Map([...a.mapKeys, ...b.mapKeys].map((entry) => [entry.id, entry])).values()],
+  };
+}
+
+async function readMemory(file: string): Promise<RepositoryMemory | null> {
+  try {
+    return memorySchema.parse(JSON.parse(await readFile(file, "utf8")));
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return null;
+    throw new HoldfastError("HF-STORAGE", `${file} is damaged`, { hint: "delete it: this host will learn again from the repository, or make a full backup", cause: error });
+  }
+}
+
+/** Writes a private file whole, unless it is there already. True if we made it. */
+export async function createOnce(file: string, text: string): Promise<boolean> {
+  const temporary = `${file}.${randomBytes(6).toString("hex")}.tmp`;
+  const handle = await open(temporary, "wx", 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+    await link(temporary, file);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") return false;
+    throw error;
+  } finally {
+    await handle.close();
+    await unlink(temporary);
+  }
+}

@@ -1,0 +1,74 @@
+import { createHash, hkdfSync, randomBytes } from "node:crypto";
+import { HoldfastError } from "../errors.ts";
+import { seal, unseal } from "./identity.ts";
+import type { RepositoryIdentity } from "./identity.ts";
+
+/**
+ * The keys a process holds for one repository. Without an identity it can seal (write backups) and, with a map key, read maps; it cannot open data.
+ */
+export interface KeyRing {
+  /** The key that new data is sealed to. */
+  readonly current: { readonly keyId: string; readonly recipient: string };
+  readonly canOpenData: boolean;
+  sealNew(): Promise<SealedKey>;
+  open(keyId: string, sealed: string): Promise<Buffer>;
+  mapKey(id: string): MapKey | null;
+  /** Learns a map key from its sealed form, where an identity is at hand. */
+  learnMapKey(id: string, keyId: string, sealed: string): Promise<MapKey>;
+}
+
+export interface SealedKey {
+  readonly keyId: string;
+  readonly key: Buffer;
+  readonly sealed: string;
+}
+
+export interface MapKey {
+  readonly id: string;
+  readonly key: Buffer;
+  /** HMAC key for the names of objects. */
+  readonly names: Buffer;
+}
+
+export function mapKeyFrom(key: Buffer): MapKey {
+  return {
+    id: createHash("sha256").update("holdfast/map-key/v1").update(key).digest("hex").slice(0, 16),
+    key,
+    names: Buffer.from(hkdfSync("sha256", key, "", "holdfast/names/v1", 32)),
+  };
+}
+
+export function newMapKey(): MapKey {
+  return mapKeyFrom(randomBytes(32));
+}
+
+export function createKeyRing(current: KeyRing["current"], identities: readonly RepositoryIdentity[], known: readonly MapKey[]): KeyRing {
+  const mapKeys = new Map(known.map((key) => [key.id, key]));
+  const opened = new Map<string, Promise<Buffer>>();
+  const open = (keyId: string, sealed: string): Promise<Buffer> => {
+    const identity = identities.find((candidate) => candidate.keyId === keyId);
+    if (identity === undefined)
+      throw new HoldfastError("HF-KEY", `the key ${keyId} is needed and not at hand`, { hint: "give the passphrase: --key env:NAME or file:/path, or HOLDFAST_KEY" });
+    let key = opened.get(sealed);
+    if (key === undefined) opened.set(sealed, (key = unseal(sealed, identity)));
+    return key;
+  };
+  return {
+    current,
+    canOpenData: identities.length > 0,
+    sealNew: async () => {
+      const key = randomBytes(32);
+      return { keyId: current.keyId, key, sealed: await seal(key, current.recipient) };
+    },
+    open,
+    mapKey: (id) => mapKeys.get(id) ?? null,
+    learnMapKey: async (id, keyId, sealed) => {
+      const known = mapKeys.get(id);
+      if (known !== undefined) return known;
+      const learned = mapKeyFrom(await open(keyId, sealed));
+      if (learned.id !== id) throw new HoldfastError("HF-KEY", `the map key ${id} is not what it says`);
+      mapKeys.set(id, learned);
+      return learned;
+    },
+  };
+}

@@ -1,0 +1,185 @@
+import { z } from "zod";
+import type { Clock } from "../clock.ts";
+import { DamageError, HoldfastError } from "../errors.ts";
+import { readDocument, writeDocument } from "./document.ts";
+import { baseName, keys } from "./layout.ts";
+import { holderSchema, isCertainlyDead, thisProcess } from "./process-holder.ts";
+import type { Holder } from "./process-holder.ts";
+import type { Repository, WritableRepository } from "./repository.ts";
+
+/**
+ * Leases: the only objects that change, and they change by creating the next epoch, which only one process can (docs/repository-format.md section 9).
+ * Nobody's wall clock is believed: a lease ends when released, when its holder is certainly dead, or when it was seen unchanged for its whole time to live.
+ */
+export const LEASE_TTL_SECONDS = 60;
+
+const leaseSchema = z.object({
+  epoch: z.number(),
+  state: z.enum(["held", "released"]),
+  holder: holderSchema,
+  runId: z.string(),
+  acquiredAt: z.string(),
+  ttlSeconds: z.number().positive().max(3600),
+  /** Position of a WAL stream: what it reported durable, and the server's clock then. */
+  position: z.object({ timeline: z.number(), lsn: z.string(), coveredUntil: z.string().nullable() }).nullable(),
+});
+export type LeaseState = z.infer<typeof leaseSchema>;
+export type LeasePosition = NonNullable<LeaseState["position"]>;
+
+export interface Lease {
+  readonly epoch: number;
+  /** Aborted when the lease was lost to somebody else, or could not be renewed in time. */
+  readonly lost: AbortSignal;
+  /** Rejects unless this lease is still the newest. Called before anything is made visible. */
+  assertHeld(): Promise<void>;
+  /** Renews now, with a new position. */
+  note(position: LeasePosition): Promise<void>;
+  release(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface LeaseRequest {
+  readonly scope: string;
+  readonly runId: string;
+  readonly clock: Clock;
+  /** Waits for a holder that lives instead of refusing. */
+  readonly wait?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** Takes a lease, or rejects with `HF-BUSY` naming the run that holds it. */
+export async function acquireLease(repository: WritableRepository, request: LeaseRequest): Promise<Lease> {
+  for (;;) {
+    const newest = await newestLease(repository, request.scope);
+    await waitUntilFree(repository, request, newest);
+    const epoch = (newest?.epoch ?? 0) + 1;
+    const position = newest?.state?.position ?? null;
+    if (await writeEpoch(repository, request, epoch, "held", position)) return hold(repository, request, epoch, position);
+  }
+}
+
+/** The newest lease of a scope: for looking, not for taking. Null where there never was one, or it cannot be read. */
+export async function readLease(repository: Repository, scope: string): Promise<(LeaseState & { signer: string }) | null> {
+  const newest = await newestLease(repository, scope);
+  return newest?.state ?? null;
+}
+
+export function isLive(state: LeaseState): boolean {
+  return state.state === "held" && !isCertainlyDead(state.holder);
+}
+
+interface NewestLease {
+  readonly epoch: number;
+  /** Null where the document is damaged or already gone. */
+  readonly state: (LeaseState & { signer: string }) | null;
+}
+
+async function newestLease(repository: Repository, scope: string): Promise<NewestLease | null> {
+  const name = (await repository.store.listNames(keys.leases(scope))).at(-1);
+  if (name === undefined) return null;
+  const epoch = Number(baseName(name));
+  try {
+    const document = await readDocument(repository, keys.leases(scope) + name, "lease", leaseSchema);
+    return { epoch, state: { ...document.payload, signer: document.signer } };
+  } catch (error) {
+    if (error instanceof DamageError) return { epoch, state: null };
+    throw error;
+  }
+}
+
+async function waitUntilFree(repository: WritableRepository, request: LeaseRequest, newest: NewestLease | null): Promise<void> {
+  const state = newest?.state ?? null;
+  if (newest === null || (state !== null && (state.state === "released" || isCertainlyDead(state.holder)))) return;
+  if (state !== null && request.wait !== true) throw busy(request.scope, state);
+  const ttlMs = (state?.ttlSeconds ?? LEASE_TTL_SECONDS) * 1000;
+  const since = request.clock.monotonicMs();
+  while (request.clock.monotonicMs() - since < ttlMs) {
+    await request.clock.sleep(Math.min(1000, ttlMs / 4), request.signal);
+    const now = await newestLease(repository, request.scope);
+    if (now === null || now.epoch !== newest.epoch || (now.state !== null && !isLive(now.state))) return waitUntilFree(repository, request, now);
+  }
+}
+
+function busy(scope: string, state: LeaseState): HoldfastError {
+  return new HoldfastError("HF-BUSY", `${scope} is held by run ${state.runId} (process ${state.holder.pid} on ${state.holder.host}, since ${state.acquiredAt})`, {
+    hint: `wait for it with --wait; if that machine is gone, the lease ends ${state.ttlSeconds} s after somebody starts to wait`,
+    facts: { runId: state.runId, holder: state.holder },
+  });
+}
+
+async function writeEpoch(repository: WritableRepository, request: LeaseRequest, epoch: number, state: LeaseState["state"], position: LeasePosition | null): Promise<boolean> {
+  const payload: LeaseState = {
+    epoch,
+    state,
+    holder: holderOf(repository),
+    runId: request.runId,
+    acquiredAt: request.clock.now().toISOString(),
+    ttlSeconds: LEASE_TTL_SECONDS,
+    position,
+  };
+  const outcome = await writeDocument(repository, keys.lease(request.scope, epoch), "lease", payload, repository.signer);
+  if (outcome === "exists") return false;
+  const names = await repository.store.listNames(keys.leases(request.scope));
+  const older = names.filter((name) => Number(baseName(name)) < epoch);
+  await repository.store.remove(older.map((name) => keys.leases(request.scope) + name));
+  return true;
+}
+
+function holderOf(repository: WritableRepository): Holder {
+  return thisProcess(repository.hosts.find((host) => host.fingerprint === repository.signer.fingerprint)?.name ?? "this host");
+}
+
+/** Keeps a lease alive with a timer until it is released. One renewal at a time; all changes go through one queue. */
+function hold(repository: WritableRepository, request: LeaseRequest, firstEpoch: number, firstPosition: LeasePosition | null): Lease {
+  const lost = new AbortController();
+  let epoch = firstEpoch;
+  let position = firstPosition;
+  let released = false;
+  let renewedMs = request.clock.monotonicMs();
+  let queue: Promise<void> = Promise.resolve();
+
+  const advance = (state: LeaseState["state"]): Promise<void> => {
+    const next = queue.then(async () => {
+      if (released || lost.signal.aborted) return;
+      if (!(await writeEpoch(repository, request, epoch + 1, state, position))) return void lost.abort(lostError(request.scope));
+      epoch++;
+      renewedMs = request.clock.monotonicMs();
+      released = state === "released";
+    });
+    queue = next.catch(() => undefined);
+    return next;
+  };
+  const timer = setInterval(() => {
+    advance("held").catch(() => {
+      // The store does not answer. Others may take the lease when its time is over, so that is when we stop counting on it.
+      if (request.clock.monotonicMs() - renewedMs > LEASE_TTL_SECONDS * 750) lost.abort(lostError(request.scope));
+    });
+  }, LEASE_TTL_SECONDS * 333);
+  timer.unref();
+  const release = async (): Promise<void> => {
+    clearInterval(timer);
+    await advance("released");
+  };
+  return {
+    get epoch() {
+      return epoch;
+    },
+    lost: lost.signal,
+    assertHeld: async () => {
+      await queue;
+      lost.signal.throwIfAborted();
+      const newest = await newestLease(repository, request.scope);
+      if (newest?.epoch !== epoch) throw lostError(request.scope);
+    },
+    note: (next) => {
+      position = next;
+      return advance("held");
+    },
+    release,
+    [Symbol.asyncDispose]: release,
+  };
+}
+
+function lostError(scope: string): HoldfastError {
+  return new HoldfastError("HF-BUSY", `the lease on ${scope} was lost to another process`, { hint: "this run was stopped so that two do not write at once; see who is running" });
+}

@@ -1,0 +1,132 @@
+import { z } from "zod";
+import { BACKUP_TYPES } from "../domain/backup-id.ts";
+import { DamageError } from "../errors.ts";
+import { parsePayload, readAnyDocument } from "./document.ts";
+import { baseName, keys } from "./layout.ts";
+import type { Repository } from "./repository.ts";
+
+/** The head of a backup set: the last object written; its presence makes the backup exist (docs/repository-format.md section 6). */
+const lsnText = z.string().regex(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/);
+const reference = z.strictObject({ id: z.string(), sha256: z.string() });
+const point = z.object({ lsn: lsnText, at: z.string() });
+const count = z.number().int().nonnegative();
+
+const postgresSchema = z.object({
+  systemIdentifier: z.string().regex(/^\d{1,20}$/),
+  version: count,
+  catalogVersion: count,
+  blockSize: count,
+  segmentBlocks: count,
+  walSegmentBytes: count,
+  dataChecksums: z.boolean(),
+  timeline: z.number().int().positive(),
+  inRecovery: z.boolean(),
+  bootstrapRole: z.string(),
+});
+
+const sizesSchema = z.object({ sourceBytes: count, readBytes: count, storedBytes: count, files: count, extents: count, changedBlocks: count });
+
+export const CHANGE_SOURCES = ["everything", "digests", "server-summaries"] as const;
+
+export const manifestSchema = z.object({
+  source: z.string(),
+  id: z.string(),
+  type: z.enum(BACKUP_TYPES),
+  sequence: z.number().int().positive(),
+  previous: reference.nullable(),
+  parent: reference.nullable(),
+  ancestors: z.array(reference),
+  postgres: postgresSchema,
+  start: point.extend({ checkpoint: lsnText }),
+  stop: point,
+  wal: z.object({ timeline: z.number().int().positive(), first: z.string(), last: z.string() }),
+  changeSource: z.enum(CHANGE_SOURCES),
+  changeSourceReason: z.string(),
+  state: z.enum(["complete", "complete_with_corruption"]),
+  corruptPages: count,
+  sizes: sizesSchema,
+  contents: z.object({ bytes: count, sha256: z.string() }),
+  root: z.object({ pack: count, frame: count, frames: count }),
+  dataKey: z.object({ keyId: z.string(), sealed: z.string() }),
+  mapKey: z.object({ id: z.string(), keyId: z.string(), sealed: z.string() }),
+  startedAt: z.string(),
+  finishedAt: z.string(),
+  durationSeconds: z.number().nonnegative(),
+  writer: z.string(),
+  reader: z.enum(["remote", "local"]),
+  program: z.string(),
+});
+
+export type Manifest = z.infer<typeof manifestSchema>;
+export type ManifestSizes = z.infer<typeof sizesSchema>;
+export type PostgresFacts = z.infer<typeof postgresSchema>;
+
+export interface StoredManifest {
+  readonly manifest: Manifest;
+  /** SHA-256 of the document as it lies in the store. */
+  readonly sha256: string;
+}
+
+/** What lies at a manifest's key: a backup set, or the tombstone of an attempt that was given up. */
+export type ManifestSlot = ({ readonly kind: "manifest" } & StoredManifest) | { readonly kind: "tombstone" };
+
+export async function readManifestSlot(repository: Repository, source: string, id: string): Promise<ManifestSlot> {
+  const key = keys.manifest(source, id);
+  const document = await readAnyDocument(repository, key);
+  if (document.kind === "tombstone") return { kind: "tombstone" };
+  if (document.kind !== "manifest") throw new DamageError(key, `it is a ${document.kind}, not a manifest`);
+  const manifest = parsePayload(key, document.payload, manifestSchema);
+  if (manifest.id !== id || manifest.source !== source) throw new DamageError(key, `it is the manifest of ${manifest.source} ${manifest.id}`);
+  return { kind: "manifest", manifest, sha256: document.sha256 };
+}
+
+export async function readManifest(repository: Repository, source: string, id: string): Promise<StoredManifest> {
+  const slot = await readManifestSlot(repository, source, id);
+  if (slot.kind === "tombstone") throw new DamageError(keys.manifest(source, id), "the backup was given up before it was complete");
+  return slot;
+}
+
+/** Everything found at the manifests of one source: what can be used, what is damaged, and what is being deleted. */
+export interface ManifestListing {
+  /** Usable backup sets, oldest first. */
+  readonly backups: readonly StoredManifest[];
+  readonly damaged: readonly DamageError[];
+  /** Backups whose deletion has begun; never recovery points. */
+  readonly dying: readonly StoredManifest[];
+  /** Every id that was ever used, also by abandoned attempts. */
+  readonly ids: readonly string[];
+}
+
+export async function listManifests(repository: Repository, source: string): Promise<ManifestListing> {
+  const ids = (await repository.store.listNames(keys.manifests(source))).map(baseName);
+  const tombstones = new Set((await repository.store.listNames(keys.tombstones(source))).map(baseName));
+  const backups: StoredManifest[] = [];
+  const dying: StoredManifest[] = [];
+  const damaged: DamageError[] = [];
+  for (const id of ids) {
+    try {
+      const slot = await readManifestSlot(repository, source, id);
+      if (slot.kind === "manifest") (tombstones.has(id) ? dying : backups).push(slot);
+    } catch (error) {
+      if (!(error instanceof DamageError)) throw error;
+      damaged.push(error);
+    }
+  }
+  return { backups, damaged, dying, ids };
+}
+
+/** The manifests a backup needs: its own and its ancestors', each exactly the one that was referenced. Rejects with `DamageError`. */
+export async function readChain(repository: Repository, stored: StoredManifest): Promise<ReadonlyMap<string, StoredManifest>> {
+  const chain = new Map([[stored.manifest.id, stored]]);
+  for (const ancestor of stored.manifest.ancestors) {
+    const found = await readManifest(repository, stored.manifest.source, ancestor.id);
+    if (found.sha256 !== ancestor.sha256) throw new DamageError(keys.manifest(stored.manifest.source, ancestor.id), `is not the one that ${stored.manifest.id} was made from`);
+    chain.set(ancestor.id, found);
+  }
+  return chain;
+}
+
+/** Makes the map keys of a chain known to the key ring, where an identity can open them. */
+export async function learnMapKeys(repository: Repository, chain: ReadonlyMap<string, StoredManifest>): Promise<void> {
+  for (const { manifest } of chain.values()) await repository.keyRing.learnMapKey(manifest.mapKey.id, manifest.mapKey.keyId, manifest.mapKey.sealed);
+}

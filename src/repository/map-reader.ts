@@ -1,0 +1,90 @@
+import type { MapEntry } from "../domain/file-map.ts";
+import { DamageError, must } from "../errors.ts";
+import { decodeDigests } from "./block-writer.ts";
+import { FrameReader, openContainer } from "./container-reader.ts";
+import { keys } from "./layout.ts";
+import { LruCache } from "./lru-cache.ts";
+import type { StoredManifest } from "./manifest.ts";
+import { decodeChunk, decodeRoot } from "./map-encoding.ts";
+import type { ChunkRef, MapRoot } from "./map-encoding.ts";
+import type { Repository } from "./repository.ts";
+
+/** Opened containers and digests kept at hand: with packs of 128 MiB a digest frame is 128 KiB, so this bounds memory to some 20 MiB. */
+const OPEN_CONTAINERS = 256;
+const DIGEST_FRAMES = 128;
+
+/** Reads maps, extents and digests of a backup and its ancestors. Every container is opened once and authenticated then. */
+export class ChainReader {
+  readonly repository: Repository;
+  readonly chain: ReadonlyMap<string, StoredManifest>;
+  readonly #containers = new LruCache<string, Promise<FrameReader>>(OPEN_CONTAINERS);
+  readonly #digests = new LruCache<string, Promise<BigUint64Array[]>>(DIGEST_FRAMES);
+  readonly #roots = new Map<string, Promise<MapRoot>>();
+
+  constructor(repository: Repository, chain: ReadonlyMap<string, StoredManifest>) {
+    this.repository = repository;
+    this.chain = chain;
+  }
+
+  root(backup: string): Promise<MapRoot> {
+    let root = this.#roots.get(backup);
+    if (root === undefined) this.#roots.set(backup, (root = this.#readRoot(backup)));
+    return root;
+  }
+
+  /** All entries of a backup, in order of path. */
+  async *entries(backup: string): AsyncGenerator<MapEntry> {
+    for (const chunk of (await this.root(backup)).chunks) yield* await this.chunk(chunk);
+  }
+
+  async chunk(ref: ChunkRef): Promise<MapEntry[]> {
+    const reader = await this.pack(ref.backup, "map", ref.pack);
+    const entries = decodeChunk(await reader.read(ref.frame), reader.container.objectKey);
+    if (entries.length !== ref.entries || entries[0]?.path !== ref.firstPath) throw new DamageError(reader.container.objectKey, `frame ${ref.frame} is not the chunk that the root names`);
+    return entries;
+  }
+
+  /** The digests of the blocks of one extent. */
+  async digestsOf(backup: string, pack: number, frame: number): Promise<BigUint64Array> {
+    const name = `${backup}/${pack}`;
+    let digests = this.#digests.get(name);
+    if (digests === undefined) this.#digests.set(name, (digests = this.#readDigests(backup, pack)));
+    return must((await digests)[frame], `digests of extent ${name}/${frame}`);
+  }
+
+  /** An opened pack of a backup of this chain. */
+  pack(backup: string, kind: "data" | "map", pack: number): Promise<FrameReader> {
+    const name = `${backup}/${kind}/${pack}`;
+    let reader = this.#containers.get(name);
+    if (reader === undefined) {
+      reader = this.#openPack(backup, kind, pack);
+      this.#containers.set(name, reader);
+    }
+    return reader;
+  }
+
+  async #openPack(backup: string, kind: "data" | "map", pack: number): Promise<FrameReader> {
+    const stored = this.chain.get(backup);
+    if (stored === undefined) throw new DamageError(keys.manifest([...this.chain.values()][0]?.manifest.source ?? "unknown", backup), "is referenced by the map but not named by the manifest");
+    const { source } = stored.manifest;
+    const key = keys.pack(source, backup, kind, pack);
+    return new FrameReader(this.repository, await openContainer(this.repository, { objectKey: key, boundKey: key, source, kind }));
+  }
+
+  async #readRoot(backup: string): Promise<MapRoot> {
+    const { root } = must(this.chain.get(backup), `manifest of ${backup}`).manifest;
+    const reader = await this.pack(backup, "map", root.pack);
+    const pieces: Buffer[] = [];
+    for await (const { plain } of reader.readMany(Array.from({ length: root.frames }, (_, i) => root.frame + i))) pieces.push(plain);
+    return decodeRoot(Buffer.concat(pieces), reader.container.objectKey);
+  }
+
+  async #readDigests(backup: string, dataPack: number): Promise<BigUint64Array[]> {
+    const ref = (await this.root(backup)).digests.find((candidate) => candidate.dataPack === dataPack);
+    if (ref === undefined) throw new DamageError(keys.pack([...this.chain.values()][0]?.manifest.source ?? "unknown", backup, "data", dataPack), "the root names no digests for it");
+    const reader = await this.pack(backup, "map", ref.pack);
+    const digests = decodeDigests(await reader.read(ref.frame));
+    if (digests === null) throw new DamageError(reader.container.objectKey, `frame ${ref.frame} does not hold digests`);
+    return digests;
+  }
+}

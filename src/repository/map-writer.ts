@@ -1,0 +1,93 @@
+import { comparePaths } from "../domain/file-map.ts";
+import type { MapEntry } from "../domain/file-map.ts";
+import { MAX_PLAIN_BYTES } from "./container-format.ts";
+import type { FrameLane } from "./frame-lane.ts";
+import { encodeChunk, encodeRoot, estimateEntryBytes } from "./map-encoding.ts";
+import type { ChunkRef, DigestsRef } from "./map-encoding.ts";
+
+/** Chunks are cut at about this size: small enough that a change rewrites little, large enough that there are few. */
+const CHUNK_BYTES = 256 << 10;
+
+/**
+ * Writes the map of a backup from entries in order of path. Along the parent's chunks: one in which nothing changed is referenced, not written again.
+ */
+export class MapWriter {
+  readonly #lane: FrameLane;
+  readonly #backup: string;
+  readonly #parentChunks: readonly ChunkRef[];
+  #parentAt = -1;
+  #pending: MapEntry[] = [];
+  #dirty = false;
+  #lastPath: string | null = null;
+  readonly chunks: ChunkRef[] = [];
+  readonly ancestors = new Set<string>();
+
+  constructor(lane: FrameLane, options: { backup: string; parentChunks: readonly ChunkRef[] }) {
+    this.#lane = lane;
+    this.#backup = options.backup;
+    this.#parentChunks = options.parentChunks;
+  }
+
+  /** `unchanged`: the parent has this very entry. */
+  async add(entry: MapEntry, unchanged: boolean): Promise<void> {
+    if (this.#lastPath !== null && comparePaths(this.#lastPath, entry.path) >= 0) throw new RangeError(`${entry.path} comes after ${this.#lastPath}`);
+    this.#lastPath = entry.path;
+    await this.#moveTo(entry.path);
+    this.#pending.push(entry);
+    this.#dirty ||= !unchanged;
+    if (entry.type !== "file") return;
+    for (const run of entry.runs) if (run.at !== null && run.at.backup !== this.#backup) this.ancestors.add(run.at.backup);
+  }
+
+  /** An entry of the parent that is no more. Called in order of path with `add`. */
+  async drop(path: string): Promise<void> {
+    await this.#moveTo(path);
+    this.#dirty = true;
+  }
+
+  /** Writes what is pending, then the root. Returns where the root begins and of how many frames it is. */
+  async finish(digestSeed: bigint, digests: readonly DigestsRef[]): Promise<{ pack: number; frame: number; frames: number }> {
+    await this.#endChunk();
+    const pieces = encodeRoot({ digestSeed, chunks: this.chunks, digests }, MAX_PLAIN_BYTES.map);
+    const total = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    // All pieces in one pack: they are counted as a whole with the first.
+    const first = this.#lane.submit(pieces[0] ?? Buffer.alloc(0), total);
+    for (const piece of pieces.slice(1)) {
+      await this.#lane.ready();
+      this.#lane.submit(piece, 0);
+    }
+    return { ...first, frames: pieces.length };
+  }
+
+  async #moveTo(path: string): Promise<void> {
+    for (;;) {
+      const next = this.#parentChunks[this.#parentAt + 1];
+      if (next === undefined || comparePaths(path, next.firstPath) < 0) return;
+      await this.#endChunk();
+      this.#parentAt++;
+    }
+  }
+
+  async #endChunk(): Promise<void> {
+    const parent = this.#parentChunks[this.#parentAt];
+    const entries = this.#pending;
+    if (parent !== undefined && !this.#dirty && parent.entries === entries.length) {
+      this.chunks.push(parent);
+      this.ancestors.add(parent.backup);
+    } else await this.#writeChunks(entries);
+    this.#pending = [];
+    this.#dirty = false;
+  }
+
+  async #writeChunks(entries: readonly MapEntry[]): Promise<void> {
+    for (let from = 0; from < entries.length; ) {
+      let [to, bytes] = [from, 0];
+      for (let entry = entries[to]; entry !== undefined && (to === from || bytes + estimateEntryBytes(entry) <= CHUNK_BYTES); entry = entries[++to]) bytes += estimateEntryBytes(entry);
+      const slice = entries.slice(from, to);
+      const { pack, frame } = this.#lane.submit(encodeChunk(slice));
+      this.chunks.push({ firstPath: slice[0]?.path ?? "", backup: this.#backup, pack, frame, entries: slice.length });
+      await this.#lane.ready();
+      from = to;
+    }
+  }
+}

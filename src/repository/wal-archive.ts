@@ -1,0 +1,221 @@
+import { createHmac } from "node:crypto";
+import { z } from "zod";
+import type { WalInventory } from "../domain/wal-coverage.ts";
+import { historyFileName, parseSegmentName, timelineHex } from "../domain/wal-segment.ts";
+import { parseHistory } from "../domain/timeline.ts";
+import type { TimelineHistory } from "../domain/timeline.ts";
+import { DamageError } from "../errors.ts";
+import { compressFrame } from "./container-format.ts";
+import { FrameReader, openContainer } from "./container-reader.ts";
+import { openContainerWriter } from "./container-writer.ts";
+import type { SealedKey } from "./key-ring.ts";
+import { keys } from "./layout.ts";
+import type { Repository, WritableRepository } from "./repository.ts";
+
+/** The WAL of one cluster in one repository (docs/repository-format.md section 8). */
+export interface WalPlace {
+  readonly source: string;
+  readonly systemIdentifier: string;
+  readonly segmentBytes: number;
+}
+
+export const ledgerSchema = z.object({
+  timeline: z.number().int().positive(),
+  systemIdentifier: z.string(),
+  segment: z.string(),
+  startLsn: z.string(),
+  endLsn: z.string(),
+  commits: z.number().int().nonnegative(),
+  minCommitAt: z.string().nullable(),
+  maxCommitAt: z.string().nullable(),
+  coveredUntil: z.string().nullable(),
+  via: z.enum(["stream", "push"]),
+});
+export type SegmentLedger = z.infer<typeof ledgerSchema>;
+
+const FRAME_BYTES = 1 << 20;
+/** WAL is compressed at the fastest level: it comes all day, and at level 1 it shrinks six times. */
+const WAL_ZSTD_LEVEL = 1;
+
+/** "same": this very content was there already (a retry, or the other way of archiving). "diverged": another content under this name, and both are kept. */
+export type StoreOutcome = "created" | "same" | "diverged";
+
+export interface WalWriteOptions {
+  readonly dataKey: SealedKey;
+  readonly now: Date;
+}
+
+export async function storeSegment(repository: WritableRepository, place: WalPlace, segment: string, bytes: Buffer, ledger: SegmentLedger, options: WalWriteOptions): Promise<StoreOutcome> {
+  const boundKey = keys.walSegment(place.source, place.systemIdentifier, segment);
+  const objectKey = `${boundKey}-${contentName(repository, bytes)}`;
+  const others = await otherContents(repository, keys.walFolder(place.source, place.systemIdentifier, segment), segment, objectKey);
+  const outcome = await writeContainer(repository, place.source, "wal", objectKey, boundKey, bytes, { ledger }, options);
+  if (others.length === 0) return outcome === "created" ? "created" : "same";
+  // Another name for this segment may be the same bytes under another name key: only the content tells.
+  for (const other of others) if (!(await readContainer(repository, place.source, "wal", other, boundKey)).equals(bytes)) return "diverged";
+  return "same";
+}
+
+export async function storeHistory(repository: WritableRepository, place: WalPlace, timeline: number, content: Buffer, options: WalWriteOptions): Promise<StoreOutcome> {
+  const boundKey = keys.history(place.source, place.systemIdentifier, timelineHex(timeline));
+  const objectKey = `${boundKey}-${contentName(repository, content)}`;
+  const others = await otherContents(repository, keys.histories(place.source, place.systemIdentifier), timelineHex(timeline), objectKey);
+  const outcome = await writeContainer(repository, place.source, "history", objectKey, boundKey, content, {}, options);
+  for (const other of others) if (!(await readContainer(repository, place.source, "history", other, boundKey)).equals(content)) return "diverged";
+  return outcome === "created" && others.length === 0 ? "created" : "same";
+}
+
+/** Stores bytes `[from, from + bytes.length)` of a segment that is still being written. */
+export async function storePart(repository: WritableRepository, place: WalPlace, segment: string, from: number, bytes: Buffer, options: WalWriteOptions & { random: string }): Promise<string> {
+  const boundKey = keys.walPart(place.source, place.systemIdentifier, segment, from, from + bytes.length);
+  const objectKey = `${boundKey}-${options.random}`;
+  await writeContainer(repository, place.source, "part", objectKey, boundKey, bytes, {}, options);
+  return objectKey;
+}
+
+async function otherContents(repository: Repository, folder: string, name: string, objectKey: string): Promise<string[]> {
+  const names = await repository.store.listNames(folder);
+  return names.filter((entry) => entry.startsWith(`${name}-`) && folder + entry !== objectKey).map((entry) => folder + entry);
+}
+
+async function writeContainer(
+  repository: WritableRepository,
+  source: string,
+  kind: "wal" | "part" | "history",
+  objectKey: string,
+  boundKey: string,
+  bytes: Buffer,
+  meta: object,
+  { dataKey, now }: WalWriteOptions,
+): Promise<"created" | "exists"> {
+  if ((await repository.store.size(objectKey)) !== null) return "exists";
+  const writer = await openContainerWriter({ repository, source, kind, objectKey, boundKey, key: dataKey, now });
+  try {
+    const frames = [];
+    for (let at = 0; at < bytes.length; at += FRAME_BYTES) frames.push(compressFrame(bytes.subarray(at, at + FRAME_BYTES), WAL_ZSTD_LEVEL));
+    for (const frame of await Promise.all(frames)) await writer.append(frame);
+    return (await writer.finish(meta)).outcome;
+  } finally {
+    await writer.abort();
+  }
+}
+
+/** 128 bits of a keyed digest: equal content converges on one name, and names tell nothing to who has no key. */
+function contentName(repository: WritableRepository, bytes: Buffer): string {
+  return createHmac("sha256", repository.mapKey.names).update(bytes).digest("hex").slice(0, 32);
+}
+
+async function readContainer(repository: Repository, source: string, kind: "wal" | "part" | "history", objectKey: string, boundKey: string): Promise<Buffer> {
+  const container = await openContainer(repository, { objectKey, boundKey, source, kind });
+  const reader = new FrameReader(repository, container);
+  const plain: Buffer[] = [];
+  for await (const frame of reader.readMany(container.frames.map((_, i) => i))) plain.push(frame.plain);
+  return Buffer.concat(plain);
+}
+
+/** A complete segment. Where several objects claim to be it, they must agree. Rejects with `DamageError`. */
+export async function readSegment(repository: Repository, place: WalPlace, segment: string, objects: readonly string[]): Promise<Buffer> {
+  const boundKey = keys.walSegment(place.source, place.systemIdentifier, segment);
+  let content: Buffer | null = null;
+  for (const object of objects) {
+    const bytes = await readContainer(repository, place.source, "wal", object, boundKey);
+    if (bytes.length !== place.segmentBytes) throw new DamageError(object, `the segment has ${bytes.length} bytes`);
+    if (content !== null && !content.equals(bytes)) throw new DamageError(object, "two writers left different content for this segment (two primaries?)");
+    content = bytes;
+  }
+  if (content === null) throw new DamageError(boundKey, "the object is not there", "missing");
+  return content;
+}
+
+/** What is known about a segment without opening its content. */
+export async function readLedger(repository: Repository, place: WalPlace, segment: string, object: string): Promise<SegmentLedger> {
+  const boundKey = keys.walSegment(place.source, place.systemIdentifier, segment);
+  const container = await openContainer(repository, { objectKey: object, boundKey, source: place.source, kind: "wal" });
+  const parsed = ledgerSchema.safeParse(container.meta["ledger"]);
+  if (!parsed.success || parsed.data.segment !== segment) throw new DamageError(object, "its ledger is not that of the segment");
+  return parsed.data;
+}
+
+/** The bytes of an unfinished segment from its start, as far as parts reach. Overlaps must agree. Rejects with `DamageError`. */
+export async function readParts(repository: Repository, place: WalPlace, segment: string, objects: readonly string[]): Promise<Buffer> {
+  const whole = Buffer.alloc(place.segmentBytes);
+  let filled = 0;
+  for (const object of objects.toSorted()) {
+    const part = parsePartKey(object);
+    if (part === null || part.from > filled) break;
+    const boundKey = keys.walPart(place.source, place.systemIdentifier, segment, part.from, part.to);
+    const bytes = await readContainer(repository, place.source, "part", object, boundKey);
+    if (bytes.length !== part.to - part.from) throw new DamageError(object, `holds ${bytes.length} bytes`);
+    const overlap = Math.min(filled, part.to) - part.from;
+    if (!bytes.subarray(0, overlap).equals(whole.subarray(part.from, part.from + overlap))) throw new DamageError(object, "overlaps another part with different bytes (two primaries?)");
+    bytes.copy(whole, part.from);
+    filled = Math.max(filled, part.to);
+  }
+  return whole.subarray(0, filled);
+}
+
+export function parsePartKey(object: string): { from: number; to: number } | null {
+  const match = /\/([0-9a-f]{8})-([0-9a-f]{8})-[0-9a-f]{8}$/.exec(object);
+  if (match?.[1] === undefined || match[2] === undefined) return null;
+  return { from: Number.parseInt(match[1], 16), to: Number.parseInt(match[2], 16) };
+}
+
+/** The newest key of a history file, decoded; null where there is none. Two contents for one timeline are a split brain. */
+export async function readHistory(repository: Repository, place: WalPlace, timeline: number): Promise<Buffer | null> {
+  const folder = keys.histories(place.source, place.systemIdentifier);
+  const names = (await repository.store.listNames(folder)).filter((entry) => entry.startsWith(`${timelineHex(timeline)}-`));
+  const boundKey = keys.history(place.source, place.systemIdentifier, timelineHex(timeline));
+  let content: Buffer | null = null;
+  for (const name of names) {
+    const bytes = await readContainer(repository, place.source, "history", folder + name, boundKey);
+    if (content !== null && !content.equals(bytes)) throw new DamageError(folder + name, "two servers made this timeline, with different histories (two primaries?)");
+    content = bytes;
+  }
+  return content;
+}
+
+/** The parsed history of a timeline: what the repository knows of its past. Timeline 1 has none. */
+export async function readTimelineHistory(repository: Repository, place: WalPlace, timeline: number): Promise<TimelineHistory> {
+  if (timeline === 1) return { timeline, forks: [] };
+  const content = await readHistory(repository, place, timeline);
+  const object = `${keys.histories(place.source, place.systemIdentifier)}${timelineHex(timeline)}`;
+  if (content === null) throw new DamageError(object, `the history file ${historyFileName(timeline)} is not there`, "missing");
+  const history = parseHistory(timeline, content.toString("utf8"));
+  if (history === null) throw new DamageError(object, "is not a timeline history");
+  return history;
+}
+
+/** Timelines of which there is anything: WAL, parts or a history. */
+export async function listTimelines(repository: Repository, place: WalPlace): Promise<number[]> {
+  const names = await repository.store.listNames(keys.walSystem(place.source, place.systemIdentifier));
+  const withWal = names.filter((name) => /^[0-9A-F]{8}\/$/.test(name)).map((name) => Number.parseInt(name, 16));
+  const histories = await repository.store.listNames(keys.histories(place.source, place.systemIdentifier));
+  return [...new Set([...withWal, ...histories.map((name) => Number.parseInt(name, 16))])].toSorted((a, b) => a - b);
+}
+
+/** Lists what is there, from names alone. */
+export async function listWal(repository: Repository, place: WalPlace): Promise<WalInventory> {
+  const segments = new Map<string, { objects: string[] }>();
+  const parts = new Map<string, { objects: string[]; contiguousBytes: number }>();
+  for await (const { key } of repository.store.list(keys.walSystem(place.source, place.systemIdentifier))) {
+    const part = /\/parts\/([0-9A-F]{24})\/[^/]+$/.exec(key)?.[1];
+    const segment = /\/([0-9A-F]{24})-[0-9a-f]{32}$/.exec(key)?.[1];
+    if (part !== undefined) addPart(parts, part, key);
+    else if (segment !== undefined && parseSegmentName(segment, place.segmentBytes) !== null) {
+      const entry = segments.get(segment);
+      if (entry === undefined) segments.set(segment, { objects: [key] });
+      else entry.objects.push(key);
+    }
+  }
+  return { segmentBytes: place.segmentBytes, segments, parts };
+}
+
+/** Keys come sorted by offset, so that what continues comes after what it continues. */
+function addPart(parts: Map<string, { objects: string[]; contiguousBytes: number }>, segment: string, key: string): void {
+  const range = parsePartKey(key);
+  if (range === null) return;
+  const entry = parts.get(segment) ?? { objects: [], contiguousBytes: 0 };
+  entry.objects.push(key);
+  if (range.from <= entry.contiguousBytes) entry.contiguousBytes = Math.max(entry.contiguousBytes, range.to);
+  parts.set(segment, entry);
+}
