@@ -21,6 +21,8 @@ export interface DigestsRef {
 export interface MapRoot {
   readonly digestSeed: bigint;
   readonly chunks: readonly ChunkRef[];
+  /** Chunks of files that were read after all others (pg_control, the backup label): out of order, never taken over from a parent. */
+  readonly late: readonly ChunkRef[];
   readonly digests: readonly DigestsRef[];
 }
 
@@ -116,7 +118,9 @@ function blocksIn(entry: FileEntry): number {
 /** The root as frames' worth of text: cut at lines, so that each piece stays within a frame. */
 export function encodeRoot(root: MapRoot, maxBytes: number): Buffer[] {
   const table = new BackupTable();
-  const lines = root.chunks.map((chunk) => JSON.stringify({ chunk: [chunk.firstPath, table.numberOf(chunk.backup), chunk.pack, chunk.frame, chunk.entries] }));
+  const wire = (chunk: ChunkRef): unknown[] => [chunk.firstPath, table.numberOf(chunk.backup), chunk.pack, chunk.frame, chunk.entries];
+  const lines = root.chunks.map((chunk) => JSON.stringify({ chunk: wire(chunk) }));
+  for (const chunk of root.late) lines.push(JSON.stringify({ late: wire(chunk) }));
   for (const { dataPack, pack, frame } of root.digests) lines.push(JSON.stringify({ digests: [dataPack, pack, frame] }));
   const header = JSON.stringify({ backups: table.ids, digestSeed: root.digestSeed.toString(16).padStart(16, "0") });
   const pieces: string[] = [];
@@ -132,12 +136,14 @@ export function encodeRoot(root: MapRoot, maxBytes: number): Buffer[] {
 }
 
 const rootHeaderSchema = headerSchema.extend({ digestSeed: z.string().regex(/^[0-9a-f]{16}$/) });
-const rootLineSchema = z.union([z.object({ chunk: z.tuple([z.string(), count, count, count, count]) }), z.object({ digests: z.tuple([count, count, count]) })]);
+const chunkSchema = z.tuple([z.string(), count, count, count, count]);
+const rootLineSchema = z.union([z.object({ chunk: chunkSchema }), z.object({ late: chunkSchema }), z.object({ digests: z.tuple([count, count, count]) })]);
 
 export function decodeRoot(bytes: Buffer, object: string): MapRoot {
   const [header, ...lines] = bytes.toString("utf8").split("\n");
   const { backups, digestSeed } = parseLine(rootHeaderSchema, header ?? "", object);
   const chunks: ChunkRef[] = [];
+  const late: ChunkRef[] = [];
   const digests: DigestsRef[] = [];
   for (const line of lines) {
     if (line === "") continue;
@@ -147,12 +153,12 @@ export function decodeRoot(bytes: Buffer, object: string): MapRoot {
       digests.push({ dataPack, pack, frame });
       continue;
     }
-    const [firstPath, number, pack, frame, entries] = wire.chunk;
+    const [firstPath, number, pack, frame, entries] = "chunk" in wire ? wire.chunk : wire.late;
     const backup = backups[number];
     if (backup === undefined) throw new DamageError(object, "the root names a backup that it does not list");
-    chunks.push({ firstPath, backup, pack, frame, entries });
+    ("chunk" in wire ? chunks : late).push({ firstPath, backup, pack, frame, entries });
   }
-  return { digestSeed: BigInt(`0x${digestSeed}`), chunks, digests };
+  return { digestSeed: BigInt(`0x${digestSeed}`), chunks, late, digests };
 }
 
 function parseLine<T extends z.ZodType>(schema: T, line: string, object: string): z.infer<T> {

@@ -32,9 +32,10 @@ export class ChainReader {
     return root;
   }
 
-  /** All entries of a backup, in order of path. */
+  /** All entries of a backup: in order of path, then those that were read last. */
   async *entries(backup: string): AsyncGenerator<MapEntry> {
-    for (const chunk of (await this.root(backup)).chunks) yield* await this.chunk(chunk);
+    const { chunks, late } = await this.root(backup);
+    for (const chunk of [...chunks, ...late]) yield* await this.chunk(chunk);
   }
 
   async chunk(ref: ChunkRef): Promise<MapEntry[]> {

@@ -19,7 +19,8 @@ export class MapWriter {
   #pending: MapEntry[] = [];
   #dirty = false;
   #lastPath: string | null = null;
-  readonly chunks: ChunkRef[] = [];
+  readonly #chunks: ChunkRef[] = [];
+  readonly #late: ChunkRef[] = [];
   readonly ancestors = new Set<string>();
 
   constructor(lane: FrameLane, options: { backup: string; parentChunks: readonly ChunkRef[] }) {
@@ -35,8 +36,7 @@ export class MapWriter {
     await this.#moveTo(entry.path);
     this.#pending.push(entry);
     this.#dirty ||= !unchanged;
-    if (entry.type !== "file") return;
-    for (const run of entry.runs) if (run.at !== null && run.at.backup !== this.#backup) this.ancestors.add(run.at.backup);
+    this.#noteAncestors(entry);
   }
 
   /** An entry of the parent that is no more. Called in order of path with `add`. */
@@ -45,10 +45,16 @@ export class MapWriter {
     this.#dirty = true;
   }
 
-  /** Writes what is pending, then the root. Returns where the root begins and of how many frames it is. */
-  async finish(digestSeed: bigint, digests: readonly DigestsRef[]): Promise<{ pack: number; frame: number; frames: number }> {
+  /** The files read last, in order of path among themselves. After all others. */
+  async addLate(entries: readonly MapEntry[]): Promise<void> {
     await this.#endChunk();
-    const pieces = encodeRoot({ digestSeed, chunks: this.chunks, digests }, MAX_PLAIN_BYTES.map);
+    for (const entry of entries) this.#noteAncestors(entry);
+    await this.#writeChunks(entries, this.#late);
+  }
+
+  /** Writes the root. Returns where the root begins and of how many frames it is. */
+  async finish(digestSeed: bigint, digests: readonly DigestsRef[]): Promise<{ pack: number; frame: number; frames: number }> {
+    const pieces = encodeRoot({ digestSeed, chunks: this.#chunks, late: this.#late, digests }, MAX_PLAIN_BYTES.map);
     const total = pieces.reduce((sum, piece) => sum + piece.length, 0);
     // All pieces in one pack: they are counted as a whole with the first.
     const first = this.#lane.submit(pieces[0] ?? Buffer.alloc(0), total);
@@ -72,22 +78,27 @@ export class MapWriter {
     const parent = this.#parentChunks[this.#parentAt];
     const entries = this.#pending;
     if (parent !== undefined && !this.#dirty && parent.entries === entries.length) {
-      this.chunks.push(parent);
+      this.#chunks.push(parent);
       this.ancestors.add(parent.backup);
-    } else await this.#writeChunks(entries);
+    } else await this.#writeChunks(entries, this.#chunks);
     this.#pending = [];
     this.#dirty = false;
   }
 
-  async #writeChunks(entries: readonly MapEntry[]): Promise<void> {
+  async #writeChunks(entries: readonly MapEntry[], chunks: ChunkRef[]): Promise<void> {
     for (let from = 0; from < entries.length; ) {
       let [to, bytes] = [from, 0];
       for (let entry = entries[to]; entry !== undefined && (to === from || bytes + estimateEntryBytes(entry) <= CHUNK_BYTES); entry = entries[++to]) bytes += estimateEntryBytes(entry);
       const slice = entries.slice(from, to);
       const { pack, frame } = this.#lane.submit(encodeChunk(slice));
-      this.chunks.push({ firstPath: slice[0]?.path ?? "", backup: this.#backup, pack, frame, entries: slice.length });
+      chunks.push({ firstPath: slice[0]?.path ?? "", backup: this.#backup, pack, frame, entries: slice.length });
       await this.#lane.ready();
       from = to;
     }
+  }
+
+  #noteAncestors(entry: MapEntry): void {
+    if (entry.type !== "file") return;
+    for (const run of entry.runs) if (run.at !== null && run.at.backup !== this.#backup) this.ancestors.add(run.at.backup);
   }
 }

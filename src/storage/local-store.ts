@@ -38,7 +38,7 @@ export function openLocalStore(root: string): ObjectStore {
         const { bavail, bsize } = await statfs(await nearestExisting(root));
         return bavail * bsize;
       }),
-    sweep: (before) => guarded("sweep", () => sweepFolder(root, before)),
+    sweep: (prefix, before) => guarded("sweep", () => sweepFolder(path.join(root, prefix), before)),
   };
 }
 

@@ -25,8 +25,8 @@ export interface ObjectStore {
   remove(keys: readonly string[]): Promise<void>;
   /** Free bytes where the store can say, else null. */
   freeBytes(): Promise<number | null>;
-  /** Removes unfinished writes last touched before `before`, which nobody will finish. Returns how many. */
-  sweep(before: Date): Promise<number>;
+  /** Removes unfinished writes below `prefix` (empty, or ending in `/`) last touched before `before`, which nobody will finish. Returns how many. */
+  sweep(prefix: string, before: Date): Promise<number>;
 }
 
 export interface ObjectInfo {

@@ -1,0 +1,278 @@
+import type { Clock } from "../clock.ts";
+import { addBytes, bytesBetween, formatLsn, maxLsn } from "../domain/lsn.ts";
+import type { Lsn } from "../domain/lsn.ts";
+import { parseHistory, spansOf } from "../domain/timeline.ts";
+import type { TimelineHistory } from "../domain/timeline.ts";
+import { formatMicros } from "../domain/timestamp.ts";
+import type { Micros } from "../domain/timestamp.ts";
+import { parseSegmentName, segmentAt, segmentEnd, segmentStart } from "../domain/wal-segment.ts";
+import { HoldfastError } from "../errors.ts";
+import type { WalMessage, WalReceiver } from "../postgres/wal-receiver.ts";
+import type { Lease } from "../repository/lease.ts";
+import { listWal, readParts } from "../repository/wal-archive.ts";
+import { CommitScanner, ledgerOf, SegmentAssembly } from "./segment-assembly.ts";
+import { joinParts, storeHistoryEverywhere, storePartInFirstTier, storeSegmentEverywhere } from "./wal-store.ts";
+import type { WalStore } from "./wal-store.ts";
+
+/** Where a stream stands: what is durable in the first tier, and until when the server's clock says that nothing is missing. */
+export interface StreamPosition {
+  readonly timeline: number;
+  readonly durable: Lsn;
+  readonly coveredUntil: Micros | null;
+  readonly serverEnd: Lsn;
+}
+
+export interface StreamTask {
+  readonly receiver: WalReceiver;
+  readonly store: WalStore;
+  readonly lease: Lease;
+  readonly slot: string | null;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly onPosition: (position: StreamPosition) => void;
+  readonly onGap: (gap: { timeline: number; from: Lsn; to: Lsn }) => Promise<void>;
+}
+
+/** How often what was received is made durable as a part, and how often the lease says where we are. */
+const PART_EVERY_MS = 1000;
+const NOTE_EVERY_MS = 5000;
+/** Segments received and not yet durable; beyond it we stop reading, and the server keeps the WAL for us. */
+const SEGMENTS_IN_FLIGHT = 3;
+
+/** Streams WAL into the repositories until the signal aborts, following timelines. Whatever is reported to the server as flushed is durable. */
+export async function streamWal(task: StreamTask): Promise<void> {
+  const system = await task.receiver.identify();
+  const history = await storeHistories(task, system.timeline);
+  let at = await resumePoint(task, history, system.position);
+  for (;;) {
+    const end = await streamTimeline(task, at.timeline, at.start, system.position);
+    if (end === null || task.signal.aborted) return;
+    await storeHistories(task, end.nextTimeline);
+    at = { timeline: end.nextTimeline, start: segmentStart(segmentAt(end.nextTimeline, end.switchpoint, task.store.place.segmentBytes), task.store.place.segmentBytes) };
+  }
+}
+
+/** A history file is in the repository before the first byte of its timeline. */
+async function storeHistories(task: StreamTask, timeline: number): Promise<TimelineHistory> {
+  if (timeline === 1) return { timeline, forks: [] };
+  const content = await task.receiver.history(timeline);
+  const history = parseHistory(timeline, content.toString("utf8"));
+  if (history === null) throw new HoldfastError("HF-WAL", `the server's history of timeline ${timeline} is not readable`);
+  for (const fork of history.forks) if (fork.timeline > 1) await storeHistoryEverywhere(task.store, fork.timeline, await task.receiver.history(fork.timeline));
+  await storeHistoryEverywhere(task.store, timeline, content);
+  return history;
+}
+
+/** After the last complete segment on the newest timeline of this history that we have anything of; else where the server is now. */
+async function resumePoint(task: StreamTask, history: TimelineHistory, position: Lsn): Promise<{ timeline: number; start: Lsn }> {
+  const { place, repositories } = task.store;
+  const inventory = await listWal(repositories[0], place);
+  const segments = [...inventory.segments.keys()].map((name) => parseSegmentName(name, place.segmentBytes)).filter((segment) => segment !== null);
+  for (const span of spansOf(history).toReversed()) {
+    const last = segments.filter((segment) => segment.timeline === span.timeline).reduce<bigint | null>((max, { number }) => (max === null || number > max ? number : max), null);
+    if (last === null) continue;
+    const start = segmentEnd({ timeline: span.timeline, number: last }, place.segmentBytes);
+    // Beyond the fork, what we hold of the old timeline never happened on this one (a failover to a standby that lagged): both are kept.
+    if (span.end !== null && start > span.end) return { timeline: history.timeline, start: startOfSegment(history.timeline, span.end, place.segmentBytes) };
+    if (start > position) throw behind(start, position);
+    return { timeline: span.timeline, start };
+  }
+  return { timeline: history.timeline, start: startOfSegment(history.timeline, position, place.segmentBytes) };
+}
+
+function behind(ours: Lsn, server: Lsn): HoldfastError {
+  return new HoldfastError("HF-DIVERGED", `the server is at ${formatLsn(server)}, and we already hold WAL up to ${formatLsn(ours)} of this timeline`, {
+    hint: "the server was restored or replaced without a new timeline; what was stored is kept. Take a full backup under a new source name",
+  });
+}
+
+function startOfSegment(timeline: number, position: Lsn, segmentBytes: number): Lsn {
+  return segmentStart(segmentAt(timeline, position, segmentBytes), segmentBytes);
+}
+
+const WAL_REMOVED = "58P01";
+
+async function streamTimeline(task: StreamTask, timeline: number, start: Lsn, position: Lsn): Promise<{ nextTimeline: number; switchpoint: Lsn } | null> {
+  try {
+    return await new TimelineStream(task, timeline, start).run();
+  } catch (error) {
+    if (!(error instanceof HoldfastError) || error.facts["sqlState"] !== WAL_REMOVED) throw error;
+    // The server no longer has what we need next: a gap, on record, and we go on from where it is.
+    const from = startOfSegment(timeline, position, task.store.place.segmentBytes);
+    await task.onGap({ timeline, from: start, to: from });
+    return new TimelineStream(task, timeline, from).run();
+  }
+}
+
+/** One timeline being streamed: receives, cuts into segments, and makes durable in order. */
+class TimelineStream {
+  readonly #task: StreamTask;
+  readonly #timeline: number;
+  readonly #segmentBytes: number;
+  readonly #scanner: CommitScanner;
+  #segment: SegmentAssembly | null = null;
+  readonly #start: Lsn;
+  #durable: Lsn;
+  #serverEnd: Lsn;
+  #caughtUp: { at: Lsn; clock: Micros } | null = null;
+  #coveredUntil: Micros | null = null;
+  /** Writes happen one after the other; a failure ends the stream. */
+  #writes: Promise<void> = Promise.resolve();
+  #segmentsInFlight = 0;
+  #partPending = false;
+  #notedMs = 0;
+  readonly #failed = new AbortController();
+
+  constructor(task: StreamTask, timeline: number, start: Lsn) {
+    this.#task = task;
+    this.#timeline = timeline;
+    this.#segmentBytes = task.store.place.segmentBytes;
+    this.#scanner = new CommitScanner(start, this.#segmentBytes);
+    this.#start = start;
+    this.#durable = start;
+    this.#serverEnd = start;
+  }
+
+  async run(): Promise<{ nextTimeline: number; switchpoint: Lsn } | null> {
+    const { receiver, slot, signal } = this.#task;
+    this.#segment = await this.#openSegment(this.#start);
+    this.#durable = addBytes(this.#start, this.#segment.durable);
+    const messages = receiver.stream({ slot, timeline: this.#timeline, start: this.#start, signal: AbortSignal.any([signal, this.#task.lease.lost, this.#failed.signal]) });
+    const timer = setInterval(() => this.#flushSoon(), PART_EVERY_MS);
+    try {
+      for (;;) {
+        const next = await messages.next();
+        if (next.done === true) {
+          this.#failed.signal.throwIfAborted();
+          this.#task.lease.lost.throwIfAborted();
+          await this.#finish();
+          return next.value;
+        }
+        await this.#receive(next.value);
+      }
+    } catch (error) {
+      // A server that died may never send it again: what was received in its last second is made durable before we give up.
+      await this.#finish();
+      throw error;
+    } finally {
+      clearInterval(timer);
+      await messages.return(null);
+      await this.#writes;
+    }
+  }
+
+  async #receive(message: WalMessage): Promise<void> {
+    this.#serverEnd = message.serverEnd;
+    if (message.kind === "wal") await this.#take(message.start, message.bytes);
+    const position = this.#segment?.position ?? this.#durable;
+    if (position === message.serverEnd) this.#caughtUp = { at: position, clock: message.sentAt };
+    this.#noteCovered();
+    if (message.kind === "keepalive" && message.replyRequested) this.#report();
+  }
+
+  async #take(start: Lsn, bytes: Buffer): Promise<void> {
+    let rest = bytes;
+    let at = start;
+    while (rest.length > 0) {
+      const segment = (this.#segment ??= await this.#openSegment(at));
+      if (segment.position !== at) throw new HoldfastError("HF-WAL", `the server sent WAL from ${formatLsn(at)}, expected ${formatLsn(segment.position)}`);
+      const left = segment.take(rest);
+      this.#scanner.push(rest.subarray(0, rest.length - left.length));
+      at = addBytes(at, rest.length - left.length);
+      rest = left;
+      if (segment.isComplete) await this.#complete(segment);
+    }
+  }
+
+  async #openSegment(start: Lsn): Promise<SegmentAssembly> {
+    const { place, repositories } = this.#task.store;
+    const [first] = repositories;
+    const name = ledgerOf(place, this.#timeline, start, { commits: 0, minCommitAt: null, maxCommitAt: null }, "stream").segment;
+    const objects = start === this.#start && first.keyRing.canOpenData ? ((await listWal(first, place)).parts.get(name)?.objects ?? []) : [];
+    return new SegmentAssembly(this.#timeline, start, this.#segmentBytes, objects.length === 0 ? Buffer.alloc(0) : await readParts(first, place, name, objects));
+  }
+
+  async #complete(segment: SegmentAssembly): Promise<void> {
+    this.#segment = null;
+    const { store } = this.#task;
+    const ledger = ledgerOf(store.place, this.#timeline, segment.start, this.#scanner.take(segment.start), "stream");
+    this.#segmentsInFlight++;
+    this.#enqueue(async () => {
+      await storeSegmentEverywhere(store, segment.name, segment.bytes, ledger);
+      this.#segmentsInFlight--;
+      this.#advance(addBytes(segment.start, this.#segmentBytes));
+    });
+    if (this.#segmentsInFlight >= SEGMENTS_IN_FLIGHT) await this.#writes;
+  }
+
+  /** Makes what was received durable as a part, unless one is on its way. None when nothing is new. */
+  #flushSoon(): void {
+    const segment = this.#segment;
+    this.#noteSoon();
+    if (segment === null || this.#partPending || segment.filled <= segment.durable) return;
+    this.#partPending = true;
+    this.#enqueue(async () => {
+      this.#partPending = false;
+      if (segment.isComplete) return;
+      await this.#storePart(segment);
+    });
+  }
+
+  async #storePart(segment: SegmentAssembly): Promise<void> {
+    const [from, to] = [segment.durable, segment.filled];
+    if (to <= from) return;
+    await storePartInFirstTier(this.#task.store, segment.name, from, segment.bytes.subarray(from, to));
+    segment.durable = to;
+    await joinParts(this.#task.store, segment.name, segment.bytes.subarray(0, to));
+    this.#advance(addBytes(segment.start, to));
+  }
+
+  async #finish(): Promise<void> {
+    const segment = this.#segment;
+    if (segment !== null) this.#enqueue(() => this.#storePart(segment));
+    await this.#writes;
+    this.#failed.signal.throwIfAborted();
+    await this.#note();
+  }
+
+  #advance(durable: Lsn): void {
+    if (durable > this.#durable) this.#durable = durable;
+    this.#noteCovered();
+    this.#report();
+  }
+
+  #noteCovered(): void {
+    if (this.#caughtUp !== null && this.#durable >= this.#caughtUp.at) this.#coveredUntil = this.#caughtUp.clock;
+    this.#task.onPosition({ timeline: this.#timeline, durable: this.#durable, coveredUntil: this.#coveredUntil, serverEnd: this.#serverEnd });
+  }
+
+  #report(): void {
+    if (!this.#task.receiver.lost.aborted && !this.#task.signal.aborted) this.#task.receiver.report(this.#durable, maxLsn(this.#durable, this.#segment?.position ?? this.#durable));
+  }
+
+  #noteSoon(): void {
+    if (this.#task.clock.monotonicMs() - this.#notedMs < NOTE_EVERY_MS) return;
+    this.#notedMs = this.#task.clock.monotonicMs();
+    this.#enqueue(() => this.#note());
+  }
+
+  #note(): Promise<void> {
+    return this.#task.lease.note({ timeline: this.#timeline, lsn: formatLsn(this.#durable), coveredUntil: this.#coveredUntil === null ? null : formatMicros(this.#coveredUntil) });
+  }
+
+  #enqueue(act: () => Promise<void>): void {
+    this.#writes = this.#writes.then(async () => {
+      if (this.#failed.signal.aborted) return;
+      try {
+        await act();
+      } catch (error) {
+        this.#failed.abort(error);
+      }
+    });
+  }
+}
+
+/** Bytes written on the server and not yet durable with us. */
+export function lagBytes(position: StreamPosition): number {
+  return Math.max(0, bytesBetween(position.durable, position.serverEnd));
+}

@@ -1,0 +1,65 @@
+import type pg from "pg";
+import { HoldfastError } from "../errors.ts";
+import { queryRow, queryRows, text } from "./connection.ts";
+import { majorOf } from "./server-identity.ts";
+
+/** What a restored cluster needs and its data directory may not hold (Debian keeps configuration in /etc). Stored with every backup as `//settings.json`. */
+export interface CapturedSettings {
+  readonly version: number;
+  /** Settings that are not at their default, with where they came from. */
+  readonly settings: readonly { readonly name: string; readonly value: string; readonly source: string; readonly file: string | null }[];
+  /** Authentication rules as the server parsed them; null where the role may not read them. */
+  readonly hba: readonly Readonly<Record<string, string | null>>[] | null;
+  readonly tablespaces: readonly { readonly oid: string; readonly name: string; readonly location: string }[];
+  readonly databases: readonly Readonly<Record<string, string | null>>[];
+  readonly collations: readonly Readonly<Record<string, string | null>>[];
+  readonly bootstrapRole: string;
+}
+
+const SETTINGS_SQL = `
+  select name, setting as value, source, sourcefile as file from pg_settings
+  where source not in ('default', 'client', 'session', 'interactive', 'test') and context <> 'internal' order by name`;
+
+const DATABASES_SQL = (major: number): string => `
+  select oid::text, datname, pg_encoding_to_char(encoding) as encoding, datcollate, datctype,
+         ${major >= 15 ? "datlocprovider::text" : "'c'"} as provider,
+         ${major >= 17 ? "datlocale" : major >= 15 ? "daticulocale" : "null::text"} as locale,
+         ${major >= 15 ? "datcollversion" : "null::text"} as collation_version
+  from pg_database order by oid`;
+
+export async function captureSettings(client: pg.Client, version: number): Promise<CapturedSettings> {
+  const settings = await queryRows(client, SETTINGS_SQL);
+  const tablespaces = await queryRows(client, "select oid::text, spcname as name, pg_tablespace_location(oid) as location from pg_tablespace where spcname not in ('pg_default', 'pg_global')");
+  const role = await queryRow(client, "select rolname from pg_roles where oid = 10");
+  return {
+    version,
+    settings: settings.map((row) => ({ name: text(row, "name"), value: row["value"] ?? "", source: text(row, "source"), file: row["file"] ?? null })),
+    hba: await readable(() => queryRows(client, "select line_number::text, type, database::text, user_name::text, address, netmask, auth_method, options::text, error from pg_hba_file_rules order by line_number")),
+    tablespaces: tablespaces.map((row) => ({ oid: text(row, "oid"), name: text(row, "name"), location: row["location"] ?? "" })),
+    databases: await queryRows(client, DATABASES_SQL(majorOf(version))),
+    collations: await queryRows(client, "select collname, collprovider::text, collversion from pg_collation where collversion is not null and collnamespace <> 'pg_catalog'::regnamespace"),
+    bootstrapRole: text(role, "rolname"),
+  };
+}
+
+/** Null where the role lacks the privilege: it is optional. */
+async function readable<T>(read: () => Promise<T>): Promise<T | null> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof HoldfastError && error.facts["sqlState"] === "42501") return null;
+    throw error;
+  }
+}
+
+/** Locations of tablespaces by OID. In-place ones (a relative location) are ordinary folders and not listed. */
+export function tablespaceLocations(captured: CapturedSettings): Map<string, string> {
+  return new Map(captured.tablespaces.filter(({ location }) => location.startsWith("/")).map(({ oid, location }) => [oid, location]));
+}
+
+/** The server's log folder relative to the data directory, or null where it lies elsewhere. */
+export function logFolderOf(captured: CapturedSettings, dataDirectory: string | null): string | null {
+  const folder = captured.settings.find(({ name }) => name === "log_directory")?.value ?? "log";
+  if (!folder.startsWith("/")) return folder;
+  return dataDirectory !== null && folder.startsWith(`${dataDirectory}/`) ? folder.slice(dataDirectory.length + 1) : null;
+}

@@ -1,0 +1,68 @@
+import { z } from "zod";
+import { DamageError, HoldfastError } from "../errors.ts";
+import { readDocument, writeDocument } from "./document.ts";
+import { baseName, keys } from "./layout.ts";
+import type { Repository, WritableRepository } from "./repository.ts";
+
+/** Backups under way: intents, and what is left of attempts that died (docs/repository-format.md section 10). */
+const intentSchema = z.object({ backup: z.string(), ancestors: z.array(z.string()), startedAt: z.string(), runId: z.string() });
+export type Intent = z.infer<typeof intentSchema>;
+
+/** Says which backups a new one will refer to, then looks whether one of them is being deleted: expiry looks the other way round, so one of the two always sees the other. */
+export async function declareIntent(repository: WritableRepository, source: string, intent: Intent): Promise<void> {
+  await writeDocument(repository, keys.intent(source, intent.backup), "intent", intent, repository.signer);
+  for (const ancestor of intent.ancestors) {
+    if ((await repository.store.size(keys.tombstone(source, ancestor))) === null) continue;
+    await withdrawIntent(repository, source, intent.backup);
+    throw new HoldfastError("HF-BUSY", `${ancestor} is being deleted and cannot be a parent`, { hint: "run the backup again: it will choose another parent" });
+  }
+}
+
+export async function withdrawIntent(repository: WritableRepository, source: string, backup: string): Promise<void> {
+  await repository.store.remove([keys.intent(source, backup)]);
+}
+
+/** Intents there are. A damaged one is an error: what it protects is not known. */
+export async function readIntents(repository: Repository, source: string): Promise<Intent[]> {
+  const intents: Intent[] = [];
+  for (const name of await repository.store.listNames(keys.intents(source))) {
+    try {
+      intents.push((await readDocument(repository, keys.intents(source) + name, "intent", intentSchema)).payload);
+    } catch (error) {
+      if (!(error instanceof DamageError) || error.kind !== "missing") throw error;
+    }
+  }
+  return intents;
+}
+
+/** Ids of attempts that left something and never became a backup. Only the holder of the source's backup lease may act on them. */
+export async function findDeadAttempts(repository: Repository, source: string): Promise<string[]> {
+  const finished = new Set((await repository.store.listNames(keys.manifests(source))).map(baseName));
+  const begun = [...(await repository.store.listNames(keys.backups(source))).map((name) => name.slice(0, -1)), ...(await repository.store.listNames(keys.intents(source))).map(baseName)];
+  return [...new Set(begun)].filter((id) => !finished.has(id)).toSorted();
+}
+
+/** Gives up a dead attempt: a tombstone at the manifest's own key, so that a writer that was only suspended can never commit; then its objects go. */
+export async function abandonAttempt(repository: WritableRepository, source: string, backup: string, reason: string): Promise<void> {
+  const outcome = await writeDocument(repository, keys.manifest(source, backup), "tombstone", { backup, reason }, repository.signer);
+  if (outcome === "exists") return;
+  await removeBackupObjects(repository, source, backup);
+  await withdrawIntent(repository, source, backup);
+}
+
+const REMOVE_AT_ONCE = 500;
+
+export async function removeBackupObjects(repository: WritableRepository, source: string, backup: string): Promise<{ objects: number; bytes: number }> {
+  let [objects, bytes] = [0, 0];
+  let doomed: string[] = [];
+  for await (const { key, size } of repository.store.list(keys.backup(source, backup))) {
+    doomed.push(key);
+    objects++;
+    bytes += size;
+    if (doomed.length < REMOVE_AT_ONCE) continue;
+    await repository.store.remove(doomed);
+    doomed = [];
+  }
+  await repository.store.remove(doomed);
+  return { objects, bytes };
+}
