@@ -112,7 +112,7 @@ const STREAM = "stream the log: log: { schedule: stream, … }";
 
 function aboutLogInterval(schedule: FeasibilityLog["schedule"], rpoSeconds: number): Finding[] {
   if (schedule.kind === "stream") return [];
-  const interval = longestIntervalSeconds(schedule, SAMPLE_FROM) ?? Infinity;
+  const interval = intervalSeconds(schedule);
   if (interval < rpoSeconds) return [];
   const [loss, rpo] = [describeLoss(interval), formatDuration(rpoSeconds)];
   const path = ["backups", "log", "schedule"];
@@ -158,7 +158,7 @@ function aboutCopies(log: FeasibilityLog, { backups, objectives }: FeasibilityIn
 
 function overBudget(type: BackupType | "log", path: readonly string[], budgetSeconds: number | null, rtoSeconds: number): Finding[] {
   if (budgetSeconds === null || budgetSeconds <= rtoSeconds) return [];
-  const message = `recovery from ${type === "log" ? "the log" : `a ${type} backup`} may take its budget of ${formatDuration(budgetSeconds)}, and the recovery time objective is ${formatDuration(rtoSeconds)}`;
+  const message = `recovery from ${type === "log" ? "the log" : `${type === "incremental" ? "an" : "a"} ${type} backup`} may take its budget of ${formatDuration(budgetSeconds)}, and the recovery time objective is ${formatDuration(rtoSeconds)}`;
   return [{ severity: "warning", path, message, hint: `lower the budget to ${formatDuration(rtoSeconds)}; drills measure whether it is held` }];
 }
 
@@ -171,16 +171,25 @@ const SAMPLE_SLOTS = 60;
 
 /** What is lost at worst between backups: the longest interval of the type that comes most often. */
 function backupIntervalSeconds(backups: readonly FeasibilityBackup[]): number {
-  return Math.min(...backups.map((backup) => longestIntervalSeconds(backup.schedule, SAMPLE_FROM) ?? Infinity));
+  return Math.min(...backups.map((backup) => intervalSeconds(backup.schedule)));
+}
+
+/** Looking through a cron expression takes some milliseconds, and a policy has many sources. */
+const known = new WeakMap<Schedule, number>();
+
+function intervalSeconds(schedule: Schedule): number {
+  const seconds = known.get(schedule) ?? longestIntervalSeconds(schedule, SAMPLE_FROM) ?? Infinity;
+  known.set(schedule, seconds);
+  return seconds;
 }
 
 const PERIOD_SECONDS = { daily: 86_400, weekly: 7 * 86_400, monthly: 31 * 86_400, yearly: 366 * 86_400 } as const;
 
 /** The age to which a rule keeps the oldest backup it wants, if the schedule is kept. */
 function reachSeconds({ retention, schedule }: FeasibilityBackup): number {
-  const interval = longestIntervalSeconds(schedule, SAMPLE_FROM) ?? 0;
+  const last = retention.keepLast === null ? 0 : retention.keepLast * intervalSeconds(schedule);
   const periods = (["daily", "weekly", "monthly", "yearly"] as const).map((unit) => (retention[unit] ?? 0) * PERIOD_SECONDS[unit]);
-  return Math.max(retention.keepForSeconds ?? 0, (retention.keepLast ?? 0) * interval, ...periods);
+  return Math.max(retention.keepForSeconds ?? 0, last, ...periods);
 }
 
 function describeLoss(seconds: number): string {

@@ -85,7 +85,7 @@ type Claims = ReadonlyMap<string, readonly Claim[]>;
 
 function ownClaims(backups: readonly RetainedBackup[], rules: ExpiryInput["rules"], now: Date): Claims {
   const claims = new Map<string, Claim[]>(backups.map((backup) => [backup.id, claimsOfPeople(backup)]));
-  const newestFirst = backups.toSorted((a, b) => b.at.getTime() - a.at.getTime() || (a.id < b.id ? 1 : -1));
+  const newestFirst = backups.toSorted(byAge).toReversed();
   const claim = (backup: RetainedBackup, reason: string, until: Date | null = null): void => void claims.get(backup.id)?.push({ reason, until });
 
   for (const [type, all] of Map.groupBy(newestFirst, (backup) => backup.type)) {
@@ -147,7 +147,7 @@ function holders(backups: readonly RetainedBackup[], claims: Claims): Map<string
   const kept = new Set(backups.filter((backup) => (claims.get(backup.id) ?? []).length > 0).map((backup) => backup.id));
   for (const id of kept) for (const ancestor of ancestorsOf(id, byId)) kept.add(ancestor);
   const heldBy = new Map<string, string[]>();
-  for (const backup of backups.toSorted((a, b) => a.at.getTime() - b.at.getTime())) {
+  for (const backup of backups.toSorted(byAge)) {
     if (!kept.has(backup.id)) continue;
     for (const ancestor of ancestorsOf(backup.id, byId)) {
       const known = heldBy.get(ancestor);
@@ -170,6 +170,13 @@ function whyGone(backup: RetainedBackup, rule: RetentionRule | undefined): strin
   const age = rule?.keepForSeconds ?? null;
   const past = age === null ? "no rule keeps it" : `older than ${formatDuration(age)}, and no other rule keeps it`;
   return isClean(backup) ? past : `${past}: it has page corruption, so it does not count`;
+}
+
+/** Oldest first; ids decide where the time does not. */
+function byAge(a: RetainedBackup, b: RetainedBackup): number {
+  const [left, right] = [a.at.getTime(), b.at.getTime()];
+  if (left !== right) return left - right;
+  return a.id < b.id ? -1 : 1;
 }
 
 /** Until when all of these together keep it. */

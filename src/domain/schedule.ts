@@ -67,13 +67,14 @@ export function slotsBetween(schedule: Schedule, after: Date, until: Date, limit
 export function longestIntervalSeconds(schedule: Schedule, from: Date): number | null {
   if (schedule.kind === "every") return schedule.seconds;
   let longest: number | null = null;
-  let at = from;
+  let [at, before] = [from, previousSlot(schedule, from)];
   for (let sample = 0; sample < MAX_SAMPLES; sample++) {
-    const [before, after] = [previousSlot(schedule, at), nextSlot(schedule, at)];
+    const after = nextSlot(schedule, at);
     if (after === null) return longest;
     if (before !== null) longest = Math.max(longest ?? 0, secondsBetween(before, after));
     // Every interval longer than an hour has one of these moments in it.
     at = new Date(Math.max(after.getTime(), at.getTime() + HOUR_MS));
+    before = at.getTime() === after.getTime() ? after : previousSlot(schedule, at);
   }
   return longest;
 }
@@ -196,7 +197,8 @@ function compile(schedule: Schedule & { kind: "cron" }): Cron {
 }
 
 function bySlotAndStrength(a: SlotDecision, b: SlotDecision): number {
-  return a.slot.getTime() - b.slot.getTime() || BACKUP_TYPES.indexOf(a.type) - BACKUP_TYPES.indexOf(b.type);
+  const [left, right] = [a.slot.getTime(), b.slot.getTime()];
+  return left === right ? BACKUP_TYPES.indexOf(a.type) - BACKUP_TYPES.indexOf(b.type) : left - right;
 }
 
 function hourOf(date: Date): number {

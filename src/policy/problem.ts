@@ -39,5 +39,10 @@ export function configError(problems: readonly Problem[]): HoldfastError {
 /** By file in the order in which they were read, then by place. */
 export function sortProblems(problems: readonly Problem[]): Problem[] {
   const files = [...new Set(problems.map((problem) => problem.file))];
-  return problems.toSorted((a, b) => files.indexOf(a.file) - files.indexOf(b.file) || a.line - b.line || a.column - b.column);
+  return problems.toSorted((a, b) => (a.file === b.file ? byPlace(a, b) : files.indexOf(a.file) - files.indexOf(b.file)));
+}
+
+/** The order of places within one file. */
+export function byPlace(a: Place, b: Place): number {
+  return a.line === b.line ? a.column - b.column : a.line - b.line;
 }

@@ -2,12 +2,15 @@ import { readFile } from "node:fs/promises";
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit } from "yaml";
 import type { Document, Pair, YAMLError } from "yaml";
 import { codeOf } from "../errors.ts";
+import { sortProblems } from "./problem.ts";
 import type { Place, Problem } from "./problem.ts";
 
 /** A YAML file as plain values, with the way back from a value to its line. */
 export interface YamlFile {
   readonly file: string;
   readonly value: unknown;
+  /** What is wrong with it although its values can be read: keys that are there twice. */
+  readonly problems: readonly Problem[];
   /** Where the value at a path is, or the nearest thing there is to it. */
   find(path: KeyPath): Found;
   /** Where a key itself is. */
@@ -66,16 +69,22 @@ export function parseYaml(file: string, text: string): YamlResult {
   const first = place(0);
   try {
     const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-    const problems = [...[...document.errors, ...document.warnings].map((error) => yamlProblem(error, place)), ...keyProblems(document, place)];
-    if (problems.length > 0) return { ok: false, problems };
+    const [twice, errors] = split(document.errors, (error) => error.code === "DUPLICATE_KEY");
+    const problems = twice.map((error) => yamlProblem(error, place));
+    const fatal = [...[...errors, ...document.warnings].map((error) => yamlProblem(error, place)), ...keyProblems(document, place)];
+    if (fatal.length > 0) return { ok: false, problems: sortProblems([...problems, ...fatal]) };
     const value: unknown = document.toJS();
     if (value === null || value === undefined) return { ok: false, problems: [{ ...first, message: "the file is empty", hint: "begin with version: 1" }] };
-    return { ok: true, yaml: { file, value, find: (path) => find(document, path, place), findKey: (path) => findKey(document, path, place) } };
+    return { ok: true, yaml: { file, value, problems, find: (path) => find(document, path, place), findKey: (path) => findKey(document, path, place) } };
   } catch (error) {
     if (!(error instanceof RangeError || error instanceof ReferenceError)) throw error;
     // The parser recurses into nested values, and refuses to expand too many aliases.
     return { ok: false, problems: [{ ...first, message: "is nested too deeply, or repeats itself through too many aliases", hint: "write it out plainly" }] };
   }
+}
+
+function split<T>(all: readonly T[], test: (one: T) => boolean): [T[], T[]] {
+  return [all.filter(test), all.filter((one) => !test(one))];
 }
 
 type Locator = (offset: number) => Place;

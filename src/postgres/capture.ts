@@ -1,20 +1,23 @@
 import type pg from "pg";
+import { z } from "zod";
 import { HoldfastError } from "../errors.ts";
 import { queryRow, queryRows, text } from "./connection.ts";
 import { majorOf } from "./server-identity.ts";
 
 /** What a restored cluster needs and its data directory may not hold (Debian keeps configuration in /etc). Stored with every backup as `//settings.json`. */
-export interface CapturedSettings {
-  readonly version: number;
+const row = z.record(z.string(), z.string().nullable());
+export const capturedSchema = z.object({
+  version: z.number(),
   /** Settings that are not at their default, with where they came from. */
-  readonly settings: readonly { readonly name: string; readonly value: string; readonly source: string; readonly file: string | null }[];
+  settings: z.array(z.object({ name: z.string(), value: z.string(), source: z.string(), file: z.string().nullable() })),
   /** Authentication rules as the server parsed them; null where the role may not read them. */
-  readonly hba: readonly Readonly<Record<string, string | null>>[] | null;
-  readonly tablespaces: readonly { readonly oid: string; readonly name: string; readonly location: string }[];
-  readonly databases: readonly Readonly<Record<string, string | null>>[];
-  readonly collations: readonly Readonly<Record<string, string | null>>[];
-  readonly bootstrapRole: string;
-}
+  hba: z.array(row).nullable(),
+  tablespaces: z.array(z.object({ oid: z.string(), name: z.string(), location: z.string() })),
+  databases: z.array(row),
+  collations: z.array(row),
+  bootstrapRole: z.string(),
+});
+export type CapturedSettings = z.infer<typeof capturedSchema>;
 
 const SETTINGS_SQL = `
   select name, setting as value, source, sourcefile as file from pg_settings

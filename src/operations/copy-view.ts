@@ -1,0 +1,138 @@
+import { bytesBetween, lsn, parseLsn } from "../domain/lsn.ts";
+import type { Lsn } from "../domain/lsn.ts";
+import { isOnHistory, spansOf } from "../domain/timeline.ts";
+import type { TimelineHistory } from "../domain/timeline.ts";
+import { parseMicros } from "../domain/timestamp.ts";
+import type { Micros } from "../domain/timestamp.ts";
+import { contiguousFrom, gapsOn } from "../domain/wal-coverage.ts";
+import type { WalGap, WalInventory } from "../domain/wal-coverage.ts";
+import { parseSegmentName, segmentStart, timelineHex } from "../domain/wal-segment.ts";
+import { DamageError } from "../errors.ts";
+import { readBinding } from "../repository/binding.ts";
+import type { LeaseState } from "../repository/lease.ts";
+import { readLease } from "../repository/lease.ts";
+import { listManifests } from "../repository/manifest.ts";
+import type { ManifestListing, StoredManifest } from "../repository/manifest.ts";
+import type { Repository } from "../repository/repository.ts";
+import { listTimelines, listWal, readLedger, readParts, readSegment, readTimelineHistory } from "../repository/wal-archive.ts";
+import type { SegmentLedger, WalPlace } from "../repository/wal-archive.ts";
+import { readIndexes } from "../repository/wal-index.ts";
+import { leaseScopes } from "./source-target.ts";
+
+/** What one copy holds of one source: its backups, its WAL, and how far each reaches. Names and small documents only; content is read on demand. */
+export class CopyView {
+  readonly repository: Repository;
+  readonly source: string;
+  readonly place: WalPlace;
+  readonly listing: ManifestListing;
+  readonly inventory: WalInventory;
+  readonly histories: ReadonlyMap<number, TimelineHistory>;
+  /** Position of the WAL stream as its lease last said. */
+  readonly stream: LeaseState | null;
+  readonly damage: readonly DamageError[];
+  #indexed: Map<string, SegmentLedger> | null = null;
+
+  private constructor(fields: Pick<CopyView, "repository" | "source" | "place" | "listing" | "inventory" | "histories" | "stream" | "damage">) {
+    this.repository = fields.repository;
+    this.source = fields.source;
+    this.place = fields.place;
+    this.listing = fields.listing;
+    this.inventory = fields.inventory;
+    this.histories = fields.histories;
+    this.stream = fields.stream;
+    this.damage = fields.damage;
+  }
+
+  /** Null where the repository holds nothing of this source. */
+  static async open(repository: Repository, source: string): Promise<CopyView | null> {
+    const binding = await readBinding(repository, source);
+    if (binding === null) return null;
+    const place = { source, systemIdentifier: binding.systemIdentifier, segmentBytes: binding.walSegmentBytes };
+    const damage: DamageError[] = [];
+    const histories = new Map<number, TimelineHistory>();
+    for (const timeline of await listTimelines(repository, place)) {
+      try {
+        histories.set(timeline, await readTimelineHistory(repository, place, timeline));
+      } catch (error) {
+        if (!(error instanceof DamageError)) throw error;
+        damage.push(error);
+      }
+    }
+    const [listing, inventory, stream] = [await listManifests(repository, source), await listWal(repository, place), await readLease(repository, leaseScopes.wal(source))];
+    return new CopyView({ repository, source, place, listing, inventory, histories, stream, damage });
+  }
+
+  /** The newest timeline that can be followed; null where there is no WAL at all. */
+  get newestTimeline(): number | null {
+    return [...this.histories.keys()].toSorted((a, b) => a - b).at(-1) ?? null;
+  }
+
+  /** Usable backups on a history, oldest first by where they end. */
+  backupsOn(history: TimelineHistory): StoredManifest[] {
+    const { systemIdentifier } = this.place;
+    return this.listing.backups
+      .filter(({ manifest }) => manifest.postgres.systemIdentifier === systemIdentifier && isOnHistory(history, manifest.postgres.timeline, parseLsn(manifest.stop.lsn)))
+      .toSorted((a, b) => bytesBetween(parseLsn(b.manifest.stop.lsn), parseLsn(a.manifest.stop.lsn)));
+  }
+
+  reach(history: TimelineHistory, from: Lsn): ReturnType<typeof contiguousFrom> {
+    return contiguousFrom(this.inventory, history, from);
+  }
+
+  /** Where all WAL on this history ends, gaps or not. */
+  endOfWal(history: TimelineHistory): Lsn {
+    let end = 0n;
+    const onHistory = new Map(spansOf(history).map((span) => [span.timeline, span]));
+    const consider = (name: string, bytes: number): void => {
+      const segment = parseSegmentName(name, this.place.segmentBytes);
+      const span = segment === null ? undefined : onHistory.get(segment.timeline);
+      if (segment === null || span === undefined) return;
+      const reaches = segmentStart(segment, this.place.segmentBytes) + BigInt(bytes);
+      if (reaches > end && (span.end === null || reaches <= span.end)) end = reaches;
+    };
+    for (const name of this.inventory.segments.keys()) consider(name, this.place.segmentBytes);
+    for (const [name, part] of this.inventory.parts) consider(name, part.contiguousBytes);
+    return lsn(end);
+  }
+
+  /** Holes between segments on any timeline. What expiry removed on purpose lies before the oldest needed WAL and is not a hole. */
+  gaps(): WalGap[] {
+    const byTimeline = new Map<number, bigint[]>();
+    for (const name of [...this.inventory.segments.keys(), ...this.inventory.parts.keys()]) {
+      const segment = parseSegmentName(name, this.place.segmentBytes);
+      if (segment === null) continue;
+      const numbers = byTimeline.get(segment.timeline) ?? [];
+      numbers.push(segment.number);
+      byTimeline.set(segment.timeline, numbers);
+    }
+    return [...byTimeline].flatMap(([timeline, numbers]) => gapsOn(this.inventory, timeline, [...new Set(numbers)].toSorted((a, b) => (a < b ? -1 : 1))));
+  }
+
+  /** The bytes of a segment, or of the beginning that is there of an unfinished one. */
+  async read(name: string): Promise<Buffer> {
+    const segment = this.inventory.segments.get(name);
+    if (segment !== undefined) return readSegment(this.repository, this.place, name, segment.objects);
+    return readParts(this.repository, this.place, name, this.inventory.parts.get(name)?.objects ?? []);
+  }
+
+  /** Commit times of a complete segment; null for an unfinished one. */
+  async ledger(name: string): Promise<SegmentLedger | null> {
+    const [object] = this.inventory.segments.get(name)?.objects ?? [];
+    if (object === undefined) return null;
+    this.#indexed ??= await this.#readIndexes();
+    return this.#indexed.get(name) ?? readLedger(this.repository, this.place, name, object);
+  }
+
+  async #readIndexes(): Promise<Map<string, SegmentLedger>> {
+    const all = new Map<string, SegmentLedger>();
+    for (const timeline of this.histories.keys()) for (const [name, ledger] of (await readIndexes(this.repository, this.place, timelineHex(timeline))).ledgers) all.set(name, ledger);
+    return all;
+  }
+
+  /** Until when the server's own clock says that nothing after `end` had been written: known where the stream stood at `end`. */
+  coveredUntil(end: Lsn): Micros | null {
+    const position = this.stream?.position ?? null;
+    if (position === null || position.coveredUntil === null || parseLsn(position.lsn) > end) return null;
+    return parseMicros(position.coveredUntil);
+  }
+}

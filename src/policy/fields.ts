@@ -1,0 +1,122 @@
+import { isAbsolute } from "node:path";
+import { z } from "zod";
+import { formatDuration, MAX_DURATION_SECONDS, parseDuration } from "../domain/duration.ts";
+import { suggest } from "./nearest.ts";
+import type { SecretRef } from "./types.ts";
+
+/**
+ * The values that configuration is made of. A message of these schemas is two lines: what the value must be (read after the name of its key), and a hint.
+ * No message quotes the value it refuses.
+ */
+export function says(message: string, hint: string): string {
+  return `${message}\n${hint}`;
+}
+
+/** One value, read by `parse`, which answers undefined for what it does not accept. The hint may depend on the value, but does not repeat it. */
+export function field<T extends {}>(message: string, hint: string | ((value: unknown) => string), parse: (value: unknown) => T | undefined): z.ZodType<T> {
+  return z.unknown().transform((value, context): T => {
+    const parsed = parse(value);
+    if (parsed !== undefined) return parsed;
+    context.addIssue({ code: "custom", message: says(message, typeof hint === "string" ? hint : hint(value)) });
+    return z.NEVER;
+  });
+}
+
+function textField<T extends {}>(message: string, hint: string | ((value: unknown) => string), parse: (text: string) => T | undefined): z.ZodType<T> {
+  return field(message, hint, (value) => (typeof value === "string" ? parse(value) : undefined));
+}
+
+/** A map with these keys and no others. What is not among them is named, with the nearest that is. */
+export function section<S extends z.ZodRawShape>(shape: S): z.ZodObject<S, z.core.$strict> {
+  const known = Object.keys(shape);
+  return z.strictObject(shape, {
+    error: (issue) => (issue.code === "unrecognized_keys" ? says("unknown key", known.join(" ")) : says("must be a map of keys and values", `known here: ${known.join(", ")}`)),
+  });
+}
+
+const NAME = /^[a-z0-9][a-z0-9_.-]{0,62}$/;
+const NAME_RULE = "lower-case letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 63 characters";
+
+export function isName(text: unknown): text is string {
+  return typeof text === "string" && NAME.test(text);
+}
+
+/** The name of a source, repository or policy: it becomes part of paths, labels and keys. */
+export const nameField = textField("must be a name", NAME_RULE, (text) => (NAME.test(text) ? text : undefined));
+
+/** A map from names of our own to values of one kind. */
+export function namedMap<T extends z.ZodType>(what: string, value: T): z.ZodRecord<z.ZodString, T> {
+  return z.record(z.string().regex(NAME), value, {
+    error: (issue) => (issue.code === "invalid_key" ? says(`is no name for a ${what}`, NAME_RULE) : says(`must be a map from names to ${what} settings`, `${what === "source" ? "orders" : "onsite"}: { … }`)),
+  });
+}
+
+export const versionField = field("must be 1", "this Holdfast reads version 1", (value) => (value === 1 ? 1 : undefined));
+
+/** Seconds, from `15m`. */
+export const durationField = textField("must be a duration", `a whole number above 0 and a unit, such as 30s, 15m, 4h, 7d or 12w; at most ${formatDuration(MAX_DURATION_SECONDS)}`, (text) => parseDuration(text) ?? undefined);
+
+/** How many backups or periods; the limit only catches slips. */
+export const countField = field("must be a whole number from 1 to 10000", "such as 7", (value) => (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= 10_000 ? value : undefined));
+
+export const numberField = field("must be a number", "such as 1000, without quotes", (value) => (typeof value === "number" && Number.isFinite(value) ? value : undefined));
+
+export const flagField = field("must be true or false", "without quotes; yes and no are words, not answers", (value) => (typeof value === "boolean" ? value : undefined));
+
+/** Any text that is not empty and has no control characters but line breaks. */
+export const textValue = textField("must be text", "put it in quotes", (text) => (!/(?![\n\t])\p{Cc}/u.test(text) && text.trim() !== "" ? text : undefined));
+
+export function choiceField<const T extends string>(choices: readonly T[]): z.ZodType<T> {
+  const hint = (value: unknown): string => suggest(typeof value === "string" ? value : "", choices);
+  return field(`must be one of ${choices.join(", ")}`, hint, (value) => choices.find((choice) => choice === value));
+}
+
+const ENV = /^env:([A-Za-z_][A-Za-z0-9_]*)$/;
+const FILE = /^file:(\/[^/\0][^\0]*)$/;
+
+/** Where a secret is. A secret itself is refused, and never repeated. */
+export const secretField = textField(
+  "must say where the secret is, not the secret itself",
+  (value) => `env:NAME for an environment variable, or file:/path for a file that holds it${typeof value === "string" ? "; if others have seen this file, change the secret" : ""}`,
+  (text): SecretRef | undefined => {
+    const [name, path] = [ENV.exec(text)?.[1], FILE.exec(text)?.[1]];
+    if (name !== undefined) return { kind: "env", name };
+    return path === undefined ? undefined : { kind: "file", path };
+  },
+);
+
+/** Relative paths count from the folder of the inventory; `~` is the shell's and means nothing here. */
+export const pathField = textField("must be a path", "absolute, or relative to the folder of this file; not beginning with ~", (text) => (isPath(text) ? text : undefined));
+
+export const absolutePathField = textField("must be an absolute path", "beginning with /", (text) => (isPath(text) && isAbsolute(text) ? text : undefined));
+
+function isPath(text: string): boolean {
+  return text.trim() === text && text !== "" && !text.startsWith("~") && !text.includes("\0");
+}
+
+export const repositoryUrlField = textField("must be file:///absolute/path", "such as file:///srv/holdfast", (text) => {
+  if (!text.startsWith("file:///") || !URL.canParse(text)) return undefined;
+  const { host, pathname, search, hash } = new URL(text);
+  return host === "" && search === "" && hash === "" && !pathname.startsWith("//") && /[^/]/.test(pathname) && !/%(2f|00)/i.test(pathname) ? text : undefined;
+});
+
+const BYTE_UNITS = { B: 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const;
+
+/** Bytes, from `500GB`: as on disks, KB is 1000 and KiB 1024. */
+export const sizeField = textField("must be a size", "a whole number above 0 and a unit, such as 512MiB, 500GB or 2TB", (text) => {
+  const match = /^([1-9]\d{0,8}) ?(B|[KMGT]i?B)$/.exec(text);
+  const bytes = match === null ? NaN : Number(match[1]) * BYTE_UNITS[match[2] as keyof typeof BYTE_UNITS];
+  return Number.isSafeInteger(bytes) ? bytes : undefined;
+});
+
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `127.0.0.1:8420`, `[::1]:8420`, `host:0` for any free port. */
+export const listenField = textField("must be host:port", "such as 127.0.0.1:8420 or [::1]:8420", (text): ListenAddress | undefined => {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/.exec(text);
+  const [host, port] = [match?.[1] ?? match?.[2], Number(match?.[3])];
+  return host === undefined || port > 65_535 ? undefined : { host, port };
+});

@@ -1,0 +1,115 @@
+import { z } from "zod";
+import { BACKUP_TYPES } from "../domain/backup-id.ts";
+import type { BackupType } from "../domain/backup-id.ts";
+import type { Schedule } from "../domain/schedule.ts";
+import { choiceField, durationField, field, flagField, isName, nameField, numberField, says, section, textValue, versionField } from "./fields.ts";
+import { logRetentionField, logScheduleField, parseDailyWindow, retentionField, scheduleField } from "./schedule-fields.ts";
+import { VERIFY_TIERS } from "./types.ts";
+import type { BackupRule, DrillCheck, DrillRule, DrillSelect, LogRule, Policy } from "./types.ts";
+
+/** A policy file. Defaults are written here and nowhere else. */
+
+const DEFAULT_VERIFY_SCHEDULE: Schedule = { kind: "cron", expression: "0 3 * * *", zone: "UTC" };
+const DEFAULT_EXPIRE_SCHEDULE: Schedule = { kind: "every", seconds: 3600 };
+const DEFAULT_COMMAND_TIMEOUT_SECONDS = 60;
+
+const repositoriesField = field("must be a list of different repository names", "such as [onsite, cloud]; the first is read from first", (value) =>
+  Array.isArray(value) && value.length > 0 && new Set(value).size === value.length && value.every(isName) ? value : undefined,
+);
+
+const backupShape = {
+  schedule: scheduleField,
+  retention: retentionField,
+  repositories: repositoriesField,
+  verify: choiceField(VERIFY_TIERS).default("decoded"),
+  recoveryTimeBudget: durationField.optional(),
+};
+
+const backupSection = (type: BackupType): z.ZodType<BackupRule> =>
+  section(backupShape).transform(({ recoveryTimeBudget, ...rule }): BackupRule => ({ type, ...rule, recoveryTimeBudgetSeconds: recoveryTimeBudget ?? null }));
+
+const logSection: z.ZodType<LogRule> = section({
+  schedule: logScheduleField,
+  retention: logRetentionField,
+  repositories: repositoriesField,
+  recoveryTimeBudget: durationField.optional(),
+}).transform(({ schedule, retention, repositories, recoveryTimeBudget }) => ({ schedule, repositories, retentionSeconds: retention, recoveryTimeBudgetSeconds: recoveryTimeBudget ?? null }));
+
+const expectSection = section({
+  min: numberField.optional(),
+  max: numberField.optional(),
+  equals: field("must be text, a number, true or false", "what the first column of the first row must be", (value) => (typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? String(value) : undefined)).optional(),
+}).transform(({ min, max, equals }, context) => {
+  if (min !== undefined && max !== undefined && min > max) context.addIssue({ code: "custom", path: ["max"], message: says("is below min", "no answer could be right") });
+  return { min: min ?? null, max: max ?? null, equals: equals ?? null };
+});
+
+const commandField = field("must be a list of words: a program and its arguments", "such as [./smoke.sh, --quick]; there is no shell", (value) =>
+  Array.isArray(value) && value.length > 0 && value[0] !== "" && value.every((word): word is string => typeof word === "string" && !word.includes("\0")) ? value : undefined,
+);
+
+const CHECK_HINT = '{ sql: "select count(*) from orders", database: app, expect: { min: 1000 } } or { command: [./smoke.sh] }';
+
+const checkSection = section({
+  name: textValue.optional(),
+  sql: textValue.optional(),
+  database: textValue.optional(),
+  expect: expectSection.optional(),
+  command: commandField.optional(),
+  timeout: durationField.optional(),
+  required: flagField.default(true),
+}).transform(({ name, sql, database, expect, command, timeout, required }, context): UnnamedCheck => {
+  const refuse = (path: string[], message: string): void => context.addIssue({ code: "custom", path, message: says(message, CHECK_HINT) });
+  if (sql !== undefined && command !== undefined) refuse(["command"], "stands beside sql: a check has one of them");
+  if (sql !== undefined) {
+    if (timeout !== undefined) refuse(["timeout"], "goes with command only");
+    return { kind: "sql", name: name ?? null, sql, database: database ?? "postgres", expect: expect ?? { min: null, max: null, equals: null }, required };
+  }
+  if (database !== undefined) refuse(["database"], "goes with sql only");
+  if (expect !== undefined) refuse(["expect"], "goes with sql only");
+  if (command === undefined) refuse([], "must have sql or command");
+  return { kind: "command", name: name ?? null, command: command ?? [], timeoutSeconds: timeout ?? DEFAULT_COMMAND_TIMEOUT_SECONDS, required };
+});
+
+type WithoutName<T> = T extends unknown ? Omit<T, "name"> & { readonly name: string | null } : never;
+type UnnamedCheck = WithoutName<DrillCheck>;
+
+const DRILL_SELECTS: readonly DrillSelect[] = ["latest", "random", "random-time", "oldest", "worst-case"];
+
+const listOf = <T extends z.ZodType>(item: T, hint: string): z.ZodArray<T> => z.array(item, { error: () => says("must be a list", hint) });
+
+const drillSection: z.ZodType<DrillRule> = section({
+  schedule: scheduleField,
+  select: choiceField(DRILL_SELECTS).default("random"),
+  checks: listOf(checkSection, `[${CHECK_HINT}]`).default([]),
+}).transform(({ schedule, select, checks }) => ({ schedule, select, checks: checks.map((check, i) => ({ ...check, name: check.name ?? `${check.kind} check ${i + 1}` })) }));
+
+const WINDOW_HINT = '[{ daily: "02:00-04:00" }], in UTC';
+const windowSection = section({ daily: field("must be two times of day", '"02:00-04:00", in UTC and in quotes', parseDailyWindow) }).transform(({ daily }) => daily);
+
+const backupsSection = section({
+  full: backupSection("full"),
+  incremental: backupSection("incremental").optional(),
+  differential: backupSection("differential").optional(),
+  log: logSection.optional(),
+});
+
+export const policySchema: z.ZodType<Policy> = section({
+  version: versionField,
+  name: nameField,
+  objectives: section({ rto: durationField.optional(), rpo: durationField.optional() }).prefault({}),
+  backups: backupsSection,
+  verify: section({ schedule: scheduleField.default(DEFAULT_VERIFY_SCHEDULE), tier: choiceField(VERIFY_TIERS).default("decoded") }).prefault({}),
+  expire: section({ schedule: scheduleField.default(DEFAULT_EXPIRE_SCHEDULE) }).prefault({}),
+  drills: drillSection.optional(),
+  windows: section({ heavy: listOf(windowSection, WINDOW_HINT).default([]) }).prefault({}),
+}).transform(({ name, objectives, backups, verify, expire, drills, windows }): Policy => ({
+  name,
+  objectives: { rtoSeconds: objectives.rto ?? null, rpoSeconds: objectives.rpo ?? null },
+  backups: new Map(BACKUP_TYPES.flatMap((type) => (backups[type] === undefined ? [] : [[type, backups[type]] as const]))),
+  log: backups.log ?? null,
+  verify,
+  expire,
+  drills: drills ?? null,
+  windows,
+}));

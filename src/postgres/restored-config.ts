@@ -1,0 +1,116 @@
+import type { CapturedSettings } from "./capture.ts";
+import type { ControlFile } from "./control-file.ts";
+
+/**
+ * The configuration of a restored cluster. It is generated, never the source's own: settings that came along could archive into the source's repository, follow its primary, hang every commit
+ * on a standby that is not there, or run scheduled jobs. Pure: facts in, text out.
+ */
+export interface RestoredConfigOptions {
+  readonly captured: CapturedSettings;
+  readonly control: ControlFile;
+  /** Start of the last record to apply. */
+  readonly targetLsn: string;
+  readonly timeline: number;
+  readonly action: "promote" | "pause" | "shutdown";
+  readonly socketDirectory: string;
+  readonly port: number | null;
+  /** Upper limit for shared_buffers: this machine may be smaller than the source. */
+  readonly sharedBuffersMaxBytes: number;
+}
+
+export interface RestoredConfig {
+  readonly postgresqlConf: string;
+  readonly autoConf: string;
+  /** Settings of the source that were left out, to tell the operator. */
+  readonly leftOut: readonly string[];
+}
+
+/** Taken over from the source never: places, connections to others, commands, and what needs libraries or locales that may not be here. */
+const LEFT_OUT = [
+  /^(data_directory|config_file|hba_file|ident_file|external_pid_file|stats_temp_directory)$/,
+  /^(listen_addresses|unix_socket_directories|unix_socket_group|unix_socket_permissions|port|bonjour.*)$/,
+  /^(archive_.*|restore_command|recovery_.*|primary_.*|promote_trigger_file|hot_standby.*|synchronous_standby_names|sync_replication_slots|synchronized_standby_slots|wal_receiver_.*)$/,
+  /^ssl/,
+  /^(shared_preload_libraries|session_preload_libraries|local_preload_libraries|jit_provider|dynamic_library_path|extension_control_path|oauth_.*|krb_.*|gss_.*)$/,
+  /^(logging_collector|log_directory|log_filename|log_destination|log_file_mode|syslog_.*|event_source)$/,
+  /^lc_/,
+  /^(huge_pages|huge_page_size|shared_buffers|max_connections|max_worker_processes|max_wal_senders|max_prepared_transactions|max_locks_per_transaction|wal_level|track_commit_timestamp|wal_log_hints)$/,
+  /^(io_method|debug_.*|allow_in_place_tablespaces|fsync|full_page_writes|zero_damaged_pages|ignore_.*|data_sync_retry|transaction_.*|cluster_name|application_name|role|session_authorization)$/,
+  /\./,
+];
+
+/** Left out and worth telling: an operator who takes the cluster into service wants them back. */
+const WORTH_TELLING = /^(shared_preload_libraries|session_preload_libraries|archive_mode|archive_command|synchronous_standby_names|listen_addresses|ssl)$/;
+
+export function generateConfig(options: RestoredConfigOptions): RestoredConfig {
+  const { captured, control } = options;
+  const kept = captured.settings.filter(({ name }) => !LEFT_OUT.some((pattern) => pattern.test(name)));
+  const leftOut = captured.settings.filter(({ name, value }) => WORTH_TELLING.test(name) && value !== "" && value !== "off");
+  const sourceBuffers = Number(captured.settings.find(({ name }) => name === "shared_buffers")?.value ?? 16_384) * control.blockSize;
+  const port = options.port ?? Number(captured.settings.find(({ name }) => name === "port")?.value ?? 5432);
+  const lines = [
+    "# Written by holdfast for a restored cluster. The source's own files, where it kept them in its data directory,",
+    "# are beside this one as *.source. Before taking the cluster into service, look at what was left out:",
+    ...leftOut.map(({ name, value }) => `#   ${name} = ${quote(value)}`),
+    "",
+    ...kept.map(({ name, value }) => `${name} = ${quote(value)}`),
+    "",
+    "# What recovery demands (from pg_control), and what fits this machine.",
+    `max_connections = ${control.maxConnections}`,
+    `max_worker_processes = ${control.maxWorkerProcesses}`,
+    `max_wal_senders = ${control.maxWalSenders}`,
+    `max_prepared_transactions = ${control.maxPreparedTransactions}`,
+    `max_locks_per_transaction = ${control.maxLocksPerTransaction}`,
+    `track_commit_timestamp = ${control.trackCommitTimestamp ? "on" : "off"}`,
+    `wal_log_hints = ${control.walLogHints ? "on" : "off"}`,
+    `wal_level = ${control.walLevel}`,
+    "huge_pages = try",
+    `shared_buffers = ${Math.max(16, Math.floor(Math.min(sourceBuffers, options.sharedBuffersMaxBytes) / control.blockSize))}`,
+    "",
+    `port = ${port}`,
+    "listen_addresses = 'localhost'",
+    `unix_socket_directories = ${quote(options.socketDirectory)}`,
+    "",
+  ];
+  return { postgresqlConf: lines.join("\n"), autoConf: recoverySettings(options).join("\n"), leftOut: leftOut.map(({ name }) => name) };
+}
+
+/** In postgresql.auto.conf, which has the last word. Safe to leave: they matter only while recovering, but for archive_mode. */
+function recoverySettings(options: RestoredConfigOptions): string[] {
+  return [
+    "# Written by holdfast: recovery to one point, and nothing that reaches out.",
+    `restore_command = ${quote(STAGED_RESTORE_COMMAND)}`,
+    `recovery_target_lsn = ${quote(options.targetLsn)}`,
+    "recovery_target_inclusive = on",
+    `recovery_target_timeline = ${quote(String(options.timeline))}`,
+    `recovery_target_action = ${quote(options.action)}`,
+    "archive_mode = off",
+    "archive_command = ''",
+    "archive_cleanup_command = ''",
+    "recovery_end_command = ''",
+    "primary_conninfo = ''",
+    "primary_slot_name = ''",
+    "synchronous_standby_names = ''",
+    "",
+  ];
+}
+
+/** Folder of staged WAL in the data directory, and in it the list of what was staged. PostgreSQL runs commands with the data directory as current folder. */
+export const STAGED_WAL_FOLDER = "holdfast-wal";
+export const STAGED_LIST = "staged";
+
+/**
+ * Copies staged WAL with nothing but a shell. 1 ("no such file") only for what the list proves was never staged; a staged file that is gone, or a failing copy, is 126: PostgreSQL then stops,
+ * where anything up to 125 would make it promote.
+ */
+export const STAGED_RESTORE_COMMAND =
+  `test -f ${STAGED_WAL_FOLDER}/${STAGED_LIST} || exit 126; ` +
+  `if grep -qxF %f ${STAGED_WAL_FOLDER}/${STAGED_LIST}; then cp ${STAGED_WAL_FOLDER}/%f "%p" || exit 126; else exit 1; fi`;
+
+/** A value in a configuration file: single quotes, doubled inside; backslashes too. */
+function quote(value: string): string {
+  return `'${value.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`;
+}
+
+/** Authentication for a restored cluster whose source kept its rules elsewhere: the operating-system user of the cluster, and passwords on loopback. */
+export const DEFAULT_HBA = ["# Written by holdfast: the source kept its rules outside the data directory.", "local all all peer", "host all all 127.0.0.1/32 scram-sha-256", "host all all ::1/128 scram-sha-256", ""].join("\n");
