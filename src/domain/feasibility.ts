@@ -94,9 +94,23 @@ function aboutMissingLog({ backups, objectives: { rpoSeconds } }: FeasibilityInp
   const loss = describeLoss(lossSeconds);
   const path = ["backups"];
   if (lossSeconds > rpoSeconds) {
-    return [{ severity: "infeasible", path, message: `without log backups up to ${loss} of changes are lost, and the recovery point objective is ${formatDuration(rpoSeconds)}`, hint: STREAM }];
+    return [
+      {
+        severity: "infeasible",
+        path,
+        message: `without log backups up to ${loss} of changes are lost, and the recovery point objective is ${formatDuration(rpoSeconds)}`,
+        hint: STREAM,
+      },
+    ];
   }
-  return [{ severity: "warning", path, message: `without log backups the source can only be brought back to the end of a backup, not to a time between (up to ${loss} apart)`, hint: STREAM }];
+  return [
+    {
+      severity: "warning",
+      path,
+      message: `without log backups the source can only be brought back to the end of a backup, not to a time between (up to ${loss} apart)`,
+      hint: STREAM,
+    },
+  ];
 }
 
 function aboutLog(log: FeasibilityLog, input: FeasibilityInput): Finding[] {
@@ -116,7 +130,8 @@ function aboutLogInterval(schedule: FeasibilityLog["schedule"], rpoSeconds: numb
   if (interval < rpoSeconds) return [];
   const [loss, rpo] = [describeLoss(interval), formatDuration(rpoSeconds)];
   const path = ["backups", "log", "schedule"];
-  if (interval > rpoSeconds) return [{ severity: "infeasible", path, message: `a log backup every ${loss} loses up to ${loss}, and the recovery point objective is ${rpo}`, hint: STREAM }];
+  if (interval > rpoSeconds)
+    return [{ severity: "infeasible", path, message: `a log backup every ${loss} loses up to ${loss}, and the recovery point objective is ${rpo}`, hint: STREAM }];
   return [{ severity: "warning", path, message: `a log backup every ${loss} leaves no time to store it within the recovery point objective of ${rpo}`, hint: STREAM }];
 }
 
@@ -141,7 +156,14 @@ function aboutCopies(log: FeasibilityLog, { backups, objectives }: FeasibilityIn
   const withoutLog = withBackups.filter((repository) => !log.repositories.includes(repository));
   const logOnly = log.repositories.filter((repository) => !withBackups.includes(repository));
   if (withoutLog.length === withBackups.length) {
-    return [{ severity: "infeasible", path, message: "no repository has both backups and the log, so no copy can bring back a time between backups", hint: `add ${list(withBackups.slice(0, 1))} to the repositories of log` }];
+    return [
+      {
+        severity: "infeasible",
+        path,
+        message: "no repository has both backups and the log, so no copy can bring back a time between backups",
+        hint: `add ${list(withBackups.slice(0, 1))} to the repositories of log`,
+      },
+    ];
   }
   return [
     ...withoutLog.map((repository): Finding => {

@@ -52,24 +52,38 @@ export function contiguousFrom(inventory: WalInventory, history: TimelineHistory
   return { end: at, names, timeline };
 }
 
-/** The holes between what is there on one timeline: missing segments with a complete segment or parts on both sides. */
-export function gapsOn(inventory: WalInventory, timeline: number, numbers: readonly bigint[]): WalGap[] {
-  const { segmentBytes } = inventory;
-  const gaps: WalGap[] = [];
-  numbers.forEach((number, i) => {
+/** Consecutive segments of one timeline, by number. */
+export interface SegmentRange {
+  readonly first: bigint;
+  readonly last: bigint;
+}
+
+/** The holes between what is there on one timeline: segments that are missing between others, and were not removed on purpose. */
+export function gapsOn(inventory: Pick<WalInventory, "segmentBytes">, timeline: number, numbers: readonly bigint[], expired: readonly SegmentRange[]): WalGap[] {
+  const holes = numbers.flatMap((number, i): SegmentRange[] => {
     const before = numbers[i - 1];
-    if (before === undefined || number === before + 1n) return;
-    const [first, last] = [
-      { timeline, number: before + 1n },
-      { timeline, number: number - 1n },
-    ];
-    gaps.push({
-      timeline,
-      start: segmentStart(first, segmentBytes),
-      end: segmentStart({ timeline, number }, segmentBytes),
-      firstSegment: segmentName(first, segmentBytes),
-      lastSegment: segmentName(last, segmentBytes),
-    });
+    return before === undefined || number === before + 1n ? [] : [{ first: before + 1n, last: number - 1n }];
   });
-  return gaps;
+  return holes.flatMap((hole) => subtract(hole, expired)).map((hole) => describeGap(inventory.segmentBytes, timeline, hole));
+}
+
+function subtract(hole: SegmentRange, expired: readonly SegmentRange[]): SegmentRange[] {
+  let rest: SegmentRange[] = [hole];
+  for (const gone of expired)
+    rest = rest.flatMap((piece) => {
+      if (gone.last < piece.first || gone.first > piece.last) return [piece];
+      const before = gone.first > piece.first ? [{ first: piece.first, last: gone.first - 1n }] : [];
+      return gone.last < piece.last ? [...before, { first: gone.last + 1n, last: piece.last }] : before;
+    });
+  return rest;
+}
+
+function describeGap(segmentBytes: number, timeline: number, { first, last }: SegmentRange): WalGap {
+  return {
+    timeline,
+    start: segmentStart({ timeline, number: first }, segmentBytes),
+    end: segmentStart({ timeline, number: last + 1n }, segmentBytes),
+    firstSegment: segmentName({ timeline, number: first }, segmentBytes),
+    lastSegment: segmentName({ timeline, number: last }, segmentBytes),
+  };
 }

@@ -16,6 +16,8 @@ import type { ManifestListing, StoredManifest } from "../repository/manifest.ts"
 import type { Repository } from "../repository/repository.ts";
 import { listTimelines, listWal, readLedger, readParts, readSegment, readTimelineHistory } from "../repository/wal-archive.ts";
 import type { SegmentLedger, WalPlace } from "../repository/wal-archive.ts";
+import { readExpired } from "../repository/wal-expiry.ts";
+import type { ExpiredRange } from "../repository/wal-expiry.ts";
 import { readIndexes } from "../repository/wal-index.ts";
 import { leaseScopes } from "./source-target.ts";
 
@@ -30,9 +32,10 @@ export class CopyView {
   /** Position of the WAL stream as its lease last said. */
   readonly stream: LeaseState | null;
   readonly damage: readonly DamageError[];
+  readonly expired: ReadonlyMap<number, readonly ExpiredRange[]>;
   #indexed: Map<string, SegmentLedger> | null = null;
 
-  private constructor(fields: Pick<CopyView, "repository" | "source" | "place" | "listing" | "inventory" | "histories" | "stream" | "damage">) {
+  private constructor(fields: Pick<CopyView, "repository" | "source" | "place" | "listing" | "inventory" | "histories" | "stream" | "damage" | "expired">) {
     this.repository = fields.repository;
     this.source = fields.source;
     this.place = fields.place;
@@ -41,6 +44,7 @@ export class CopyView {
     this.histories = fields.histories;
     this.stream = fields.stream;
     this.damage = fields.damage;
+    this.expired = fields.expired;
   }
 
   /** Null where the repository holds nothing of this source. */
@@ -50,16 +54,21 @@ export class CopyView {
     const place = { source, systemIdentifier: binding.systemIdentifier, segmentBytes: binding.walSegmentBytes };
     const damage: DamageError[] = [];
     const histories = new Map<number, TimelineHistory>();
-    for (const timeline of await listTimelines(repository, place)) {
+    const expired = new Map<number, readonly ExpiredRange[]>();
+    const collect = async (act: () => Promise<void>): Promise<void> => {
       try {
-        histories.set(timeline, await readTimelineHistory(repository, place, timeline));
+        await act();
       } catch (error) {
         if (!(error instanceof DamageError)) throw error;
         damage.push(error);
       }
+    };
+    for (const timeline of await listTimelines(repository, place)) {
+      await collect(async () => void histories.set(timeline, await readTimelineHistory(repository, place, timeline)));
+      await collect(async () => void expired.set(timeline, await readExpired(repository, place, timeline)));
     }
     const [listing, inventory, stream] = [await listManifests(repository, source), await listWal(repository, place), await readLease(repository, leaseScopes.wal(source))];
-    return new CopyView({ repository, source, place, listing, inventory, histories, stream, damage });
+    return new CopyView({ repository, source, place, listing, inventory, histories, stream, damage, expired });
   }
 
   /** The newest timeline that can be followed; null where there is no WAL at all. */
@@ -95,7 +104,13 @@ export class CopyView {
     return lsn(end);
   }
 
-  /** Holes between segments on any timeline. What expiry removed on purpose lies before the oldest needed WAL and is not a hole. */
+  /** True if the segment was removed by expiry. */
+  wasExpired(name: string): boolean {
+    const segment = parseSegmentName(name, this.place.segmentBytes);
+    return segment !== null && (this.expired.get(segment.timeline) ?? []).some(({ first, last }) => first <= segment.number && segment.number <= last);
+  }
+
+  /** Holes between segments on any timeline. What expiry removed on purpose is no hole. */
   gaps(): WalGap[] {
     const byTimeline = new Map<number, bigint[]>();
     for (const name of [...this.inventory.segments.keys(), ...this.inventory.parts.keys()]) {
@@ -105,7 +120,7 @@ export class CopyView {
       numbers.push(segment.number);
       byTimeline.set(segment.timeline, numbers);
     }
-    return [...byTimeline].flatMap(([timeline, numbers]) => gapsOn(this.inventory, timeline, [...new Set(numbers)].toSorted((a, b) => (a < b ? -1 : 1))));
+    return [...byTimeline].flatMap(([timeline, numbers]) => gapsOn(this.inventory, timeline, [...new Set(numbers)].toSorted((a, b) => (a < b ? -1 : 1)), this.expired.get(timeline) ?? []));
   }
 
   /** The bytes of a segment, or of the beginning that is there of an unfinished one. */

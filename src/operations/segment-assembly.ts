@@ -55,7 +55,7 @@ export class CommitScanner {
   }
 }
 
-export function ledgerOf(place: WalPlace, timeline: number, start: Lsn, facts: CommitFacts, via: SegmentLedger["via"]): SegmentLedger {
+export function ledgerOf(place: WalPlace, timeline: number, start: Lsn, facts: CommitFacts, via: SegmentLedger["via"]): Omit<SegmentLedger, "follows"> {
   return {
     timeline,
     systemIdentifier: place.systemIdentifier,

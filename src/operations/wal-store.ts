@@ -22,7 +22,7 @@ export interface WalStore {
 /** Parts of a segment beyond this number are joined into one, so that a slow segment does not become thousands of objects. */
 const PARTS_BEFORE_JOIN = 32;
 
-export async function storeSegmentEverywhere(store: WalStore, segment: string, bytes: Buffer, ledger: SegmentLedger): Promise<void> {
+export async function storeSegmentEverywhere(store: WalStore, segment: string, bytes: Buffer, ledger: Omit<SegmentLedger, "follows">): Promise<void> {
   await Promise.all(
     store.repositories.map(async (repository, tier) => {
       try {

@@ -46,6 +46,9 @@ export function inventoryFindings({ inventory, policyFiles }: LoadedInventory): 
 /** `file:line:column: severity: message (sources)`, with the hint on a line of its own. */
 export function formatFindings(findings: readonly PolicyFinding[]): string {
   return findings
-    .map(({ file, line, column, severity, message, hint, sources }) => `${file}:${line}:${column}: ${severity}: ${message} (${sources.length === 1 ? "source" : "sources"} ${sources.join(", ")})\n  hint: ${hint}`)
+    .map(
+      ({ file, line, column, severity, message, hint, sources }) =>
+        `${file}:${line}:${column}: ${severity}: ${message} (${sources.length === 1 ? "source" : "sources"} ${sources.join(", ")})\n  hint: ${hint}`,
+    )
     .join("\n");
 }

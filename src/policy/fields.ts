@@ -47,17 +47,26 @@ export const nameField = textField("must be a name", NAME_RULE, (text) => (NAME.
 /** A map from names of our own to values of one kind. */
 export function namedMap<T extends z.ZodType>(what: string, value: T): z.ZodRecord<z.ZodString, T> {
   return z.record(z.string().regex(NAME), value, {
-    error: (issue) => (issue.code === "invalid_key" ? says(`is no name for a ${what}`, NAME_RULE) : says(`must be a map from names to ${what} settings`, `${what === "source" ? "orders" : "onsite"}: { … }`)),
+    error: (issue) =>
+      issue.code === "invalid_key"
+        ? says(`is no name for a ${what}`, NAME_RULE)
+        : says(`must be a map from names to ${what} settings`, `${what === "source" ? "orders" : "onsite"}: { … }`),
   });
 }
 
 export const versionField = field("must be 1", "this Holdfast reads version 1", (value) => (value === 1 ? 1 : undefined));
 
 /** Seconds, from `15m`. */
-export const durationField = textField("must be a duration", `a whole number above 0 and a unit, such as 30s, 15m, 4h, 7d or 12w; at most ${formatDuration(MAX_DURATION_SECONDS)}`, (text) => parseDuration(text) ?? undefined);
+export const durationField = textField(
+  "must be a duration",
+  `a whole number above 0 and a unit, such as 30s, 15m, 4h, 7d or 12w; at most ${formatDuration(MAX_DURATION_SECONDS)}`,
+  (text) => parseDuration(text) ?? undefined,
+);
 
 /** How many backups or periods; the limit only catches slips. */
-export const countField = field("must be a whole number from 1 to 10000", "such as 7", (value) => (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= 10_000 ? value : undefined));
+export const countField = field("must be a whole number from 1 to 10000", "such as 7", (value) =>
+  typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= 10_000 ? value : undefined,
+);
 
 export const numberField = field("must be a number", "such as 1000, without quotes", (value) => (typeof value === "number" && Number.isFinite(value) ? value : undefined));
 

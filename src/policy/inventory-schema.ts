@@ -1,11 +1,27 @@
 import { z } from "zod";
-import { absolutePathField, choiceField, field, flagField, listenField, nameField, namedMap, pathField, repositoryUrlField, secretField, section, sizeField, textValue, versionField } from "./fields.ts";
+import {
+  absolutePathField,
+  choiceField,
+  field,
+  flagField,
+  listenField,
+  nameField,
+  namedMap,
+  pathField,
+  repositoryUrlField,
+  secretField,
+  section,
+  sizeField,
+  textValue,
+  versionField,
+} from "./fields.ts";
 import { DATA_CLASSES, TIERS } from "./types.ts";
 
 /** The inventory file as it is written: names not looked up, paths not resolved. Defaults are written here and nowhere else. */
 
 const labelSection = z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,62}$/), textValue, {
-  error: (issue) => (issue.code === "invalid_key" ? "is no name for a label\nletters, digits and '_', at most 63 characters" : "must be a map from names to texts\n{ team: payments }"),
+  error: (issue) =>
+    issue.code === "invalid_key" ? "is no name for a label\nletters, digits and '_', at most 63 characters" : "must be a map from names to texts\n{ team: payments }",
 });
 
 const repositorySection = section({
@@ -30,10 +46,14 @@ const sourceSection = section({
 const DEFAULT_BINARIES = ["/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin"];
 
 const binariesField = field("must be a list of absolute folders", '["/usr/lib/postgresql/*/bin"]; * stands for a version', (value) =>
-  Array.isArray(value) && value.length > 0 && value.every((folder): folder is string => typeof folder === "string" && folder.startsWith("/") && !folder.includes("\0")) ? value : undefined,
+  Array.isArray(value) && value.length > 0 && value.every((folder): folder is string => typeof folder === "string" && folder.startsWith("/") && !folder.includes("\0"))
+    ? value
+    : undefined,
 );
 
-const userField = field("must be the name of a user of this machine", "such as postgres", (value) => (typeof value === "string" && /^[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?$/.test(value) ? value : undefined));
+const userField = field("must be the name of a user of this machine", "such as postgres", (value) =>
+  typeof value === "string" && /^[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?$/.test(value) ? value : undefined,
+);
 
 export const inventorySchema = section({
   version: versionField,

@@ -3,6 +3,7 @@ import { BACKUP_TYPES } from "../domain/backup-id.ts";
 import type { BackupType } from "../domain/backup-id.ts";
 import type { Schedule } from "../domain/schedule.ts";
 import { choiceField, durationField, field, flagField, isName, nameField, numberField, says, section, textValue, versionField } from "./fields.ts";
+import { suggest } from "./nearest.ts";
 import { logRetentionField, logScheduleField, parseDailyWindow, retentionField, scheduleField } from "./schedule-fields.ts";
 import { VERIFY_TIERS } from "./types.ts";
 import type { BackupRule, DrillCheck, DrillRule, DrillSelect, LogRule, Policy } from "./types.ts";
@@ -17,11 +18,17 @@ const repositoriesField = field("must be a list of different repository names", 
   Array.isArray(value) && value.length > 0 && new Set(value).size === value.length && value.every(isName) ? value : undefined,
 );
 
+const verifyTierField = field(
+  `must be one of ${VERIFY_TIERS.join(", ")}`,
+  (value) => (value === "restored" ? "restoring is what drills do: drills: { schedule: … }" : suggest(String(value), VERIFY_TIERS)),
+  (value) => VERIFY_TIERS.find((tier) => tier === value),
+);
+
 const backupShape = {
   schedule: scheduleField,
   retention: retentionField,
   repositories: repositoriesField,
-  verify: choiceField(VERIFY_TIERS).default("decoded"),
+  verify: verifyTierField.default("decoded"),
   recoveryTimeBudget: durationField.optional(),
 };
 
@@ -33,12 +40,19 @@ const logSection: z.ZodType<LogRule> = section({
   retention: logRetentionField,
   repositories: repositoriesField,
   recoveryTimeBudget: durationField.optional(),
-}).transform(({ schedule, retention, repositories, recoveryTimeBudget }) => ({ schedule, repositories, retentionSeconds: retention, recoveryTimeBudgetSeconds: recoveryTimeBudget ?? null }));
+}).transform(({ schedule, retention, repositories, recoveryTimeBudget }) => ({
+  schedule,
+  repositories,
+  retentionSeconds: retention,
+  recoveryTimeBudgetSeconds: recoveryTimeBudget ?? null,
+}));
 
 const expectSection = section({
   min: numberField.optional(),
   max: numberField.optional(),
-  equals: field("must be text, a number, true or false", "what the first column of the first row must be", (value) => (typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? String(value) : undefined)).optional(),
+  equals: field("must be text, a number, true or false", "what the first column of the first row must be", (value) =>
+    typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? String(value) : undefined,
+  ).optional(),
 }).transform(({ min, max, equals }, context) => {
   if (min !== undefined && max !== undefined && min > max) context.addIssue({ code: "custom", path: ["max"], message: says("is below min", "no answer could be right") });
   return { min: min ?? null, max: max ?? null, equals: equals ?? null };
@@ -99,7 +113,7 @@ export const policySchema: z.ZodType<Policy> = section({
   name: nameField,
   objectives: section({ rto: durationField.optional(), rpo: durationField.optional() }).prefault({}),
   backups: backupsSection,
-  verify: section({ schedule: scheduleField.default(DEFAULT_VERIFY_SCHEDULE), tier: choiceField(VERIFY_TIERS).default("decoded") }).prefault({}),
+  verify: section({ schedule: scheduleField.default(DEFAULT_VERIFY_SCHEDULE), tier: verifyTierField.default("decoded") }).prefault({}),
   expire: section({ schedule: scheduleField.default(DEFAULT_EXPIRE_SCHEDULE) }).prefault({}),
   drills: drillSection.optional(),
   windows: section({ heavy: listOf(windowSection, WINDOW_HINT).default([]) }).prefault({}),

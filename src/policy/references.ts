@@ -46,7 +46,9 @@ export function unknownRepositories(policy: YamlFile, inventory: YamlFile): Prob
     const path = ["backups", type, "repositories"];
     const names = valueAt(policy.value, path);
     if (!Array.isArray(names)) return [];
-    return names.flatMap((name: unknown, i) => (isName(name) && !known.includes(name) ? [problem(policy, [...path, i], `the inventory has no repository '${name}'`, suggest(name, known))] : []));
+    return names.flatMap((name: unknown, i) =>
+      isName(name) && !known.includes(name) ? [problem(policy, [...path, i], `the inventory has no repository '${name}'`, suggest(name, known))] : [],
+    );
   });
 }
 
@@ -65,8 +67,12 @@ export function repositoryProblems(inventory: YamlFile): Problem[] {
     const path = ["repositories", name, "url"];
     const twin = repositories.slice(0, i).find((other) => isWithin(folder, other.folder) || isWithin(other.folder, folder));
     const source = sources.find((other) => isWithin(folder, other.folder));
-    if (twin !== undefined) problems.push(problem(inventory, path, `url is in the same place as repository '${twin.name}'`, "two copies in one place are lost together: give each a folder of its own"));
-    if (source !== undefined) problems.push(problem(inventory, path, `url lies in the data directory of source '${source.name}'`, "a repository must survive the loss of what it protects: put it elsewhere"));
+    if (twin !== undefined)
+      problems.push(problem(inventory, path, `url is in the same place as repository '${twin.name}'`, "two copies in one place are lost together: give each a folder of its own"));
+    if (source !== undefined)
+      problems.push(
+        problem(inventory, path, `url lies in the data directory of source '${source.name}'`, "a repository must survive the loss of what it protects: put it elsewhere"),
+      );
   }
   return problems;
 }

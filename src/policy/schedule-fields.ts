@@ -24,7 +24,8 @@ export const scheduleField: z.ZodType<Schedule> = z.preprocess(refuseBareSchedul
     return z.NEVER;
   };
   if (cron !== undefined && every !== undefined) return refuse(["every"], "stands beside cron: a schedule has one of them", SCHEDULE_HINT);
-  if (every !== undefined) return zone === undefined ? { kind: "every", seconds: every } : refuse(["zone"], "goes with cron only: intervals are aligned to 00:00 UTC", SCHEDULE_HINT);
+  if (every !== undefined)
+    return zone === undefined ? { kind: "every", seconds: every } : refuse(["zone"], "goes with cron only: intervals are aligned to 00:00 UTC", SCHEDULE_HINT);
   if (cron === undefined) return refuse([], "must say when", SCHEDULE_HINT);
   const expression = cron.trim();
   if (zone !== undefined && cronProblem("0 0 * * *", zone) !== null) return refuse(["zone"], "must be the name of a time zone", "such as Europe/Berlin; left out, it is UTC");

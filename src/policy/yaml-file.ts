@@ -37,7 +37,7 @@ export async function readYamlFile(file: string): Promise<YamlResult> {
   try {
     bytes = await readFile(file);
   } catch (error) {
-    return { ok: false, problems: [{ ...at, ...READ_ERRORS[codeOf(error) ?? ""] ?? { message: `cannot be read (${codeOf(error) ?? "unknown error"})`, hint: null } }] };
+    return { ok: false, problems: [{ ...at, ...(READ_ERRORS[codeOf(error) ?? ""] ?? { message: `cannot be read (${codeOf(error) ?? "unknown error"})`, hint: null }) }] };
   }
   if (bytes.length > MAX_BYTES) return { ok: false, problems: [{ ...at, message: "is larger than 1 MiB", hint: "give a configuration file" }] };
   const text = decode(bytes);
@@ -70,16 +70,16 @@ export function parseYaml(file: string, text: string): YamlResult {
   try {
     const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
     const [twice, errors] = split(document.errors, (error) => error.code === "DUPLICATE_KEY");
-    const problems = twice.map((error) => yamlProblem(error, place));
-    const fatal = [...[...errors, ...document.warnings].map((error) => yamlProblem(error, place)), ...keyProblems(document, place)];
-    if (fatal.length > 0) return { ok: false, problems: sortProblems([...problems, ...fatal]) };
+    const problems = twice.map((error) => yamlProblem(error, document, place));
+    const fatal = [...[...errors, ...document.warnings].map((error) => yamlProblem(error, document, place)), ...nodeProblems(document, place)];
+    if (fatal.length > 0) return { ok: false, problems: firstOfEachLine(sortProblems([...problems, ...fatal])) };
     const value: unknown = document.toJS();
     if (value === null || value === undefined) return { ok: false, problems: [{ ...first, message: "the file is empty", hint: "begin with version: 1" }] };
     return { ok: true, yaml: { file, value, problems, find: (path) => find(document, path, place), findKey: (path) => findKey(document, path, place) } };
   } catch (error) {
     if (!(error instanceof RangeError || error instanceof ReferenceError)) throw error;
     // The parser recurses into nested values, and refuses to expand too many aliases.
-    return { ok: false, problems: [{ ...first, message: "is nested too deeply, or repeats itself through too many aliases", hint: "write it out plainly" }] };
+    return { ok: false, problems: [{ ...first, message: TOO_DEEP[0], hint: TOO_DEEP[1] }] };
   }
 }
 
@@ -89,9 +89,10 @@ function split<T>(all: readonly T[], test: (one: T) => boolean): [T[], T[]] {
 
 type Locator = (offset: number) => Place;
 
+const TOO_DEEP = ["is nested too deeply, or repeats itself through too many aliases", "write it out plainly"] as const;
+
 /** In our words: the parser's own may quote the file, and a file may hold a secret in the wrong place. */
 const YAML_ERRORS: Readonly<Partial<Record<YAMLError["code"], readonly [message: string, hint: string]>>> = {
-  BAD_ALIAS: ["an alias refers to nothing", "define it with & before using it with *"],
   BAD_DQ_ESCAPE: ["a backslash in double quotes begins no known escape", "use single quotes, or write \\\\"],
   BAD_INDENT: ["the indentation does not fit the lines around it", "keys of one map begin in the same column"],
   BAD_SCALAR_START: ["a plain value cannot begin with this character", "put the value in quotes"],
@@ -100,19 +101,43 @@ const YAML_ERRORS: Readonly<Partial<Record<YAMLError["code"], readonly [message:
   MISSING_CHAR: ["something is missing here: a ':' after a key, a closing quote or bracket, or a comma", "compare the line with the example"],
   MULTILINE_IMPLICIT_KEY: ["a ':' is missing after a key, or a quote is not closed", "compare the line with the example"],
   MULTIPLE_DOCS: ["a second document begins here", "remove the '---', or put it in a file of its own"],
+  RESOURCE_EXHAUSTION: TOO_DEEP,
   TAB_AS_INDENT: ["a tab is used as indentation", "use spaces"],
   TAG_RESOLVE_FAILED: ["a tag that is not known", "remove the word that begins with '!', or put the value in quotes"],
 };
 
-function yamlProblem(error: YAMLError, place: Locator): Problem {
+function yamlProblem(error: YAMLError, document: Document.Parsed, place: Locator): Problem {
   const [message, hint] = YAML_ERRORS[error.code] ?? ["this is not YAML", "compare the line with the example"];
+  // Of an open quote the parser tells where the file ends, a person looks for where the quote begins.
+  const quote = error.code === "MISSING_CHAR" && error.message.includes("quote") ? lastQuoteBefore(document, error.pos[0]) : null;
+  if (quote !== null) return { ...place(quote), message: "a quote begins here and is not closed", hint: "close it on the same line" };
   return { ...place(error.pos[0]), message, hint };
 }
 
-/** Keys that would not arrive as they are written. */
-function keyProblems(document: Document.Parsed, place: Locator): Problem[] {
+function lastQuoteBefore(document: Document.Parsed, offset: number): number | null {
+  let last: number | null = null;
+  visit(document, {
+    Scalar: (_, scalar) => {
+      const start = scalar.type === "QUOTE_DOUBLE" || scalar.type === "QUOTE_SINGLE" ? startOf(scalar) : null;
+      if (start !== null && start < offset) last = start;
+    },
+  });
+  return last;
+}
+
+/** After one syntax error in a line the parser often reports others that follow from it. */
+function firstOfEachLine(problems: readonly Problem[]): Problem[] {
+  return problems.filter(({ line }, i) => problems[i - 1]?.line !== line);
+}
+
+/** Keys that would not arrive as they are written, and aliases that stand for nothing. */
+function nodeProblems(document: Document.Parsed, place: Locator): Problem[] {
   const problems: Problem[] = [];
   visit(document, {
+    Alias: (_, alias) => {
+      if (alias.resolve(document) !== undefined) return;
+      problems.push({ ...place(startOf(alias) ?? 0), message: "an alias refers to nothing", hint: "define it with & before using it with *" });
+    },
     Pair: (_, pair) => {
       const key = pair.key;
       if (isScalar(key) && typeof key.value === "string" && key.value !== "__proto__") return;

@@ -23,7 +23,7 @@ export interface DocumentContext {
   readonly findSigner: FindSigner;
 }
 
-export type DocumentKind = "repository" | "key" | "envelope" | "host" | "lease" | "binding" | "intent" | "manifest" | "tombstone" | "wal-index" | "checkpoint";
+export type DocumentKind = "repository" | "key" | "envelope" | "host" | "lease" | "binding" | "intent" | "manifest" | "tombstone" | "wal-index" | "wal-expired" | "checkpoint";
 
 export interface ReadDocument<T> {
   readonly kind: string;

@@ -59,6 +59,8 @@ export const keys = {
     `${source(name)}/wal/${system}/${segment.slice(0, 8)}/parts/${segment}/${from.toString(16).padStart(8, "0")}-${to.toString(16).padStart(8, "0")}`,
   walIndexes: (name: string, system: string, timeline: string) => `${source(name)}/wal/${system}/${timeline}/index/`,
   walIndex: (name: string, system: string, first: string, last: string) => `${source(name)}/wal/${system}/${first.slice(0, 8)}/index/${first}-${last}.json`,
+  walExpired: (name: string, system: string, timeline: string) => `${source(name)}/wal/${system}/${timeline}/expired/`,
+  walExpiry: (name: string, system: string, timeline: string, n: number) => `${source(name)}/wal/${system}/${timeline}/expired/${digits(n, 12)}.json`,
   evidence: () => "evidence/",
   writer: (writer: string) => `evidence/${writer}/`,
   evidenceEntry: (writer: string, sequence: number) => `evidence/${writer}/${digits(sequence, 12)}.json`,

@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto";
 import { z } from "zod";
 import type { WalInventory } from "../domain/wal-coverage.ts";
-import { historyFileName, parseSegmentName, timelineHex } from "../domain/wal-segment.ts";
+import { historyFileName, parseSegmentName, segmentName, timelineHex } from "../domain/wal-segment.ts";
 import { parseHistory } from "../domain/timeline.ts";
 import type { TimelineHistory } from "../domain/timeline.ts";
 import { DamageError } from "../errors.ts";
@@ -30,6 +30,8 @@ export const ledgerSchema = z.object({
   maxCommitAt: z.string().nullable(),
   coveredUntil: z.string().nullable(),
   via: z.enum(["stream", "push"]),
+  /** The segment before it was there when this one was stored: if it is not there any more, somebody removed it. */
+  follows: z.boolean(),
 });
 export type SegmentLedger = z.infer<typeof ledgerSchema>;
 
@@ -45,15 +47,24 @@ export interface WalWriteOptions {
   readonly now: Date;
 }
 
-export async function storeSegment(repository: WritableRepository, place: WalPlace, segment: string, bytes: Buffer, ledger: SegmentLedger, options: WalWriteOptions): Promise<StoreOutcome> {
+export async function storeSegment(repository: WritableRepository, place: WalPlace, segment: string, bytes: Buffer, facts: Omit<SegmentLedger, "follows">, options: WalWriteOptions): Promise<StoreOutcome> {
   const boundKey = keys.walSegment(place.source, place.systemIdentifier, segment);
   const objectKey = `${boundKey}-${contentName(repository, bytes)}`;
   const others = await otherContents(repository, keys.walFolder(place.source, place.systemIdentifier, segment), segment, objectKey);
+  const ledger: SegmentLedger = { ...facts, follows: await hasPredecessor(repository, place, segment) };
   const outcome = await writeContainer(repository, place.source, "wal", objectKey, boundKey, bytes, { ledger }, options);
   if (others.length === 0) return outcome === "created" ? "created" : "same";
   // Another name for this segment may be the same bytes under another name key: only the content tells.
   for (const other of others) if (!(await readContainer(repository, place.source, "wal", other, boundKey)).equals(bytes)) return "diverged";
   return "same";
+}
+
+async function hasPredecessor(repository: Repository, place: WalPlace, segment: string): Promise<boolean> {
+  const parsed = parseSegmentName(segment, place.segmentBytes);
+  if (parsed === null || parsed.number === 0n) return false;
+  const before = segmentName({ timeline: parsed.timeline, number: parsed.number - 1n }, place.segmentBytes);
+  const names = await repository.store.listNames(keys.walFolder(place.source, place.systemIdentifier, before));
+  return names.some((name) => name.startsWith(`${before}-`));
 }
 
 export async function storeHistory(repository: WritableRepository, place: WalPlace, timeline: number, content: Buffer, options: WalWriteOptions): Promise<StoreOutcome> {
@@ -98,6 +109,12 @@ async function writeContainer(
   } finally {
     await writer.abort();
   }
+}
+
+/** Whether an object's name is that of its content. Null: it was made under another name key, which is not at hand. */
+export function fitsName(names: Buffer | null, objectKey: string, bytes: Buffer): boolean | null {
+  if (names === null) return null;
+  return createHmac("sha256", names).update(bytes).digest("hex").slice(0, 32) === objectKey.slice(-32);
 }
 
 /** 128 bits of a keyed digest: equal content converges on one name, and names tell nothing to who has no key. */

@@ -12,10 +12,15 @@ const GROUP = 256n;
 
 const indexSchema = z.object({ segments: z.array(z.object({ object: z.string(), ledger: ledgerSchema })) });
 
-/** Writes the index of the group that ends with this segment, if it is the last of a complete group. Returns whether it did. */
+/** Writes the index of a group when its last segment is stored, or the first of the next (if a process died in between). Returns whether it did. */
 export async function writeIndexAfter(repository: WritableRepository, place: WalPlace, segment: string): Promise<boolean> {
-  const last = parseSegmentName(segment, place.segmentBytes);
-  if (last === null || last.number % GROUP !== GROUP - 1n) return false;
+  const stored = parseSegmentName(segment, place.segmentBytes);
+  if (stored === null || stored.number === 0n) return false;
+  const last = stored.number % GROUP === 0n ? { ...stored, number: stored.number - 1n } : stored;
+  if (last.number % GROUP !== GROUP - 1n) return false;
+  const [first, end] = [last.number - GROUP + 1n, last.number].map((number) => segmentName({ timeline: last.timeline, number }, place.segmentBytes)) as [string, string];
+  const key = keys.walIndex(place.source, place.systemIdentifier, first, end);
+  if ((await repository.store.size(key)) !== null) return false;
   const names = Array.from({ length: Number(GROUP) }, (_, i) => segmentName({ timeline: last.timeline, number: last.number - GROUP + 1n + BigInt(i) }, place.segmentBytes));
   const segments: { object: string; ledger: SegmentLedger }[] = [];
   let [folder, listed]: [string, string[]] = ["", []];
@@ -27,7 +32,6 @@ export async function writeIndexAfter(repository: WritableRepository, place: Wal
     if (object === undefined) return false;
     segments.push({ object: folder + object, ledger: await readLedger(repository, place, name, folder + object) });
   }
-  const key = keys.walIndex(place.source, place.systemIdentifier, names[0] ?? segment, segment);
   return (await writeDocument(repository, key, "wal-index", { segments }, repository.signer)) === "created";
 }
 

@@ -1,0 +1,84 @@
+import { mkdirSync } from "node:fs";
+import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import type { StatementSync } from "node:sqlite";
+import { MIGRATIONS } from "./migrations.ts";
+
+/**
+ * The catalog: what the repositories and the evidence log say, in a form that can be asked quickly. A cache: it can be deleted and rebuilt. All its SQL is in this folder.
+ */
+export class Catalog implements Disposable {
+  readonly #database: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+
+  private constructor(database: DatabaseSync) {
+    this.#database = database;
+  }
+
+  /** Opens (or makes) the catalog and brings it to the current form. Several processes may have it open. */
+  static open(file: string): Catalog {
+    mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+    const database = new DatabaseSync(file);
+    database.exec("pragma journal_mode = wal; pragma synchronous = normal; pragma busy_timeout = 10000; pragma foreign_keys = on");
+    const catalog = new Catalog(database);
+    catalog.#migrate();
+    return catalog;
+  }
+
+  run(sql: string, values: Record<string, SqlValue>): void {
+    this.#prepare(sql).run(values);
+  }
+
+  all(sql: string, values: Record<string, SqlValue> = {}): SqlRow[] {
+    return this.#prepare(sql).all(values) as SqlRow[];
+  }
+
+  /** All or nothing, also against other processes. */
+  transaction<T>(act: () => T): T {
+    this.#database.exec("begin immediate");
+    try {
+      const result = act();
+      this.#database.exec("commit");
+      return result;
+    } catch (error) {
+      this.#database.exec("rollback");
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#database.close();
+  }
+
+  #prepare(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) this.#statements.set(sql, (statement = this.#database.prepare(sql)));
+    return statement;
+  }
+
+  #migrate(): void {
+    this.transaction(() => {
+      const at = Number((this.#database.prepare("pragma user_version").get() as { user_version: number }).user_version);
+      for (const migration of MIGRATIONS.slice(at)) this.#database.exec(migration);
+      this.#database.exec(`pragma user_version = ${MIGRATIONS.length}`);
+    });
+  }
+}
+
+export type SqlValue = string | number | null;
+export type SqlRow = Readonly<Record<string, SqlValue>>;
+
+export function textOf(row: SqlRow, column: string): string {
+  const value = row[column];
+  return value === null || value === undefined ? "" : String(value);
+}
+
+export function textOrNull(row: SqlRow, column: string): string | null {
+  const value = row[column];
+  return value === null || value === undefined ? null : String(value);
+}
+
+export function numberOrNull(row: SqlRow, column: string): number | null {
+  const value = row[column];
+  return value === null || value === undefined ? null : Number(value);
+}

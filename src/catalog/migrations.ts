@@ -1,0 +1,58 @@
+/** The forms the catalog has had, in order. One is never changed after it was released; a new one is appended. */
+export const MIGRATIONS: readonly string[] = [
+  `
+  create table runs (
+    id text primary key,
+    source text not null,
+    operation text not null,
+    type text,
+    trigger text not null,
+    scheduled_for text,
+    started_at text not null,
+    finished_at text,
+    outcome text not null,
+    reason text,
+    slots integer not null default 1,
+    until text,
+    holder text,
+    facts text not null,
+    writer text not null,
+    sequence integer not null
+  ) strict;
+  create index runs_by_source on runs (source, operation, started_at);
+  create index runs_by_time on runs (started_at);
+  create index runs_open on runs (outcome) where outcome = 'running';
+
+  create table verified (
+    repository text not null,
+    source text not null,
+    backup text not null,
+    tier text not null,
+    ok integer not null,
+    at text not null,
+    primary key (repository, source, backup)
+  ) strict;
+
+  create table exposure (
+    source text not null,
+    repository text not null,
+    at text not null,
+    seconds real,
+    bytes integer,
+    primary key (source, repository, at)
+  ) strict;
+
+  create table heartbeats (
+    source text not null,
+    sequence integer not null,
+    at text not null,
+    lsn text not null,
+    primary key (source, sequence)
+  ) strict;
+
+  create table applied (
+    writer text primary key,
+    sequence integer not null
+  ) strict;
+  `,
+];

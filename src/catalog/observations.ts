@@ -1,0 +1,58 @@
+import type { Catalog } from "./catalog.ts";
+import { numberOrNull, textOf } from "./catalog.ts";
+
+/** What was observed of sources while running: exposure samples and heartbeats. Not evidence; lost with the catalog. */
+export interface ExposureSample {
+  readonly source: string;
+  readonly repository: string;
+  readonly at: string;
+  /** Null: could not be observed. Never counted as 0. */
+  readonly seconds: number | null;
+  readonly bytes: number | null;
+}
+
+const KEEP_SAMPLES_DAYS = 400;
+
+export function recordExposure(catalog: Catalog, sample: ExposureSample): void {
+  catalog.run("insert into exposure (source, repository, at, seconds, bytes) values (:source, :repository, :at, :seconds, :bytes) on conflict do nothing", { ...sample });
+}
+
+export function listExposure(catalog: Catalog, filter: { source: string; from: string; to: string }): ExposureSample[] {
+  return catalog.all("select * from exposure where source = :source and at >= :from and at < :to order by at", filter).map((row) => ({
+    source: textOf(row, "source"),
+    repository: textOf(row, "repository"),
+    at: textOf(row, "at"),
+    seconds: numberOrNull(row, "seconds"),
+    bytes: numberOrNull(row, "bytes"),
+  }));
+}
+
+/** The newest sample of each copy. */
+export function latestExposure(catalog: Catalog, source: string): ExposureSample[] {
+  return catalog
+    .all("select source, repository, max(at) as at, seconds, bytes from exposure where source = :source group by repository", { source })
+    .map((row) => ({ source, repository: textOf(row, "repository"), at: textOf(row, "at"), seconds: numberOrNull(row, "seconds"), bytes: numberOrNull(row, "bytes") }));
+}
+
+export function forgetOldSamples(catalog: Catalog, now: Date): void {
+  catalog.run("delete from exposure where at < :before", { before: new Date(now.getTime() - KEEP_SAMPLES_DAYS * 86_400_000).toISOString() });
+}
+
+export interface Heartbeat {
+  readonly sequence: number;
+  readonly at: string;
+  /** Position after its commit. */
+  readonly lsn: string;
+}
+
+export function recordHeartbeat(catalog: Catalog, source: string, heartbeat: Heartbeat): void {
+  catalog.run("insert into heartbeats (source, sequence, at, lsn) values (:source, :sequence, :at, :lsn) on conflict do nothing", { source, ...heartbeat });
+  catalog.run("delete from heartbeats where source = :source and sequence < :oldest", { source, oldest: heartbeat.sequence - 100_000 });
+}
+
+/** Heartbeats of a source, newest first. */
+export function listHeartbeats(catalog: Catalog, source: string, limit: number): Heartbeat[] {
+  return catalog
+    .all("select sequence, at, lsn from heartbeats where source = :source order by sequence desc limit :limit", { source, limit })
+    .map((row) => ({ sequence: numberOrNull(row, "sequence") ?? 0, at: textOf(row, "at"), lsn: textOf(row, "lsn") }));
+}

@@ -1,0 +1,137 @@
+import type { BackupType } from "../domain/backup-id.ts";
+import { exposureBytes, exposureSeconds } from "../domain/exposure.ts";
+import { formatLsn, parseLsn } from "../domain/lsn.ts";
+import type { Lsn } from "../domain/lsn.ts";
+import { planExpiry } from "../domain/retention.ts";
+import type { RetentionRule } from "../domain/retention.ts";
+import { formatMicros, micros } from "../domain/timestamp.ts";
+import type { Micros } from "../domain/timestamp.ts";
+import { HoldfastError } from "../errors.ts";
+import type { Verified } from "../catalog/runs.ts";
+import { connect, queryRow, text } from "../postgres/connection.ts";
+import type { ConnectionTarget } from "../postgres/connection.ts";
+import type { CopyView } from "./copy-view.ts";
+import { describeBackup } from "./describe-backup.ts";
+import type { BackupCopyView, BackupView } from "./describe-backup.ts";
+import { describeWindow, findWindows } from "./recovery-windows.ts";
+import type { RecoveryWindow } from "./recovery-windows.ts";
+
+/** Everything about one source that its repositories tell, and what its server says now. */
+export interface SourceInfo {
+  readonly name: string;
+  readonly systemIdentifier: string | null;
+  readonly timeline: number | null;
+  readonly backups: readonly (BackupView & { readonly heldBy: readonly string[]; readonly expiresAt: string | null })[];
+  readonly windows: readonly { readonly repository: string; readonly timeline: number; readonly from: string; readonly to: string | null; readonly startLsn: string; readonly endLsn: string }[];
+  readonly gaps: readonly { readonly repository: string; readonly timeline: number; readonly startLsn: string; readonly endLsn: string; readonly firstSegment: string; readonly lastSegment: string }[];
+  readonly exposure: readonly ExposureView[];
+  readonly lastProof: LastProof | null;
+}
+
+export interface ExposureView {
+  readonly repository: string;
+  /** Null: not observed, never 0. */
+  readonly seconds: number | null;
+  readonly bytes: number | null;
+  readonly observedAt: string | null;
+}
+
+export interface LastProof {
+  readonly at: string;
+  readonly drill: string;
+  readonly verdict: string;
+  readonly backupId: string | null;
+  readonly rtoSeconds: number | null;
+}
+
+export interface InfoRequest {
+  readonly name: string;
+  /** A view of every copy that could be opened. */
+  readonly views: readonly CopyView[];
+  /** Null: the server is not asked, and exposure is unknown. */
+  readonly server: ServerPosition | null;
+  readonly verified: readonly Verified[];
+  readonly lastProof: LastProof | null;
+  readonly rules: ReadonlyMap<BackupType, RetentionRule> | null;
+  readonly now: Date;
+}
+
+export interface ServerPosition {
+  readonly position: Lsn;
+  readonly now: Micros;
+}
+
+/** Where the server's WAL is, and its clock. Null where it cannot be reached: then nothing is known, and nothing is claimed. */
+export async function readServerPosition(target: ConnectionTarget): Promise<ServerPosition | null> {
+  try {
+    await using connection = await connect(target, { purpose: "status" });
+    const row = await queryRow(
+      connection.client,
+      "select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_flush_lsn() end::text as lsn, (extract(epoch from clock_timestamp()) * 1000000)::bigint::text as now",
+    );
+    return { position: parseLsn(text(row, "lsn")), now: micros(BigInt(text(row, "now"))) };
+  } catch (error) {
+    if (error instanceof HoldfastError) return null;
+    throw error;
+  }
+}
+
+export async function describeSource(request: InfoRequest): Promise<SourceInfo> {
+  const [first] = request.views;
+  const windows = new Map<CopyView, RecoveryWindow[]>();
+  for (const view of request.views) windows.set(view, (await Promise.all([...leafHistories(view)].map((history) => findWindows(view, history)))).flat());
+  return {
+    name: request.name,
+    systemIdentifier: first?.place.systemIdentifier ?? null,
+    timeline: first?.newestTimeline ?? null,
+    backups: describeBackups(request),
+    windows: request.views.flatMap((view) =>
+      (windows.get(view) ?? []).map((window) => ({ ...describeWindow(view.repository.name, window), from: formatMicros(window.from), to: window.to === null ? null : formatMicros(window.to) })),
+    ),
+    gaps: request.views.flatMap((view) =>
+      view.gaps().map(({ timeline, start, end, firstSegment, lastSegment }) => ({ repository: view.repository.name, timeline, startLsn: formatLsn(start), endLsn: formatLsn(end), firstSegment, lastSegment })),
+    ),
+    exposure: request.views.map((view) => describeExposure(view, windows.get(view) ?? [], request)),
+    lastProof: request.lastProof,
+  };
+}
+
+/** Timelines nothing continues from: the newest, and branches that were left. */
+function* leafHistories(view: CopyView): Generator<NonNullable<ReturnType<CopyView["histories"]["get"]>>> {
+  const left = new Set([...view.histories.values()].flatMap((history) => history.forks.map((fork) => fork.timeline)));
+  for (const [timeline, history] of view.histories) if (!left.has(timeline)) yield history;
+}
+
+export function describeExposure(view: CopyView, windows: readonly RecoveryWindow[], { server, now }: Pick<InfoRequest, "server" | "now">): ExposureView {
+  const repository = view.repository.name;
+  if (server === null) return { repository, seconds: null, bytes: null, observedAt: null };
+  const newest = windows.filter((window) => window.timeline === view.newestTimeline).at(-1);
+  const input = { recoverableTo: newest?.end ?? null, completeUntil: newest?.to ?? null, serverPosition: server.position, serverNow: server.now };
+  return { repository, seconds: exposureSeconds(input), bytes: exposureBytes(input), observedAt: now.toISOString() };
+}
+
+function describeBackups({ views, verified, rules, now }: InfoRequest): SourceInfo["backups"] {
+  const ids = [...new Set(views.flatMap((view) => view.listing.backups.map(({ manifest }) => manifest.id)))].toSorted();
+  const expiry = expiryOf(views, rules, now);
+  return ids.flatMap((id) => {
+    const stored = views.flatMap((view) => view.listing.backups).find(({ manifest }) => manifest.id === id);
+    if (stored === undefined) return [];
+    const copies = views.flatMap((view): BackupCopyView[] => {
+      if (!view.listing.backups.some(({ manifest }) => manifest.id === id)) return [];
+      const last = verified.find((entry) => entry.repository === view.repository.name && entry.backup === id);
+      return [{ repository: view.repository.name, state: last?.ok === false ? "damaged" : "complete", verifiedTier: last?.ok === true ? last.tier : null, verifiedAt: last?.at ?? null, error: null }];
+    });
+    return [{ ...describeBackup(stored, copies), heldBy: expiry.get(id)?.heldBy ?? dependents(views, id), expiresAt: expiry.get(id)?.expiresAt?.toISOString() ?? null }];
+  });
+}
+
+function dependents(views: readonly CopyView[], id: string): string[] {
+  return [...new Set(views.flatMap((view) => view.listing.backups.filter(({ manifest }) => manifest.ancestors.some((ancestor) => ancestor.id === id)).map(({ manifest }) => manifest.id)))].toSorted();
+}
+
+function expiryOf(views: readonly CopyView[], rules: InfoRequest["rules"], now: Date): Map<string, { heldBy: readonly string[]; expiresAt: Date | null }> {
+  const [first] = views;
+  if (rules === null || first === undefined) return new Map();
+  const backups = first.listing.backups.map(({ manifest }) => ({ id: manifest.id, type: manifest.type, at: new Date(manifest.stop.at), ancestors: manifest.ancestors.map((ancestor) => ancestor.id), state: manifest.state }));
+  return new Map(planExpiry({ backups, rules, now }).map((decision) => [decision.id, decision]));
+}

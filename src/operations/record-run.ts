@@ -1,0 +1,72 @@
+import type { Clock } from "../clock.ts";
+import { applyEntry } from "../catalog/runs.ts";
+import type { Catalog } from "../catalog/catalog.ts";
+import { HoldfastError, messageOf } from "../errors.ts";
+import type { EvidenceEntry, EvidenceKind, EvidenceLog, Subject } from "../repository/evidence-log.ts";
+import { thisProcess } from "../repository/process-holder.ts";
+
+/** Where runs are put on record: first the evidence log of this host, from which the catalog follows; then a copy in every repository. */
+export interface Journal {
+  readonly evidence: EvidenceLog;
+  readonly catalog: Catalog;
+  readonly clock: Clock;
+  readonly hostName: string;
+  /** Copies new entries to every repository that can be reached. */
+  copyToRepositories(): Promise<void>;
+}
+
+export interface RunSpec {
+  readonly id: string;
+  readonly source: string;
+  readonly operation: string;
+  readonly type: string | null;
+  readonly trigger: "manual" | "schedule";
+  readonly scheduledFor: string | null;
+  /** What is decided before the run and must not be chosen afterwards: the seed of a drill. */
+  readonly commitment?: object;
+}
+
+export interface RunConclusion<T> {
+  readonly outcome: "succeeded" | "failed";
+  readonly reason: string | null;
+  /** What is on record about it for ever: the same figures its command prints. */
+  readonly figures: object;
+  readonly verified?: readonly VerifiedFact[];
+  /** Backups that came to be, by repository. */
+  readonly made?: readonly { readonly repositoryId: string; readonly repository: string; readonly backup: string; readonly sha256: string }[];
+  readonly subject?: readonly Subject[];
+  readonly value: T;
+}
+
+export interface VerifiedFact {
+  readonly repository: string;
+  readonly source: string;
+  readonly backup: string;
+  readonly tier: string;
+  readonly ok: boolean;
+}
+
+/** Runs an operation on record: that it began (before it does anything), and how it ended. */
+export async function recordRun<T>(journal: Journal, spec: RunSpec, act: () => Promise<RunConclusion<T>>): Promise<T> {
+  const { id: run, ...what } = spec;
+  await recordEntry(journal, "run.started", { run, ...what, holder: thisProcess(journal.hostName) });
+  try {
+    const conclusion = await act();
+    const { outcome, reason, figures, verified = [], made = [] } = conclusion;
+    await recordEntry(journal, "run.finished", { run, source: spec.source, operation: spec.operation, type: spec.type, outcome, reason, figures, verified, made }, conclusion.subject);
+    await journal.copyToRepositories();
+    return conclusion.value;
+  } catch (error) {
+    const cancelled = error instanceof HoldfastError && error.code === "HF-INTERRUPTED";
+    const reason = error instanceof HoldfastError ? `${error.code}: ${error.message}` : messageOf(error);
+    await recordEntry(journal, "run.finished", { run, source: spec.source, operation: spec.operation, type: spec.type, outcome: cancelled ? "cancelled" : "failed", reason, figures: {} });
+    await journal.copyToRepositories();
+    throw error;
+  }
+}
+
+export async function recordEntry(journal: Journal, kind: EvidenceKind, facts: Record<string, unknown>, subject: readonly Subject[] = []): Promise<EvidenceEntry> {
+  const entry = await journal.evidence.append(kind, journal.clock.now(), facts, subject);
+  applyEntry(journal.catalog, entry);
+  return entry;
+}

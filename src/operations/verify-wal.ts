@@ -1,0 +1,166 @@
+import pMap from "p-map";
+import { formatLsn, parseLsn } from "../domain/lsn.ts";
+import { reaches } from "../domain/verify-tier.ts";
+import type { VerifyTier } from "../domain/verify-tier.ts";
+import { parseSegmentName, segmentEnd, segmentName, segmentStart, timelineHex } from "../domain/wal-segment.ts";
+import { DamageError } from "../errors.ts";
+import { FrameReader, openContainer } from "../repository/container-reader.ts";
+import { keys } from "../repository/layout.ts";
+import type { Manifest } from "../repository/manifest.ts";
+import { fitsName, ledgerSchema, readParts, readTimelineHistory } from "../repository/wal-archive.ts";
+import { readIndexes } from "../repository/wal-index.ts";
+import { ObjectMissing } from "../storage/object-store.ts";
+import type { OperationContext } from "./context.ts";
+import type { CopyView } from "./copy-view.ts";
+import type { DamageReport, VerifyTotals } from "./verify-report.ts";
+
+export interface WalVerification {
+  readonly view: CopyView;
+  readonly tier: VerifyTier;
+  readonly report: DamageReport;
+  readonly totals: VerifyTotals;
+  readonly nameKey: Buffer | null;
+}
+
+const SEGMENTS_AT_ONCE = 4;
+
+/** Verifies the WAL of one source: every object to the tier, and that nothing is missing between them. Continuity is checked whatever the tier. */
+export async function verifyWal(work: WalVerification, context: OperationContext): Promise<void> {
+  const { view, report } = work;
+  for (const damage of view.damage) report.add(damage, { backups: view.listing.backups.map(({ manifest }) => manifest.id) });
+  for (const timeline of view.histories.keys()) if (timeline > 1) await collecting(work, null, () => readTimelineHistory(view.repository, view.place, timeline));
+  await pMap(
+    view.inventory.segments,
+    async ([name, { objects }]) => {
+      context.signal.throwIfAborted();
+      for (const object of objects) await collecting(work, name, () => verifySegment(work, name, object));
+      if (objects.length > 1) await collecting(work, name, () => view.read(name));
+      context.onProgress({ phase: `verify WAL of ${view.source}`, doneBytes: work.totals.bytes, totalBytes: null });
+    },
+    { concurrency: SEGMENTS_AT_ONCE },
+  );
+  for (const [name, { objects }] of view.inventory.parts) await verifyParts(work, name, objects);
+  await verifyIndexes(work);
+  reportMissing(work);
+}
+
+async function collecting<T>(work: WalVerification, segment: string | null, act: () => Promise<T>): Promise<void> {
+  try {
+    await act();
+  } catch (error) {
+    const damage = error instanceof ObjectMissing ? new DamageError(error.key, "the object is not there", "missing") : error;
+    if (!(damage instanceof DamageError)) throw error;
+    work.report.add(damage, segment === null ? {} : hurtBy(work, segment));
+  }
+}
+
+async function verifySegment(work: WalVerification, name: string, object: string): Promise<void> {
+  const { view, totals } = work;
+  const container = await openContainer(view.repository, { objectKey: object, boundKey: keys.walSegment(view.source, view.place.systemIdentifier, name), source: view.source, kind: "wal" });
+  totals.objects++;
+  totals.bytes += container.bytes;
+  const ledger = ledgerSchema.safeParse(container.meta["ledger"]);
+  const segment = parseSegmentName(name, view.place.segmentBytes);
+  if (!ledger.success || segment === null || ledger.data.segment !== name || ledger.data.startLsn !== formatLsn(segmentStart(segment, view.place.segmentBytes)))
+    throw new DamageError(object, "its ledger is not that of the segment");
+  if (ledger.data.follows) reportIfMissing(work, segmentName({ ...segment, number: segment.number - 1n }, view.place.segmentBytes), "the segment after it was stored behind it");
+  const reader = new FrameReader(view.repository, container);
+  const all = container.frames.map((_, i) => i);
+  if (!reaches(work.tier, "stored")) return;
+  if (!reaches(work.tier, "decoded")) {
+    for await (const frame of reader.readStored(all)) void frame;
+    return;
+  }
+  const plain: Buffer[] = [];
+  for await (const frame of reader.readMany(all)) plain.push(frame.plain);
+  const bytes = Buffer.concat(plain);
+  if (bytes.length !== view.place.segmentBytes) throw new DamageError(object, `the segment has ${bytes.length} bytes`);
+  checkFirstPage(object, bytes, work, segment);
+  // A name under another name key is not known to be wrong.
+  if (fitsName(work.nameKey, object, bytes) === false && view.repository.hosts.length === 1) throw new DamageError(object, "its name is not that of its content");
+}
+
+/** The long header of a segment's first page: address, system identifier, segment size. */
+function checkFirstPage(object: string, bytes: Buffer, { view }: WalVerification, segment: { timeline: number; number: bigint }): void {
+  const address = bytes.readBigUInt64LE(8);
+  const system = bytes.readBigUInt64LE(24).toString();
+  if (address !== segmentStart(segment, view.place.segmentBytes)) throw new DamageError(object, `the WAL in it begins at ${formatLsn(parseLsn(`${(address >> 32n).toString(16)}/${(address & 0xffffffffn).toString(16)}`))}`);
+  if (system !== view.place.systemIdentifier) throw new DamageError(object, `the WAL in it is of cluster ${system}`);
+}
+
+async function verifyParts(work: WalVerification, name: string, objects: readonly string[]): Promise<void> {
+  const { view, totals } = work;
+  totals.objects += objects.length;
+  if (view.inventory.segments.has(name)) return;
+  await collecting(work, name, async () => {
+    const bytes = await readParts(view.repository, view.place, name, objects);
+    totals.bytes += bytes.length;
+    const furthest = Math.max(...objects.map((object) => Number.parseInt(object.slice(-17, -9), 16)));
+    if (bytes.length < furthest) throw new DamageError(`${keys.segmentParts(view.source, view.place.systemIdentifier, name)}${bytes.length.toString(16).padStart(8, "0")}`, `the parts reach ${bytes.length}, and there is one that ends at ${furthest}`, "missing");
+  });
+}
+
+async function verifyIndexes(work: WalVerification): Promise<void> {
+  const { view } = work;
+  for (const timeline of view.histories.keys()) {
+    const { ledgers, damage } = await readIndexes(view.repository, view.place, timelineHex(timeline));
+    for (const error of damage) work.report.add(error);
+    for (const name of ledgers.keys()) reportIfMissing(work, name, "an index names it");
+    reportMissingIndexes(work, timeline, new Set(ledgers.keys()), damage.length > 0);
+  }
+}
+
+/** A complete group without its index: a cache was lost. It hurts nobody; the next WAL writes it again. */
+function reportMissingIndexes(work: WalVerification, timeline: number, indexed: ReadonlySet<string>, damaged: boolean): void {
+  const { view } = work;
+  const { segmentBytes } = view.place;
+  const numbers = [...view.inventory.segments.keys()].map((name) => parseSegmentName(name, segmentBytes)).filter((segment) => segment?.timeline === timeline);
+  const groups = Map.groupBy(numbers, (segment) => (segment?.number ?? 0n) / 256n);
+  for (const [group, members] of groups) {
+    const [first, last] = [group * 256n, group * 256n + 255n].map((number) => segmentName({ timeline, number }, segmentBytes)) as [string, string];
+    if (members.length === 256 && !indexed.has(first) && !damaged) work.report.add(new DamageError(keys.walIndex(view.source, view.place.systemIdentifier, first, last), "the index of a complete group is not there; it is written again with the next WAL", "missing"));
+  }
+}
+
+/** Holes between segments, WAL that backups need, and WAL that was reported durable. */
+function reportMissing(work: WalVerification): void {
+  const { view } = work;
+  const { segmentBytes } = view.place;
+  for (const gap of view.gaps()) {
+    const [first, last] = [parseSegmentName(gap.firstSegment, segmentBytes), parseSegmentName(gap.lastSegment, segmentBytes)];
+    if (first === null || last === null) continue;
+    for (let { number } = first; number <= last.number; number++) reportIfMissing(work, segmentName({ timeline: gap.timeline, number }, segmentBytes), "a gap: there is WAL before and after it");
+  }
+  for (const { manifest } of view.listing.backups) for (const name of pinnedSegments(manifest, segmentBytes)) reportIfMissing(work, name, `${manifest.id} needs it to become consistent`);
+  const position = view.stream?.position ?? null;
+  if (position === null) return;
+  const history = view.histories.get(position.timeline);
+  const durable = parseLsn(position.lsn);
+  const end = history === undefined ? null : view.endOfWal(history);
+  if (end !== null && end >= durable) return;
+  const lost = segmentName({ timeline: position.timeline, number: (durable - 1n) / BigInt(segmentBytes) }, segmentBytes);
+  const object = view.inventory.segments.has(lost) || durable % BigInt(segmentBytes) === 0n ? keys.walSegment(view.source, view.place.systemIdentifier, lost) : keys.segmentParts(view.source, view.place.systemIdentifier, lost);
+  work.report.add(new DamageError(object, `the stream reported ${position.lsn} durable, and WAL ends at ${end === null ? "nothing" : formatLsn(end)}`, "missing"), hurtBy(work, lost));
+}
+
+function pinnedSegments(manifest: Manifest, segmentBytes: number): string[] {
+  const [first, last] = [parseSegmentName(manifest.wal.first, segmentBytes), parseSegmentName(manifest.wal.last, segmentBytes)];
+  if (first === null || last === null) return [];
+  return Array.from({ length: Number(last.number - first.number) + 1 }, (_, i) => segmentName({ timeline: first.timeline, number: first.number + BigInt(i) }, segmentBytes));
+}
+
+function reportIfMissing(work: WalVerification, name: string, reason: string): void {
+  const { view } = work;
+  if (view.inventory.segments.has(name) || view.inventory.parts.has(name) || view.wasExpired(name)) return;
+  work.report.add(new DamageError(keys.walSegment(view.source, view.place.systemIdentifier, name), `the object is not there; ${reason}`, "missing"), hurtBy(work, name));
+}
+
+/** Backups that need the segment to become consistent, and the time travel that is lost with it. */
+function hurtBy({ view }: WalVerification, name: string): { backups: string[]; windowsLost: string[] } {
+  const segment = parseSegmentName(name, view.place.segmentBytes);
+  if (segment === null) return { backups: [], windowsLost: [] };
+  const backups = view.listing.backups.filter(({ manifest }) => pinnedSegments(manifest, view.place.segmentBytes).includes(name)).map(({ manifest }) => manifest.id);
+  const start = segmentStart(segment, view.place.segmentBytes);
+  const crossed = view.listing.backups.some(({ manifest }) => parseLsn(manifest.stop.lsn) < segmentEnd(segment, view.place.segmentBytes));
+  return { backups, windowsLost: crossed ? [`timeline ${segment.timeline} from ${formatLsn(start)}`] : [] };
+}

@@ -1,0 +1,99 @@
+import { execa } from "execa";
+import type { Options } from "execa";
+import { HoldfastError, messageOf } from "../errors.ts";
+
+/** The one place that runs other programs: argument lists, never a shell; bounded output; time limits; as another user where that is needed. */
+export interface RunAs {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export interface ProgramResult {
+  readonly exitCode: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly timedOut: boolean;
+}
+
+export interface ProgramOptions {
+  readonly runAs?: RunAs | null;
+  readonly timeoutMs: number;
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+}
+
+const MAX_OUTPUT_BYTES = 4 << 20;
+const KILL_AFTER_MS = 5000;
+
+export async function runProgram(program: string, args: readonly string[], options: ProgramOptions): Promise<ProgramResult> {
+  const settings: Options = {
+    reject: false,
+    stdin: "ignore",
+    timeout: options.timeoutMs,
+    forceKillAfterDelay: KILL_AFTER_MS,
+    maxBuffer: MAX_OUTPUT_BYTES,
+    cwd: options.cwd ?? "/",
+    env: { LC_ALL: "C", ...options.env },
+    ...userOf(options.runAs ?? null),
+    ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
+  };
+  const result = await execa(program, [...args], settings);
+  if (result.code === "ENOENT" || result.code === "EACCES") throw new HoldfastError("HF-BINARIES", `cannot run ${program}: ${result.code}`, { hint: "check 'postgres.binaries' in the inventory" });
+  return { exitCode: result.exitCode ?? null, stdout: String(result.stdout ?? ""), stderr: String(result.stderr ?? ""), timedOut: result.timedOut };
+}
+
+function userOf(runAs: RunAs | null): { uid?: number; gid?: number } {
+  return runAs === null ? {} : { uid: runAs.uid, gid: runAs.gid };
+}
+
+/** A program that goes on running: a server of ours. */
+export interface RunningProgram {
+  readonly pid: number;
+  /** Null while it runs. */
+  exit(): { code: number | null; signal: string | null } | null;
+  readonly ended: Promise<void>;
+  signal(name: NodeJS.Signals): void;
+}
+
+export function startProgram(program: string, args: readonly string[], options: { runAs: RunAs | null; cwd: string; logFile: string; env?: Readonly<Record<string, string>> }): RunningProgram {
+  const child = execa(program, [...args], {
+    reject: false,
+    cleanup: true,
+    buffer: false,
+    stdin: "ignore",
+    stdout: { file: options.logFile, append: true },
+    stderr: { file: options.logFile, append: true },
+    cwd: options.cwd,
+    env: { LC_ALL: "C", ...options.env },
+    ...userOf(options.runAs),
+  });
+  let exit: { code: number | null; signal: string | null } | null = null;
+  const ended = child.then(
+    (result) => {
+      exit = { code: result.exitCode ?? null, signal: result.signal ?? null };
+    },
+    (error: unknown) => {
+      throw new HoldfastError("HF-BINARIES", `cannot run ${program}: ${messageOf(error)}`);
+    },
+  );
+  if (child.pid === undefined) throw new HoldfastError("HF-BINARIES", `cannot run ${program}`, { hint: "check 'postgres.binaries' in the inventory, and that the user it runs as may read it" });
+  return { pid: child.pid, exit: () => exit, ended, signal: (name) => void child.kill(name) };
+}
+
+/** Ids of an operating-system user, or null where there is none of that name. */
+export async function findUser(name: string): Promise<RunAs | null> {
+  const [uid, gid] = await Promise.all([runProgram("id", ["-u", name], { timeoutMs: 5000 }), runProgram("id", ["-g", name], { timeoutMs: 5000 })]);
+  if (uid.exitCode !== 0 || gid.exitCode !== 0) return null;
+  return { uid: Number(uid.stdout.trim()), gid: Number(gid.stdout.trim()) };
+}
+
+/** PostgreSQL refuses to run as root: as root its programs run as the configured user, or `postgres`, or `nobody`. Null: as ourselves. */
+export async function serverUser(configured: string | null): Promise<RunAs | null> {
+  if (process.getuid?.() !== 0) return null;
+  for (const name of configured === null ? ["postgres", "nobody"] : [configured]) {
+    const user = await findUser(name);
+    if (user !== null && user.uid !== 0) return user;
+  }
+  throw new HoldfastError("HF-CONFIG", `there is no user ${configured ?? "postgres"} to run PostgreSQL as`, { hint: "name one in 'postgres.runAs'; PostgreSQL refuses to run as root" });
+}

@@ -1,0 +1,33 @@
+import { defineConfig } from "vitest/config";
+
+/**
+ * One project a kind of test. Those that start servers have a set-up that finds PostgreSQL, minutes instead of seconds, and at most two files at once:
+ * more servers than that on a small machine only wait for each other, and a test of crashes must not be starved.
+ */
+const MINUTE_MS = 60_000;
+const WORKERS = 2;
+
+const withServers = {
+  globalSetup: ["test/support/postgres-setup.ts"],
+  pool: "forks" as const,
+  maxWorkers: WORKERS,
+  testTimeout: 5 * MINUTE_MS,
+  hookTimeout: 5 * MINUTE_MS,
+  teardownTimeout: MINUTE_MS,
+};
+
+export default defineConfig({
+  test: {
+    watch: false,
+    passWithNoTests: true,
+    maxWorkers: WORKERS,
+    projects: [
+      { extends: true, test: { name: "unit", include: ["test/unit/**/*.test.ts", "test/support/**/*.unit.test.ts"], testTimeout: 20_000 } },
+      { extends: true, test: { name: "property", include: ["test/property/**/*.test.ts"], testTimeout: MINUTE_MS } },
+      { extends: true, test: { name: "contract", include: ["test/contract/**/*.test.ts"], testTimeout: MINUTE_MS } },
+      { extends: true, test: { name: "golden", include: ["test/golden/**/*.test.ts"], testTimeout: MINUTE_MS } },
+      { extends: true, test: { name: "fault", include: ["test/fault/**/*.test.ts"], ...withServers } },
+      { extends: true, test: { name: "pg", include: ["test/pg/**/*.pg.test.ts", "test/support/**/*.pg.test.ts"], ...withServers } },
+    ],
+  },
+});
