@@ -50,6 +50,12 @@ export const MIGRATIONS: readonly string[] = [
     primary key (source, sequence)
   ) strict;
 
+  create table snapshots (
+    source text primary key,
+    at text not null,
+    info text not null
+  ) strict;
+
   create table applied (
     writer text primary key,
     sequence integer not null

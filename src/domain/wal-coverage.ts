@@ -2,7 +2,7 @@ import { addBytes } from "./lsn.ts";
 import type { Lsn } from "./lsn.ts";
 import { spansOf } from "./timeline.ts";
 import type { TimelineHistory } from "./timeline.ts";
-import { segmentAt, segmentName, segmentStart } from "./wal-segment.ts";
+import { parseSegmentName, segmentAt, segmentName, segmentStart } from "./wal-segment.ts";
 
 /** What one copy holds of the WAL of one cluster, by segment name: names only, nothing was opened. */
 export interface WalInventory {
@@ -50,6 +50,23 @@ export function contiguousFrom(inventory: WalInventory, history: TimelineHistory
     }
   }
   return { end: at, names, timeline };
+}
+
+/** Where all WAL on a history ends, gaps or not. */
+export function endOfWal(inventory: WalInventory, history: TimelineHistory): Lsn {
+  const { segmentBytes } = inventory;
+  const spans = new Map(spansOf(history).map((span) => [span.timeline, span]));
+  let end = 0n as Lsn;
+  const consider = (name: string, bytes: number): void => {
+    const segment = parseSegmentName(name, segmentBytes);
+    const span = segment === null ? undefined : spans.get(segment.timeline);
+    if (segment === null || span === undefined) return;
+    const reaches = addBytes(segmentStart(segment, segmentBytes), bytes);
+    if (reaches > end && (span.end === null || reaches <= span.end)) end = reaches;
+  };
+  for (const name of inventory.segments.keys()) consider(name, segmentBytes);
+  for (const [name, part] of inventory.parts) consider(name, part.contiguousBytes);
+  return end;
 }
 
 /** Consecutive segments of one timeline, by number. */

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { nextBackupId } from "../domain/backup-id.ts";
 import type { BackupType } from "../domain/backup-id.ts";
 import { formatLsn } from "../domain/lsn.ts";
+import { segmentAt, segmentStart } from "../domain/wal-segment.ts";
 import { stopwatch } from "../clock.ts";
 import { crashPoint } from "../crash-points.ts";
 import { HoldfastError, must } from "../errors.ts";
@@ -27,13 +28,16 @@ import type { RunningStream } from "./run-stream.ts";
 import { leaseScopes } from "./source-target.ts";
 import type { SourceTarget } from "./source-target.ts";
 import { sweepAttempts } from "./sweep-attempts.ts";
-import { waitForWal } from "./wal-wait.ts";
+import { waitForArrival, waitForWal } from "./wal-wait.ts";
+import type { WalNeed } from "./wal-wait.ts";
 
 export interface BackUpRequest {
   readonly source: SourceTarget;
   readonly type: BackupType;
   /** The copies to make, in order; the first is read from for the parent. */
   readonly repositories: readonly WritableRepository[];
+  /** Where WAL goes all the time, first tier first: what a copy lacks of it is brought over from there. */
+  readonly logRepositories: readonly WritableRepository[];
   readonly runId: string;
   readonly compressionLevel: number;
   /** Waits for another run to end instead of refusing. */
@@ -129,12 +133,19 @@ function ancestorsOf(parent: Parent): string[] {
 async function streamBeside(request: BackUpRequest, state: ClusterState, context: OperationContext): Promise<RunningStream | null> {
   const place = { source: request.source.name, systemIdentifier: state.facts.systemIdentifier, segmentBytes: state.facts.walSegmentBytes };
   try {
-    return await startStream({ source: request.source, place, repositories: request.repositories, runId: request.runId }, context);
+    return await startStream({ source: request.source, place, repositories: allRepositories(request), runId: request.runId }, context);
   } catch (error) {
-    if (!(error instanceof HoldfastError) || (error.code !== "HF-BUSY" && error.code !== "HF-CONNECT")) throw error;
+    if (!(error instanceof HoldfastError) || (error.code !== "HF-BUSY" && error.code !== "HF-CONNECT" && error.facts["sqlState"] !== SLOT_IN_USE)) throw error;
     if (error.code === "HF-CONNECT") context.onNotice(`not streaming WAL: ${error.message}; counting on archive_command`);
     return null;
   }
+}
+
+/** object_in_use: another process streams from our slot. */
+const SLOT_IN_USE = "55006";
+
+function allRepositories({ logRepositories, repositories }: BackUpRequest): WritableRepository[] {
+  return [...logRepositories, ...repositories.filter((repository) => !logRepositories.some(({ repositoryId }) => repositoryId === repository.repositoryId))];
 }
 
 async function openCopies(places: readonly CopyPlace[], source: string, backup: string, context: OperationContext): Promise<BackupCopy[]> {
@@ -162,14 +173,13 @@ async function takeWithinSession(backup: BackupUnderWay, context: OperationConte
   const place = { source: request.source.name, systemIdentifier: state.facts.systemIdentifier, segmentBytes: state.facts.walSegmentBytes };
   const need = { place, history: state.history, from: start.lsn, to: start.lsn };
   // A backup whose WAL does not arrive is worth nothing: find out now, not after hours of copying.
-  await arriving(backup, need.from, context);
+  await arriving(backup, need, context);
   await using reader = await openClusterReader(request.source, state.identity);
   const packed = await readAndPack({ backup, start, startedAt, elapsedSeconds, reader, digestSeed: randomBytes(8).readBigUInt64LE() }, context);
   crashPoint("backup.before-wal");
   for (const copy of living(copies)) {
-    const others = living(copies)
-      .filter((other) => other !== copy)
-      .map((other) => other.repository);
+    const holders = allRepositories({ ...request, repositories: living(copies).map((other) => other.repository) });
+    const others = holders.filter((other) => other.repositoryId !== copy.repository.repositoryId);
     try {
       await waitForWal(copy.repository, others, { ...need, to: packed.stop.lsn }, context);
     } catch (error) {
@@ -183,14 +193,15 @@ async function takeWithinSession(backup: BackupUnderWay, context: OperationConte
 
 const ARRIVAL_TIMEOUT_MS = 60_000;
 
-async function arriving(backup: BackupUnderWay, from: Parameters<typeof formatLsn>[0], context: OperationContext): Promise<void> {
-  if (backup.stream === null) return;
-  const limit = AbortSignal.any([context.signal, AbortSignal.timeout(ARRIVAL_TIMEOUT_MS)]);
+/** Waits until WAL up to the start of the backup is durable somewhere: by our own stream, another process's, or archive_command. */
+async function arriving({ stream, request, state }: BackupUnderWay, need: WalNeed, context: OperationContext): Promise<void> {
+  const signal = AbortSignal.any([context.signal, AbortSignal.timeout(ARRIVAL_TIMEOUT_MS)]);
   try {
-    await backup.stream.reached(from, limit);
+    if (stream !== null) await stream.reached(need.from, signal);
+    else await waitForArrival(allRepositories(request), { ...need, from: segmentStart(segmentAt(state.identity.timeline, need.from, need.place.segmentBytes), need.place.segmentBytes) }, { ...context, signal });
   } catch (cause) {
     context.signal.throwIfAborted();
     if (cause instanceof HoldfastError) throw cause;
-    throw new HoldfastError("HF-WAL", `WAL up to ${formatLsn(from)} did not arrive within ${ARRIVAL_TIMEOUT_MS / 1000} s`, { hint: "see what 'holdfast check' says about streaming", cause });
+    throw new HoldfastError("HF-WAL", `WAL up to ${formatLsn(need.from)} did not arrive within ${ARRIVAL_TIMEOUT_MS / 1000} s`, { hint: "see what 'holdfast check' says about streaming", cause });
   }
 }

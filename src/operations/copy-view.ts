@@ -1,12 +1,12 @@
-import { bytesBetween, lsn, parseLsn } from "../domain/lsn.ts";
+import { bytesBetween, parseLsn } from "../domain/lsn.ts";
 import type { Lsn } from "../domain/lsn.ts";
-import { isOnHistory, spansOf } from "../domain/timeline.ts";
+import { isOnHistory } from "../domain/timeline.ts";
 import type { TimelineHistory } from "../domain/timeline.ts";
 import { parseMicros } from "../domain/timestamp.ts";
 import type { Micros } from "../domain/timestamp.ts";
-import { contiguousFrom, gapsOn } from "../domain/wal-coverage.ts";
+import { contiguousFrom, endOfWal, gapsOn } from "../domain/wal-coverage.ts";
 import type { WalGap, WalInventory } from "../domain/wal-coverage.ts";
-import { parseSegmentName, segmentStart, timelineHex } from "../domain/wal-segment.ts";
+import { parseSegmentName, timelineHex } from "../domain/wal-segment.ts";
 import { DamageError } from "../errors.ts";
 import { readBinding } from "../repository/binding.ts";
 import type { LeaseState } from "../repository/lease.ts";
@@ -90,18 +90,7 @@ export class CopyView {
 
   /** Where all WAL on this history ends, gaps or not. */
   endOfWal(history: TimelineHistory): Lsn {
-    let end = 0n;
-    const onHistory = new Map(spansOf(history).map((span) => [span.timeline, span]));
-    const consider = (name: string, bytes: number): void => {
-      const segment = parseSegmentName(name, this.place.segmentBytes);
-      const span = segment === null ? undefined : onHistory.get(segment.timeline);
-      if (segment === null || span === undefined) return;
-      const reaches = segmentStart(segment, this.place.segmentBytes) + BigInt(bytes);
-      if (reaches > end && (span.end === null || reaches <= span.end)) end = reaches;
-    };
-    for (const name of this.inventory.segments.keys()) consider(name, this.place.segmentBytes);
-    for (const [name, part] of this.inventory.parts) consider(name, part.contiguousBytes);
-    return lsn(end);
+    return endOfWal(this.inventory, history);
   }
 
   /** True if the segment was removed by expiry. */

@@ -1,4 +1,4 @@
-import { chown, mkdir, rm } from "node:fs/promises";
+import { chown, mkdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { stopwatch } from "../clock.ts";
 import { judgeDrill } from "../domain/drill-verdict.ts";
@@ -22,6 +22,7 @@ import { readHeartbeat } from "./heartbeat.ts";
 import { planRestore } from "./plan-restore.ts";
 import type { RestorePlan } from "./plan-restore.ts";
 import { openChain, restore } from "./restore.ts";
+import { KEPT_MARKER } from "./sweep-scratch.ts";
 import { runUserChecks } from "./user-checks.ts";
 import type { UserCheck } from "./user-checks.ts";
 
@@ -119,7 +120,8 @@ class DrillAttempt {
   async cleanUp(): Promise<void> {
     await this.#phase("clean up", async () => {
       await this.#cluster?.[Symbol.asyncDispose]();
-      if (!this.#request.keep) await rm(this.#folder, { recursive: true, force: true });
+      if (this.#request.keep) await writeFile(path.join(this.#folder, KEPT_MARKER), "");
+      else await rm(this.#folder, { recursive: true, force: true });
     });
   }
 

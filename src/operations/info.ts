@@ -4,6 +4,7 @@ import { formatLsn, parseLsn } from "../domain/lsn.ts";
 import type { Lsn } from "../domain/lsn.ts";
 import { planExpiry } from "../domain/retention.ts";
 import type { RetentionRule } from "../domain/retention.ts";
+import type { BackupCopyView, ExposureView, LastProof, SourceInfo } from "../domain/source-info.ts";
 import { formatMicros, micros } from "../domain/timestamp.ts";
 import type { Micros } from "../domain/timestamp.ts";
 import { HoldfastError } from "../errors.ts";
@@ -12,37 +13,8 @@ import { connect, queryRow, text } from "../postgres/connection.ts";
 import type { ConnectionTarget } from "../postgres/connection.ts";
 import type { CopyView } from "./copy-view.ts";
 import { describeBackup } from "./describe-backup.ts";
-import type { BackupCopyView, BackupView } from "./describe-backup.ts";
 import { describeWindow, findWindows } from "./recovery-windows.ts";
 import type { RecoveryWindow } from "./recovery-windows.ts";
-
-/** Everything about one source that its repositories tell, and what its server says now. */
-export interface SourceInfo {
-  readonly name: string;
-  readonly systemIdentifier: string | null;
-  readonly timeline: number | null;
-  readonly backups: readonly (BackupView & { readonly heldBy: readonly string[]; readonly expiresAt: string | null })[];
-  readonly windows: readonly { readonly repository: string; readonly timeline: number; readonly from: string; readonly to: string | null; readonly startLsn: string; readonly endLsn: string }[];
-  readonly gaps: readonly { readonly repository: string; readonly timeline: number; readonly startLsn: string; readonly endLsn: string; readonly firstSegment: string; readonly lastSegment: string }[];
-  readonly exposure: readonly ExposureView[];
-  readonly lastProof: LastProof | null;
-}
-
-export interface ExposureView {
-  readonly repository: string;
-  /** Null: not observed, never 0. */
-  readonly seconds: number | null;
-  readonly bytes: number | null;
-  readonly observedAt: string | null;
-}
-
-export interface LastProof {
-  readonly at: string;
-  readonly drill: string;
-  readonly verdict: string;
-  readonly backupId: string | null;
-  readonly rtoSeconds: number | null;
-}
 
 export interface InfoRequest {
   readonly name: string;

@@ -1,6 +1,6 @@
 import { formatLsn } from "../domain/lsn.ts";
 import type { Lsn } from "../domain/lsn.ts";
-import { contiguousFrom } from "../domain/wal-coverage.ts";
+import { contiguousFrom, endOfWal } from "../domain/wal-coverage.ts";
 import type { TimelineHistory } from "../domain/timeline.ts";
 import { parseSegmentName, segmentStart } from "../domain/wal-segment.ts";
 import { HoldfastError } from "../errors.ts";
@@ -40,6 +40,14 @@ export async function waitForWal(repository: WritableRepository, others: readonl
         facts: { reached: formatLsn(end), needed: formatLsn(need.to) },
       });
     for (const other of others) await bringOver(other, repository, need, context);
+    await context.clock.sleep(LOOK_EVERY_MS, context.signal);
+  }
+}
+
+/** Waits until any of the repositories holds WAL that reaches `need.from`. */
+export async function waitForArrival(repositories: readonly WritableRepository[], need: WalNeed, context: OperationContext): Promise<void> {
+  for (;;) {
+    for (const repository of repositories) if (endOfWal(await listWal(repository, need.place), need.history) >= need.from) return;
     await context.clock.sleep(LOOK_EVERY_MS, context.signal);
   }
 }

@@ -5,7 +5,7 @@ import type { Schedule } from "../domain/schedule.ts";
 import { choiceField, durationField, field, flagField, isName, nameField, numberField, says, section, textValue, versionField } from "./fields.ts";
 import { suggest } from "./nearest.ts";
 import { logRetentionField, logScheduleField, parseDailyWindow, retentionField, scheduleField } from "./schedule-fields.ts";
-import { VERIFY_TIERS } from "./types.ts";
+import { VERIFY_TIERS } from "../domain/verify-tier.ts";
 import type { BackupRule, DrillCheck, DrillRule, DrillSelect, LogRule, Policy } from "./types.ts";
 
 /** A policy file. Defaults are written here and nowhere else. */

@@ -1,6 +1,7 @@
 import type { BackupType } from "../domain/backup-id.ts";
 import type { Schedule } from "../domain/schedule.ts";
 import type { RetentionRule } from "../domain/retention.ts";
+import type { VerifyTier } from "../domain/verify-tier.ts";
 
 /** The inventory and its policies, parsed, resolved and complete: what the rest of the program works with. Made only by `load.ts`. */
 export interface Inventory {
@@ -45,9 +46,6 @@ export interface SourceConfig {
   /** From the policy, else from tier (RTO) and data class (RPO). */
   readonly objectives: { readonly rtoSeconds: number; readonly rpoSeconds: number };
 }
-
-export const VERIFY_TIERS = ["present", "stored", "decoded", "pages"] as const;
-export type VerifyTier = (typeof VERIFY_TIERS)[number];
 
 export interface Policy {
   readonly name: string;

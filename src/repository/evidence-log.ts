@@ -79,10 +79,10 @@ export class EvidenceLog {
     }
   }
 
-  /** Every entry of this host, oldest first. */
-  async *entries(): AsyncGenerator<EvidenceEntry> {
+  /** The entries of this host from one on, oldest first. */
+  async *entriesFrom(first: number): AsyncGenerator<EvidenceEntry> {
     const verify = (fingerprint: string): VerifyKey | null => (fingerprint === this.writer ? this.#signer : null);
-    for (let sequence = 1; ; sequence++) {
+    for (let sequence = first; ; sequence++) {
       const key = keys.evidenceEntry(this.writer, sequence);
       if ((await this.#local.size(key)) === null) return;
       yield decodeEvidence(key, await this.#local.read(key), verify);

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { link, mkdir, open, readFile, unlink } from "node:fs/promises";
+import { link, mkdir, open, readdir, readFile, unlink } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import { codeOf, HoldfastError } from "../errors.ts";
@@ -13,6 +13,8 @@ import type { SigningKey } from "./signing.ts";
 export interface HostState {
   readonly folder: string;
   readonly signer: SigningKey;
+  /** Whether any repository was opened from here before. */
+  readonly knowsAny: boolean;
   /** What is remembered of a repository; an empty memory for one never seen. */
   recall(repositoryId: string): Promise<RepositoryMemory>;
   remember(repositoryId: string, memory: RepositoryMemory): Promise<void>;
@@ -36,6 +38,7 @@ export async function openHostState(folder: string): Promise<HostState> {
   return {
     folder,
     signer: signingKeyFromPem(await readFile(keyFile, "utf8")),
+    knowsAny: (await readdir(path.join(folder, "repositories"))).length > 0,
     recall: (repositoryId) => recall(memoryFolder(folder, repositoryId)),
     remember: async (repositoryId, memory) => remember(memoryFolder(folder, repositoryId), memory),
   };

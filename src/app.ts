@@ -1,0 +1,110 @@
+import { mkdir } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { hostname } from "node:os";
+import path from "node:path";
+import { Catalog } from "./catalog/catalog.ts";
+import { applyEntry, lastApplied } from "./catalog/runs.ts";
+import type { Clock } from "./clock.ts";
+import { readEnvironment, resolveSecret } from "./config.ts";
+import { HoldfastError } from "./errors.ts";
+import type { Installation } from "./operations/installation.ts";
+import type { Journal } from "./operations/record-run.ts";
+import { inventoryFindings } from "./policy/feasibility.ts";
+import type { PolicyFinding } from "./policy/feasibility.ts";
+import { loadInventory } from "./policy/load.ts";
+import { configError } from "./policy/problem.ts";
+import type { RepositoryConfig } from "./policy/types.ts";
+import { EvidenceLog } from "./repository/evidence-log.ts";
+import { openHostState } from "./repository/host-state.ts";
+import type { HostState } from "./repository/host-state.ts";
+import { openForWriting, openRepository } from "./repository/repository.ts";
+import type { Repository, WritableRepository } from "./repository/repository.ts";
+import { openLocalStore } from "./storage/local-store.ts";
+import type { ObjectStore } from "./storage/object-store.ts";
+
+/** Puts the parts together. Only edges (commands, jobs, the server) come here. */
+export interface App extends Installation, AsyncDisposable {
+  readonly findings: readonly PolicyFinding[];
+}
+
+const USUAL_FILES = ["./holdfast.yaml", "/etc/holdfast/holdfast.yaml"];
+
+/** The inventory file: the one named, the one in the environment, or where it usually is. Null: there is none. */
+export function findInventory(named: string | undefined): string | null {
+  return named ?? readEnvironment().configFile ?? USUAL_FILES.find((file) => existsSync(file)) ?? null;
+}
+
+export async function openApp(options: { config: string | undefined; clock: Clock; onNotice: (notice: string) => void }): Promise<App> {
+  const file = findInventory(options.config);
+  if (file === null) throw new HoldfastError("HF-CONFIG", "there is no inventory (holdfast.yaml)", { hint: "run 'holdfast init', or name it with --config" });
+  const loaded = await loadInventory(file);
+  if (!loaded.ok) throw configError(loaded.problems);
+  const { inventory } = loaded;
+  const { clock } = options;
+  await mkdir(inventory.state, { recursive: true, mode: 0o700 });
+  const host = await openHostState(inventory.state);
+  const evidence = new EvidenceLog(openLocalStore(inventory.state), host.signer);
+  const catalog = Catalog.open(path.join(inventory.state, "catalog.sqlite"));
+  const opened = new Map<string, Promise<WritableRepository>>();
+  const repository = (name: string): Promise<WritableRepository> => {
+    const config = inventory.repositories.get(name);
+    if (config === undefined) throw new HoldfastError("HF-USAGE", `there is no repository ${JSON.stringify(name)}`, { hint: `choose one of: ${[...inventory.repositories.keys()].join(", ")}` });
+    let pending = opened.get(name);
+    if (pending === undefined) {
+      pending = openConfigured(config, host, clock);
+      opened.set(name, pending);
+      // An outage ends: the next one who asks tries again.
+      pending.catch(() => opened.delete(name));
+    }
+    return pending;
+  };
+  const copyToRepositories = async (): Promise<void> => {
+    for (const name of inventory.repositories.keys()) {
+      try {
+        await evidence.copyTo(await repository(name));
+      } catch (error) {
+        if (!(error instanceof HoldfastError)) throw error;
+        options.onNotice(`evidence is not yet in ${name}: ${error.message}`);
+      }
+    }
+  };
+  const journal: Journal = { evidence, catalog, clock, hostName: hostname(), copyToRepositories };
+  await catchUp(catalog, evidence);
+  return {
+    inventory,
+    catalog,
+    host,
+    journal,
+    clock,
+    repository,
+    findings: inventoryFindings(loaded),
+    target: async (source) => ({ name: source.name, url: await resolveSecret(source.connection, `the connection of ${source.name}`), dataDirectory: source.dataDirectory }),
+    [Symbol.asyncDispose]: async () => catalog[Symbol.dispose](),
+  };
+}
+
+/** Entries that a process wrote and did not live to bring into the catalog; or all of them, where the catalog is new. */
+async function catchUp(catalog: Catalog, evidence: EvidenceLog): Promise<void> {
+  const from = lastApplied(catalog, evidence.writer) + 1;
+  for await (const entry of evidence.entriesFrom(from)) applyEntry(catalog, entry);
+}
+
+/** Without the passphrase a host that was admitted before can still write (and read maps): it holds the map key. */
+async function openConfigured(config: RepositoryConfig, host: HostState, clock: Clock): Promise<WritableRepository> {
+  const secret = await resolveSecret(config.passphrase, `the passphrase of repository ${config.name}`).catch((error: unknown) => {
+    if (error instanceof HoldfastError && host.knowsAny) return null;
+    throw error;
+  });
+  return openForWriting({ name: config.name, store: openStore(config.url), secret, host, hostName: hostname(), now: clock.now() });
+}
+
+/** The store behind an address. */
+export function openStore(url: string): ObjectStore {
+  if (!url.startsWith("file:///")) throw new HoldfastError("HF-USAGE", `not a repository address: ${url}`, { hint: "file:///absolute/path" });
+  return openLocalStore(decodeURIComponent(new URL(url).pathname).replace(/\/+$/, ""));
+}
+
+/** A repository by its address alone, read only: no inventory, no state. */
+export async function openBareRepository(url: string, secret: string): Promise<Repository> {
+  return openRepository({ name: url, store: openStore(url), secret, host: null });
+}

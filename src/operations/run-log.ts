@@ -1,0 +1,112 @@
+import { recordExposure } from "../catalog/observations.ts";
+import { formatLsn, parseLsn } from "../domain/lsn.ts";
+import type { Lsn } from "../domain/lsn.ts";
+import { HoldfastError } from "../errors.ts";
+import { connect, queryRow, text } from "../postgres/connection.ts";
+import { readIdentity } from "../postgres/server-identity.ts";
+import type { SourceConfig } from "../policy/types.ts";
+import { ensureBound } from "../repository/binding.ts";
+import type { WritableRepository } from "../repository/repository.ts";
+import type { WalPlace } from "../repository/wal-archive.ts";
+import { readControlFile, openClusterReader } from "./cluster-state.ts";
+import type { OperationContext } from "./context.ts";
+import { CopyView } from "./copy-view.ts";
+import { describeExposure, readServerPosition } from "./info.ts";
+import { newRunId, openAll } from "./installation.ts";
+import type { Installation } from "./installation.ts";
+import { recordEntry, recordRun } from "./record-run.ts";
+import { findWindows } from "./recovery-windows.ts";
+import type { RunTrigger } from "./run-backup.ts";
+import { startStream } from "./run-stream.ts";
+import type { RunningStream } from "./run-stream.ts";
+import type { SourceTarget } from "./source-target.ts";
+import type { StreamPosition } from "./stream-wal.ts";
+
+/** The repositories WAL of a source goes to, bound to the cluster that the server is. */
+async function openLog(installation: Installation, source: SourceConfig, target: SourceTarget, context: OperationContext): Promise<{ place: WalPlace; repositories: WritableRepository[] }> {
+  const rule = source.policy.log;
+  if (rule === null) throw new HoldfastError("HF-CONFIG", `the policy ${source.policy.name} has no log backup`, { hint: "add backups.log to it" });
+  const repositories = await openAll(installation, rule.repositories);
+  await using connection = await connect(target, { purpose: "wal" });
+  const identity = await readIdentity(connection.client);
+  await using reader = await openClusterReader(target, identity);
+  const { walSegmentBytes } = await readControlFile(reader, identity, context.signal);
+  for (const repository of repositories) await ensureBound(repository, source.name, { systemIdentifier: identity.systemIdentifier, version: identity.version, walSegmentBytes }, context.clock.now());
+  return { place: { source: source.name, systemIdentifier: identity.systemIdentifier, segmentBytes: walSegmentBytes }, repositories };
+}
+
+async function startLog(installation: Installation, source: SourceConfig, context: OperationContext, onPosition: (position: StreamPosition) => void): Promise<RunningStream> {
+  const target = await installation.target(source);
+  const { place, repositories } = await openLog(installation, source, target, context);
+  return startStream(
+    {
+      source: target,
+      place,
+      repositories,
+      runId: newRunId(installation.clock),
+      onPosition,
+      onGap: async ({ timeline, from, to }) => void (await recordEntry(installation.journal, "wal.gap", { source: source.name, timeline, startLsn: formatLsn(from), endLsn: formatLsn(to) })),
+    },
+    context,
+  );
+}
+
+/** Streams until stopped. The caller decides what a failure means. */
+export async function runStream(installation: Installation, source: SourceConfig, context: OperationContext, onPosition: (position: StreamPosition) => void): Promise<void> {
+  const stream = await startLog(installation, source, context, onPosition);
+  try {
+    await stream.ended;
+  } finally {
+    await stream[Symbol.asyncDispose]();
+  }
+}
+
+export interface LogRunView {
+  readonly timeline: number;
+  readonly durableLsn: string;
+  readonly coveredUntil: string | null;
+}
+
+/** One scheduled log backup: everything the server has written up to now is in the repositories when it ends. */
+export async function runLogOnce(installation: Installation, request: { source: SourceConfig } & RunTrigger, context: OperationContext): Promise<LogRunView> {
+  const { source } = request;
+  const spec = { id: newRunId(installation.clock), source: source.name, operation: "log", type: "log", trigger: request.trigger, scheduledFor: request.scheduledFor };
+  return recordRun(installation.journal, spec, async () => {
+    const target = await installation.target(source);
+    const until = await switchWal(target);
+    await using stream = await startLog(installation, source, context, () => undefined);
+    await stream.reached(until, context.signal);
+    await stream.stop();
+    const position = stream.position();
+    if (position === null) throw new HoldfastError("HF-WAL", "the stream ended without a position");
+    const view = { timeline: position.timeline, durableLsn: formatLsn(position.durable), coveredUntil: position.coveredUntil === null ? null : new Date(Number(position.coveredUntil / 1000n)).toISOString() };
+    return { outcome: "succeeded", reason: null, figures: view, value: view };
+  });
+}
+
+/** Ends the segment being written, so that it is stored whole; where the role may not, its part is stored. Returns where the server is. */
+async function switchWal(target: SourceTarget): Promise<Lsn> {
+  await using connection = await connect(target, { purpose: "wal" });
+  const { client } = connection;
+  try {
+    await client.query("select pg_switch_wal()");
+  } catch {
+    // Not allowed, or a standby: the stream still brings everything up to now.
+  }
+  const row = await queryRow(client, "select case when pg_is_in_recovery() then pg_last_wal_receive_lsn() else pg_current_wal_flush_lsn() end::text as lsn");
+  return parseLsn(text(row, "lsn"));
+}
+
+/** Measures how exposed each copy of a source is now, and keeps the sample. Unobserved is kept as unobserved. */
+export async function observeExposure(installation: Installation, source: SourceConfig): Promise<void> {
+  const server = await readServerPosition(await installation.target(source));
+  const now = installation.clock.now();
+  for (const name of source.policy.log?.repositories ?? []) {
+    const view = await CopyView.open(await installation.repository(name), source.name);
+    const newest = view?.newestTimeline ?? null;
+    const history = newest === null ? undefined : view?.histories.get(newest);
+    const windows = view === null || history === undefined ? [] : await findWindows(view, history);
+    const exposure = view === null ? { seconds: null, bytes: null } : describeExposure(view, windows, { server, now });
+    recordExposure(installation.catalog, { source: source.name, repository: name, at: now.toISOString(), seconds: exposure.seconds, bytes: exposure.bytes });
+  }
+}

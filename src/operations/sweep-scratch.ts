@@ -1,0 +1,36 @@
+import { readdir, readFile, rm } from "node:fs/promises";
+import path from "node:path";
+
+/** Drills that died leave their folder, and perhaps a server. Those whose process is gone are cleared away before the next one begins. */
+export async function sweepScratch(directory: string): Promise<string[]> {
+  const swept: string[] = [];
+  for (const name of await readdir(directory).catch((): string[] => [])) {
+    const owner = /^\d{8}T\d+Z-([0-9a-z]+)-[0-9a-z]+$/.exec(name)?.[1];
+    const folder = path.join(directory, name);
+    if (owner === undefined || (await isAlive(owner)) || (await isKept(folder))) continue;
+    const [pid] = (await readFile(path.join(folder, "data/postmaster.pid"), "utf8").catch(() => "")).split("\n");
+    if (pid !== undefined && pid !== "" && (await runsOn(Number(pid), path.join(folder, "data")))) process.kill(Number(pid), "SIGQUIT");
+    await rm(folder, { recursive: true, force: true });
+    swept.push(name);
+  }
+  return swept;
+}
+
+/** In the folder of a drill that somebody wanted to look into: it is theirs to delete. */
+export const KEPT_MARKER = "kept";
+
+async function isKept(folder: string): Promise<boolean> {
+  return (await readdir(folder).catch((): string[] => [])).includes(KEPT_MARKER);
+}
+
+/** A run id holds the process id that made it, in base 36. */
+async function isAlive(owner: string): Promise<boolean> {
+  const pid = Number.parseInt(owner, 36);
+  return pid === process.pid || (await readFile(`/proc/${pid}/stat`, "utf8").catch(() => null)) !== null;
+}
+
+/** Only a server of ours, on this very folder, is ever signalled. */
+async function runsOn(pid: number, dataDirectory: string): Promise<boolean> {
+  const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+  return command.split("\0").includes(dataDirectory);
+}
