@@ -48,7 +48,8 @@ export async function openApp(options: { config: string | undefined; clock: Cloc
   const opened = new Map<string, Promise<WritableRepository>>();
   const repository = (name: string): Promise<WritableRepository> => {
     const config = inventory.repositories.get(name);
-    if (config === undefined) throw new HoldfastError("HF-USAGE", `there is no repository ${JSON.stringify(name)}`, { hint: `choose one of: ${[...inventory.repositories.keys()].join(", ")}` });
+    if (config === undefined)
+      throw new HoldfastError("HF-USAGE", `there is no repository ${JSON.stringify(name)}`, { hint: `choose one of: ${[...inventory.repositories.keys()].join(", ")}` });
     let pending = opened.get(name);
     if (pending === undefined) {
       pending = openConfigured(config, host, clock);

@@ -22,13 +22,17 @@ export function readEnvironment(): Environment {
 export async function resolveSecret(reference: SecretRef, purpose: string): Promise<string> {
   if (reference.kind === "env") {
     const value = process.env[reference.name];
-    if (value === undefined || value === "") throw new HoldfastError("HF-KEY", `${purpose} is in the environment variable ${reference.name}, which is not set`, { hint: `set ${reference.name}` });
+    if (value === undefined || value === "")
+      throw new HoldfastError("HF-KEY", `${purpose} is in the environment variable ${reference.name}, which is not set`, { hint: `set ${reference.name}` });
     return value;
   }
   try {
     return (await readFile(reference.path, "utf8")).trim();
   } catch (cause) {
-    throw new HoldfastError("HF-KEY", `${purpose} is in ${reference.path}, which cannot be read (${codeOf(cause) ?? "error"})`, { hint: "check that the file is there and readable for this user", cause });
+    throw new HoldfastError("HF-KEY", `${purpose} is in ${reference.path}, which cannot be read (${codeOf(cause) ?? "error"})`, {
+      hint: "check that the file is there and readable for this user",
+      cause,
+    });
   }
 }
 

@@ -58,7 +58,7 @@ export class Catalog implements Disposable {
 
   #migrate(): void {
     this.transaction(() => {
-      const at = Number((this.#database.prepare("pragma user_version").get() as { user_version: number }).user_version);
+      const { user_version: at } = this.#database.prepare("pragma user_version").get() as { user_version: number };
       for (const migration of MIGRATIONS.slice(at)) this.#database.exec(migration);
       this.#database.exec(`pragma user_version = ${MIGRATIONS.length}`);
     });

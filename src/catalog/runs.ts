@@ -152,6 +152,18 @@ export function lastHandledSlot(catalog: Catalog, source: string, operation: str
   return slot === null ? null : new Date(slot);
 }
 
+/** When the first run of a kind that succeeded began, or null. */
+export function firstSuccess(catalog: Catalog, source: string, operation: string): Date | null {
+  const [row] = catalog.all("select min(started_at) as at from runs where source = :source and operation = :operation and outcome = 'succeeded'", { source, operation });
+  const at = row === undefined ? null : textOrNull(row, "at");
+  return at === null ? null : new Date(at);
+}
+
+/** The newest run of an operation that succeeded, or null. */
+export function lastSuccess(catalog: Catalog, source: string, operation: string): Run | null {
+  return listRuns(catalog, { source, operation, outcome: "succeeded", limit: 1 })[0] ?? null;
+}
+
 export interface Verified {
   readonly repository: string;
   readonly backup: string;

@@ -45,8 +45,9 @@ function whyUnusable(candidate: ParentCandidate, server: ClusterFacts, history: 
   if (candidate.corrupt) return "holds corrupt pages";
   if (candidate.systemIdentifier !== server.systemIdentifier) return "is of another cluster";
   if (candidate.major !== server.major || candidate.catalogVersion !== server.catalogVersion) return "is of another PostgreSQL version";
-  if (candidate.blockSize !== server.blockSize || candidate.segmentBlocks !== server.segmentBlocks || candidate.walSegmentBytes !== server.walSegmentBytes) return "has files of another shape";
-  if (candidate.dataChecksums !== server.dataChecksums) return "was made with data checksums " + (candidate.dataChecksums ? "on" : "off");
+  if (candidate.blockSize !== server.blockSize || candidate.segmentBlocks !== server.segmentBlocks || candidate.walSegmentBytes !== server.walSegmentBytes)
+    return "has files of another shape";
+  if (candidate.dataChecksums !== server.dataChecksums) return `was made with data checksums ${candidate.dataChecksums ? "on" : "off"}`;
   if (!isOnHistory(history, candidate.timeline, candidate.stopLsn)) return `is not on the history of timeline ${history.timeline}`;
   return null;
 }

@@ -135,7 +135,24 @@ export function dueWork(inputs: readonly DueInput[], now: Date): DueWork {
   return { decisions: decisions.toSorted(bySlotAndStrength), older };
 }
 
-function newestDueSlot({ schedule, lastHandled }: DueInput, now: Date): Date | null {
+/** What is due of one schedule by itself. */
+export interface DueSlots {
+  /** The newest due slot, which runs; null: nothing is due. */
+  readonly slot: Date | null;
+  /** Slots before it whose time passed: the newest one by one, what is older as an interval. */
+  readonly missed: readonly Date[];
+  readonly older: readonly Omit<MissedInterval, "type">[];
+}
+
+/** As `dueWork`, for work that no other kind of work supersedes (logs, verification, drills, expiry). */
+export function dueSlots(schedule: Schedule, lastHandled: Date | null, now: Date): DueSlots {
+  const slot = newestDueSlot({ schedule, lastHandled }, now);
+  if (slot === null) return { slot, missed: [], older: [] };
+  const { slots, older } = missedBefore({ type: "full", schedule, lastHandled }, slot);
+  return { slot, missed: slots.map((decision) => decision.slot), older };
+}
+
+function newestDueSlot({ schedule, lastHandled }: Pick<DueInput, "schedule" | "lastHandled">, now: Date): Date | null {
   const slot = previousSlot(schedule, now);
   return slot !== null && (lastHandled === null || slot > lastHandled) ? slot : null;
 }

@@ -66,7 +66,7 @@ export function timelineAt(history: TimelineHistory, position: Lsn): number {
 
 /** True if `newer` is `older` continued: same forks, then `older`'s own end as the next fork. */
 export function continues(newer: TimelineHistory, older: TimelineHistory): boolean {
-  const past = [...older.forks.map(describe)];
+  const past = older.forks.map(describe);
   const all = newer.forks.map(describe);
   if (newer.timeline === older.timeline) return all.join() === past.join();
   return past.every((fork, i) => all[i] === fork) && newer.forks[past.length]?.timeline === older.timeline;

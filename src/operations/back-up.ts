@@ -1,23 +1,21 @@
 import { randomBytes } from "node:crypto";
 import { nextBackupId } from "../domain/backup-id.ts";
-import type { BackupType } from "../domain/backup-id.ts";
 import { formatLsn } from "../domain/lsn.ts";
 import { segmentAt, segmentStart } from "../domain/wal-segment.ts";
 import { stopwatch } from "../clock.ts";
 import { crashPoint } from "../crash-points.ts";
 import { HoldfastError, must } from "../errors.ts";
 import { openBackupSession } from "../postgres/backup-session.ts";
-import type { BackupSession } from "../postgres/backup-session.ts";
 import { declareIntent } from "../repository/attempts.ts";
 import { BackupCopy, living } from "../repository/backup-copies.ts";
 import { ensureBound } from "../repository/binding.ts";
 import { acquireLease } from "../repository/lease.ts";
 import type { Lease } from "../repository/lease.ts";
 import { listManifests } from "../repository/manifest.ts";
-import type { StoredManifest } from "../repository/manifest.ts";
 import type { WritableRepository } from "../repository/repository.ts";
 import { findParent } from "./choose-parent.ts";
 import type { CopyPlace, Parent } from "./choose-parent.ts";
+import type { BackUpRequest, BackUpResult, BackupUnderWay } from "./backup-types.ts";
 import { commitBackup } from "./commit-backup.ts";
 import type { OperationContext } from "./context.ts";
 import { openClusterReader, readClusterState } from "./cluster-state.ts";
@@ -26,38 +24,9 @@ import { readAndPack } from "./pack-cluster.ts";
 import { startStream } from "./run-stream.ts";
 import type { RunningStream } from "./run-stream.ts";
 import { leaseScopes } from "./source-target.ts";
-import type { SourceTarget } from "./source-target.ts";
 import { sweepAttempts } from "./sweep-attempts.ts";
 import { waitForArrival, waitForWal } from "./wal-wait.ts";
 import type { WalNeed } from "./wal-wait.ts";
-
-export interface BackUpRequest {
-  readonly source: SourceTarget;
-  readonly type: BackupType;
-  /** The copies to make, in order; the first is read from for the parent. */
-  readonly repositories: readonly WritableRepository[];
-  /** Where WAL goes all the time, first tier first: what a copy lacks of it is brought over from there. */
-  readonly logRepositories: readonly WritableRepository[];
-  readonly runId: string;
-  readonly compressionLevel: number;
-  /** Waits for another run to end instead of refusing. */
-  readonly wait?: boolean;
-}
-
-export interface CopyOutcome {
-  readonly repository: string;
-  readonly stored: StoredManifest | null;
-  readonly storedBytes: number;
-  readonly error: unknown;
-}
-
-export interface BackUpResult {
-  readonly id: string;
-  readonly type: BackupType;
-  readonly requestedType: BackupType;
-  readonly copies: readonly CopyOutcome[];
-  readonly durationSeconds: number;
-}
 
 /**
  * Takes one backup set, read once and written to every copy. The order of the steps is the protection: each exists because somebody lost data without it.
@@ -73,9 +42,14 @@ export async function backUp(request: BackUpRequest, context: OperationContext):
   const parent = await findParent(request.type, places, state.facts, state.history, inner);
   const type = parent.stored === null ? "full" : request.type;
   if (parent.stored === null && request.type !== "full") context.onNotice(`making a full backup instead: ${parent.reason}`);
-  const id = nextBackupId(context.clock.now(), type, places.flatMap((place) => place.listing.ids));
+  const id = nextBackupId(
+    context.clock.now(),
+    type,
+    places.flatMap((place) => place.listing.ids),
+  );
   const ancestors = ancestorsOf(parent);
-  for (const { repository } of places) await declareIntent(repository, request.source.name, { backup: id, ancestors, startedAt: context.clock.now().toISOString(), runId: request.runId });
+  for (const { repository } of places)
+    await declareIntent(repository, request.source.name, { backup: id, ancestors, startedAt: context.clock.now().toISOString(), runId: request.runId });
   crashPoint("backup.started");
   await using stream = await streamBeside(request, state, inner);
   const copies = await openCopies(places, request.source.name, id, inner);
@@ -104,7 +78,13 @@ async function takeLeases(request: BackUpRequest, context: OperationContext): Pr
   try {
     for (const repository of request.repositories)
       leases.push(
-        await acquireLease(repository, { scope: leaseScopes.backup(request.source.name), runId: request.runId, clock: context.clock, wait: request.wait === true, signal: context.signal }),
+        await acquireLease(repository, {
+          scope: leaseScopes.backup(request.source.name),
+          runId: request.runId,
+          clock: context.clock,
+          wait: request.wait === true,
+          signal: context.signal,
+        }),
       );
   } catch (error) {
     await release();
@@ -152,18 +132,6 @@ async function openCopies(places: readonly CopyPlace[], source: string, backup: 
   return Promise.all(places.map(async ({ repository }) => new BackupCopy(repository, { source, backup, dataKey: await repository.keyRing.sealNew(), clock: context.clock })));
 }
 
-export interface BackupUnderWay {
-  readonly id: string;
-  readonly type: BackupType;
-  readonly copies: readonly BackupCopy[];
-  readonly places: readonly CopyPlace[];
-  readonly parent: Parent;
-  readonly state: ClusterState;
-  readonly session: BackupSession;
-  readonly stream: RunningStream | null;
-  readonly request: BackUpRequest;
-}
-
 /** From `pg_backup_start` to the moment every copy has its WAL. */
 async function takeWithinSession(backup: BackupUnderWay, context: OperationContext): Promise<Awaited<ReturnType<typeof readAndPack>>> {
   const { session, state, request, copies } = backup;
@@ -198,10 +166,18 @@ async function arriving({ stream, request, state }: BackupUnderWay, need: WalNee
   const signal = AbortSignal.any([context.signal, AbortSignal.timeout(ARRIVAL_TIMEOUT_MS)]);
   try {
     if (stream !== null) await stream.reached(need.from, signal);
-    else await waitForArrival(allRepositories(request), { ...need, from: segmentStart(segmentAt(state.identity.timeline, need.from, need.place.segmentBytes), need.place.segmentBytes) }, { ...context, signal });
+    else
+      await waitForArrival(
+        allRepositories(request),
+        { ...need, from: segmentStart(segmentAt(state.identity.timeline, need.from, need.place.segmentBytes), need.place.segmentBytes) },
+        { ...context, signal },
+      );
   } catch (cause) {
     context.signal.throwIfAborted();
     if (cause instanceof HoldfastError) throw cause;
-    throw new HoldfastError("HF-WAL", `WAL up to ${formatLsn(need.from)} did not arrive within ${ARRIVAL_TIMEOUT_MS / 1000} s`, { hint: "see what 'holdfast check' says about streaming", cause });
+    throw new HoldfastError("HF-WAL", `WAL up to ${formatLsn(need.from)} did not arrive within ${ARRIVAL_TIMEOUT_MS / 1000} s`, {
+      hint: "see what 'holdfast check' says about streaming",
+      cause,
+    });
   }
 }

@@ -71,7 +71,9 @@ export async function readControlFile(reader: ClusterReader, identity: ServerIde
     const control = bytes === null || bytes === undefined ? null : parseControlFile(bytes);
     if (control === null || bytes === null || bytes === undefined) continue;
     if (control.systemIdentifier !== identity.systemIdentifier)
-      throw new HoldfastError("HF-OTHER-CLUSTER", `pg_control is of cluster ${control.systemIdentifier}, the server is ${identity.systemIdentifier}`, { hint: "is 'dataDirectory' that of another cluster?" });
+      throw new HoldfastError("HF-OTHER-CLUSTER", `pg_control is of cluster ${control.systemIdentifier}, the server is ${identity.systemIdentifier}`, {
+        hint: "is 'dataDirectory' that of another cluster?",
+      });
     return { ...control, bytes };
   }
   throw new HoldfastError("HF-SERVER", "pg_control could not be read with a right checksum", { hint: "check the server's disk" });

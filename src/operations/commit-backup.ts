@@ -4,17 +4,15 @@ import { segmentAt, segmentBefore, segmentName } from "../domain/wal-segment.ts"
 import { assert, HoldfastError, must } from "../errors.ts";
 import { withdrawIntent } from "../repository/attempts.ts";
 import type { BackupCopy } from "../repository/backup-copies.ts";
-import { sha256 } from "../repository/container-format.ts";
-import { encodeContents } from "../repository/contents.ts";
+import { writeContents } from "../repository/contents.ts";
 import { writeDocument } from "../repository/document.ts";
 import { seal } from "../repository/identity.ts";
 import { keys } from "../repository/layout.ts";
 import type { Lease } from "../repository/lease.ts";
 import { listManifests, manifestSchema, readManifest } from "../repository/manifest.ts";
 import type { Manifest, StoredManifest } from "../repository/manifest.ts";
-import { putIfAbsent } from "../storage/object-store.ts";
 import { VERSION } from "../version.ts";
-import type { CopyOutcome } from "./back-up.ts";
+import type { CopyOutcome } from "./backup-types.ts";
 import type { OperationContext } from "./context.ts";
 import type { PackedCluster } from "./pack-cluster.ts";
 
@@ -24,8 +22,8 @@ export async function commitBackup(copy: BackupCopy, lease: Lease, packed: Packe
   const { request, id } = packed.backup;
   if (copy.failure !== null) return { repository: repository.name, stored: null, storedBytes: 0, error: copy.failure };
   try {
-    const contents = encodeContents(copy.contents);
-    if ((await putIfAbsent(repository.store, keys.contents(request.source.name, id), contents)) === "exists") throw taken(id);
+    const contents = await writeContents(repository, { source: request.source.name, backup: id }, copy.contents);
+    if (contents === "exists") throw taken(id);
     const manifest = await describe(copy, packed, contents, context);
     assert(manifestSchema.safeParse(manifest).success, "the manifest is complete");
     crashPoint("backup.before-manifest");
@@ -46,7 +44,7 @@ function taken(id: string): HoldfastError {
   return new HoldfastError("HF-BUSY", `${id} was given up by another process while this one was making it`, { hint: "run the backup again" });
 }
 
-async function describe(copy: BackupCopy, packed: PackedCluster, contents: Buffer, context: OperationContext): Promise<Manifest> {
+async function describe(copy: BackupCopy, packed: PackedCluster, contents: Manifest["contents"], context: OperationContext): Promise<Manifest> {
   const { repository } = copy;
   const { backup, start, stop, totals, corrupt } = packed;
   const { state, request, parent } = backup;
@@ -93,7 +91,7 @@ async function describe(copy: BackupCopy, packed: PackedCluster, contents: Buffe
       extents: packed.extents,
       changedBlocks: packed.changedBlocks,
     },
-    contents: { bytes: contents.length, sha256: sha256(contents).toString("hex") },
+    contents,
     root: packed.root,
     dataKey: { keyId: copy.dataKey.keyId, sealed: copy.dataKey.sealed },
     mapKey: { id: repository.mapKey.id, keyId: repository.keyRing.current.keyId, sealed: await seal(repository.mapKey.key, repository.keyRing.current.recipient) },

@@ -79,7 +79,7 @@ async function* mergeWithParent(walk: AsyncIterable<Found>, task: CopyTask, isLa
     if (same !== null) old = await nextBefore();
   }
   for (; old !== null; old = await nextBefore()) yield { dropped: old.path };
-  await before?.return?.(undefined);
+  await before?.return(undefined);
 }
 
 /** Groups consecutive files into one stream of jobs, so that their reading overlaps; folders and drops come between. */
@@ -112,10 +112,17 @@ function entryOf(found: Exclude<Found, { type: "file" }>): MapEntry {
 
 /** Reads several batches at once, and puts files together strictly in order. */
 async function copyFiles(task: CopyTask, jobs: AsyncIterable<FileJob>, totals: CopyTotals, context: OperationContext): Promise<void> {
-  await assemble(task, jobs, totals, context, async (entry, parent) => {
-    if (entry === null) return;
-    await task.map.add(entry, parent !== null && sameEntry(entry, parent));
-  }, (path) => task.map.drop(path));
+  await assemble(
+    task,
+    jobs,
+    totals,
+    context,
+    async (entry, parent) => {
+      if (entry === null) return;
+      await task.map.add(entry, parent !== null && sameEntry(entry, parent));
+    },
+    (path) => task.map.drop(path),
+  );
 }
 
 /** Copies a few files after all others and returns their entries. */
@@ -127,7 +134,14 @@ export async function copyLate(task: CopyTask, files: readonly { path: string; s
       yield { path, length: size, parent: null, ranges: whole === 0 ? [] : [{ from: 0, to: whole }] };
     }
   };
-  await assemble(task, jobs(), totals, context, async (entry) => void (entry !== null && entries.push(entry)), async () => undefined);
+  await assemble(
+    task,
+    jobs(),
+    totals,
+    context,
+    async (entry) => void (entry !== null && entries.push(entry)),
+    async () => undefined,
+  );
   return entries;
 }
 

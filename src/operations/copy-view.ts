@@ -109,7 +109,14 @@ export class CopyView {
       numbers.push(segment.number);
       byTimeline.set(segment.timeline, numbers);
     }
-    return [...byTimeline].flatMap(([timeline, numbers]) => gapsOn(this.inventory, timeline, [...new Set(numbers)].toSorted((a, b) => (a < b ? -1 : 1)), this.expired.get(timeline) ?? []));
+    return [...byTimeline].flatMap(([timeline, numbers]) =>
+      gapsOn(
+        this.inventory,
+        timeline,
+        [...new Set(numbers)].toSorted((a, b) => (a < b ? -1 : 1)),
+        this.expired.get(timeline) ?? [],
+      ),
+    );
   }
 
   /** The bytes of a segment, or of the beginning that is there of an unfinished one. */
@@ -129,14 +136,14 @@ export class CopyView {
 
   async #readIndexes(): Promise<Map<string, SegmentLedger>> {
     const all = new Map<string, SegmentLedger>();
-    for (const timeline of this.histories.keys()) for (const [name, ledger] of (await readIndexes(this.repository, this.place, timelineHex(timeline))).ledgers) all.set(name, ledger);
+    for (const timeline of this.histories.keys())
+      for (const [name, ledger] of (await readIndexes(this.repository, this.place, timelineHex(timeline))).ledgers) all.set(name, ledger);
     return all;
   }
 
   /** Until when the server's own clock says that nothing after `end` had been written: known where the stream stood at `end`. */
   coveredUntil(end: Lsn): Micros | null {
-    const position = this.stream?.position ?? null;
-    if (position === null || position.coveredUntil === null || parseLsn(position.lsn) > end) return null;
-    return parseMicros(position.coveredUntil);
+    const { coveredUntil = null, lsn = null } = this.stream?.position ?? {};
+    return coveredUntil === null || lsn === null || parseLsn(lsn) > end ? null : parseMicros(coveredUntil);
   }
 }

@@ -46,7 +46,10 @@ interface CheckExtensions {
 /** In a schema of our own, so that nothing of the restored database is in the way. */
 async function createCheckExtensions(client: pg.Client): Promise<CheckExtensions> {
   await client.query("create schema if not exists holdfast_drill");
-  const available = await queryRows(client, "select name, default_version as version, installed_version as installed from pg_available_extensions where name in ('amcheck', 'pg_visibility')");
+  const available = await queryRows(
+    client,
+    "select name, default_version as version, installed_version as installed from pg_available_extensions where name in ('amcheck', 'pg_visibility')",
+  );
   for (const row of available) if (row["installed"] === null) await client.query(`create extension ${escapeIdentifier(row["name"] ?? "")} schema holdfast_drill`);
   const names = new Set(available.map((row) => row["name"]));
   const heap = await queryRows(client, "select 1 as there from pg_proc where proname = 'verify_heapam'");
@@ -56,15 +59,26 @@ async function createCheckExtensions(client: pg.Client): Promise<CheckExtensions
 async function checkStructures(client: pg.Client, database: string, extensions: CheckExtensions, when: string): Promise<DrillCheckResult[]> {
   const at = `${database}${when}`;
   return [
-    extensions.amcheck ? await checkEach(client, `indexes against tables (${at})`, INDEX_LIST, (row) => `select ${row["schema"]}.bt_index_check(${row["oid"]}::regclass, true)`) : skipped(`indexes against tables (${at})`, "amcheck is not installed with these server binaries"),
-    extensions.heap ? await checkEach(client, `tables (${at})`, TABLE_LIST("verify_heapam"), (row) => `select * from ${row["schema"]}.verify_heapam(${row["oid"]}::regclass) limit 1`) : { ...skipped(`tables (${at})`, "verify_heapam is not available"), required: false },
+    extensions.amcheck
+      ? await checkEach(client, `indexes against tables (${at})`, INDEX_LIST, (row) => `select ${row["schema"]}.bt_index_check(${row["oid"]}::regclass, true)`)
+      : skipped(`indexes against tables (${at})`, "amcheck is not installed with these server binaries"),
+    extensions.heap
+      ? await checkEach(client, `tables (${at})`, TABLE_LIST("verify_heapam"), (row) => `select * from ${row["schema"]}.verify_heapam(${row["oid"]}::regclass) limit 1`)
+      : { ...skipped(`tables (${at})`, "verify_heapam is not available"), required: false },
     extensions.visibility
-      ? await checkEach(client, `visibility maps (${at})`, TABLE_LIST("pg_check_visible"), (row) => `select * from ${row["schema"]}.pg_check_visible(${row["oid"]}::regclass) union all select * from ${row["schema"]}.pg_check_frozen(${row["oid"]}::regclass) limit 1`)
+      ? await checkEach(
+          client,
+          `visibility maps (${at})`,
+          TABLE_LIST("pg_check_visible"),
+          (row) =>
+            `select * from ${row["schema"]}.pg_check_visible(${row["oid"]}::regclass) union all select * from ${row["schema"]}.pg_check_frozen(${row["oid"]}::regclass) limit 1`,
+        )
       : skipped(`visibility maps (${at})`, "pg_visibility is not installed with these server binaries"),
   ];
 }
 
-const schemaOf = (procedure: string): string => `(select quote_ident(n.nspname) from pg_proc p join pg_namespace n on n.oid = p.pronamespace where p.proname = '${procedure}' limit 1)`;
+const schemaOf = (procedure: string): string =>
+  `(select quote_ident(n.nspname) from pg_proc p join pg_namespace n on n.oid = p.pronamespace where p.proname = '${procedure}' limit 1)`;
 
 const INDEX_LIST = `
   select i.indexrelid::text as oid, i.indexrelid::regclass::text as name, ${schemaOf("bt_index_check")} as schema

@@ -58,11 +58,11 @@ function checkTime(reached: Reached, resolved: ResolvedTarget): DrillCheckResult
 /** The status of the transactions around the target, by the cluster's own commit log. */
 async function checkTransactions(client: pg.Client, { lastCommit, nextCommit }: ResolvedTarget): Promise<DrillCheckResult[]> {
   const checks: DrillCheckResult[] = [];
-  if (lastCommit !== null && lastCommit.kind === "commit" && lastCommit.xid !== 0) {
+  if (lastCommit?.kind === "commit" && lastCommit.xid !== 0) {
     const status = await statusOf(client, lastCommit.xid);
     checks.push(result("last commit is there", status === "committed", `transaction ${lastCommit.xid} is ${status}`));
   }
-  if (nextCommit !== null && nextCommit.kind === "commit" && nextCommit.xid !== 0) {
+  if (nextCommit?.kind === "commit" && nextCommit.xid !== 0) {
     const status = await statusOf(client, nextCommit.xid);
     checks.push(result("nothing after the target is there", status !== "committed", `transaction ${nextCommit.xid} is ${status}`));
   }

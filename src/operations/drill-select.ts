@@ -24,7 +24,8 @@ export function selectRecoveryPoint(view: CopyView, selection: DrillSelection, s
   const backups = history === undefined ? [] : view.backupsOn(history).map(({ manifest }) => manifest);
   const [oldest] = backups;
   const last = backups.at(-1);
-  if (history === undefined || oldest === undefined || last === undefined) throw new HoldfastError("HF-NO-BACKUP", `there is no backup of ${view.source} to drill`, { hint: "take one first: holdfast backup" });
+  if (history === undefined || oldest === undefined || last === undefined)
+    throw new HoldfastError("HF-NO-BACKUP", `there is no backup of ${view.source} to drill`, { hint: "take one first: holdfast backup" });
   const population = backups.length;
   switch (selection) {
     case "latest":

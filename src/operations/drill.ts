@@ -9,6 +9,7 @@ import type { RestoreTarget } from "../domain/restore-target.ts";
 import { fromDate } from "../domain/timestamp.ts";
 import { DamageError, HoldfastError, messageOf } from "../errors.ts";
 import { requireBinaries } from "../postgres/binaries.ts";
+import { requireReachable } from "../postgres/process.ts";
 import type { RunAs } from "../postgres/process.ts";
 import { majorOf } from "../postgres/server-identity.ts";
 import { startScratchCluster } from "../postgres/scratch-cluster.ts";
@@ -157,7 +158,7 @@ class DrillAttempt {
     const aimedAt = target.kind === "latest" ? fromDate(this.#declaredAt) : target.kind === "time" ? target.time : null;
     if (aimedAt === null) return null;
     const found = this.#reached.lastCommitAt ?? resolved.lastCommit?.at ?? null;
-    const covered = view.coveredUntil(resolved.end);
+    const covered = view.coveredUntil(resolved.walEnd);
     const upTo = covered !== null && (found === null || covered > found) ? covered : found;
     return upTo === null ? null : Math.max(0, Number(aimedAt - upTo) / 1_000_000);
   }
@@ -174,11 +175,22 @@ class DrillAttempt {
 
   async #restore(plan: RestorePlan): Promise<void> {
     const { runAs } = this.#request;
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    await mkdir(path.dirname(this.#folder), { recursive: true });
+    await requireReachable(path.dirname(this.#folder), runAs);
+    await mkdir(this.#folder, { mode: 0o700 });
     if (runAs !== null) await chown(this.#folder, runAs.uid, runAs.gid);
     const tablespaces = await this.#tablespaces(plan);
     await restore(
-      { plan, target: path.join(this.#folder, "data"), tablespaces, owner: runAs, action: "promote", socketDirectory: this.#folder, port: 5432, ...(this.#request.memoryBytes === null ? {} : { sharedBuffersMaxBytes: this.#request.memoryBytes / 4 }) },
+      {
+        plan,
+        target: path.join(this.#folder, "data"),
+        tablespaces,
+        owner: runAs,
+        action: "promote",
+        socketDirectory: this.#folder,
+        port: 5432,
+        ...(this.#request.memoryBytes === null ? {} : { sharedBuffersMaxBytes: this.#request.memoryBytes / 4 }),
+      },
       this.#context,
     );
   }
@@ -187,7 +199,8 @@ class DrillAttempt {
   async #tablespaces(plan: RestorePlan): Promise<Map<string, string>> {
     const chain = await openChain(plan);
     const places = new Map<string, string>();
-    for await (const entry of chain.entries(plan.stored.manifest.id)) if (entry.type === "tablespace") places.set(entry.target, path.join(this.#folder, `tablespace-${places.size}`));
+    for await (const entry of chain.entries(plan.stored.manifest.id))
+      if (entry.type === "tablespace") places.set(entry.target, path.join(this.#folder, `tablespace-${places.size}`));
     return places;
   }
 
@@ -222,7 +235,13 @@ class DrillAttempt {
     if (heartbeat === null || expected === null) return;
     const found = await readHeartbeat(cluster, heartbeat.database);
     this.#heartbeatOk = found !== null && found >= expected;
-    this.#checks.push({ name: "heartbeat", required: true, outcome: this.#heartbeatOk ? "pass" : "fail", detail: `expected at least ${expected}, found ${found ?? "none"}`, fault: "backup" });
+    this.#checks.push({
+      name: "heartbeat",
+      required: true,
+      outcome: this.#heartbeatOk ? "pass" : "fail",
+      detail: `expected at least ${expected}, found ${found ?? "none"}`,
+      fault: "backup",
+    });
   }
 }
 

@@ -71,7 +71,13 @@ export async function expire(request: ExpireRequest, context: OperationContext):
 }
 
 function decide(listing: ManifestListing, { rules }: ExpireRequest, now: Date): ExpiryDecision[] {
-  const backups = listing.backups.map(({ manifest }) => ({ id: manifest.id, type: manifest.type, at: new Date(manifest.stop.at), ancestors: manifest.ancestors.map(({ id }) => id), state: manifest.state }));
+  const backups = listing.backups.map(({ manifest }) => ({
+    id: manifest.id,
+    type: manifest.type,
+    at: new Date(manifest.stop.at),
+    ancestors: manifest.ancestors.map(({ id }) => id),
+    state: manifest.state,
+  }));
   return planExpiry({ backups, rules, now });
 }
 
@@ -141,7 +147,12 @@ function walKeptFrom(view: CopyView, doomed: ReadonlySet<string>, logRetentionSe
 function pinnedSegments(view: CopyView, doomed: ReadonlySet<string>): Set<string> {
   const pinned = new Set<string>();
   for (const name of view.inventory.segments.keys())
-    if (view.listing.backups.some(({ manifest }) => !doomed.has(manifest.id) && manifest.wal.first.slice(0, 8) === name.slice(0, 8) && manifest.wal.first <= name && name <= manifest.wal.last)) pinned.add(name);
+    if (
+      view.listing.backups.some(
+        ({ manifest }) => !doomed.has(manifest.id) && manifest.wal.first.slice(0, 8) === name.slice(0, 8) && manifest.wal.first <= name && name <= manifest.wal.last,
+      )
+    )
+      pinned.add(name);
   return pinned;
 }
 
@@ -152,7 +163,13 @@ async function removeSegments(request: ExpireRequest, view: CopyView, names: rea
   for (const [timeline, gone] of byTimeline) {
     const numbers = gone.map((name) => must(parseSegmentName(name, view.place.segmentBytes), "a segment").number);
     const sorted = gone.toSorted();
-    await request.onDeletion({ source, repositoryId: repository.repositoryId, repository: repository.name, wal: { timeline, segments: gone.length, first: sorted[0], last: sorted.at(-1) }, reason: "older than the point-in-time window" });
+    await request.onDeletion({
+      source,
+      repositoryId: repository.repositoryId,
+      repository: repository.name,
+      wal: { timeline, segments: gone.length, first: sorted[0], last: sorted.at(-1) },
+      reason: "older than the point-in-time window",
+    });
     await recordExpired(repository, view.place, timeline, numbers);
     const objects = gone.flatMap((name) => [...(view.inventory.segments.get(name)?.objects ?? []), ...(view.inventory.parts.get(name)?.objects ?? [])]);
     for (const object of objects) removedBytes += (await repository.store.size(object)) ?? 0;

@@ -41,10 +41,10 @@ export async function getWal(repository: Repository, source: string, file: strin
 function refuseGap(view: CopyView, file: string, timeline: number, number: bigint): void {
   const later = [...view.inventory.segments.keys(), ...view.inventory.parts.keys()].some((name) => {
     const other = parseSegmentName(name, view.place.segmentBytes);
-    return other !== null && other.timeline === timeline && other.number > number;
+    return other?.timeline === timeline && other.number > number;
   });
   const position = view.stream?.position ?? null;
-  const reported = position !== null && position.timeline === timeline && parseLsn(position.lsn) > segmentStart({ timeline, number }, view.place.segmentBytes);
+  const reported = position?.timeline === timeline && parseLsn(position.lsn) > segmentStart({ timeline, number }, view.place.segmentBytes);
   if (later || reported) throw new Error(`${file} is missing and WAL after it is there: a gap, not the end`);
 }
 

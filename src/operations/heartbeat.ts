@@ -1,5 +1,11 @@
 import type pg from "pg";
-import { queryRow, queryRows, text } from "../postgres/connection.ts";
+import { recordHeartbeat } from "../catalog/observations.ts";
+import { HoldfastError } from "../errors.ts";
+import { connect, queryRow, queryRows, text } from "../postgres/connection.ts";
+import type { SourceConfig } from "../policy/types.ts";
+import type { OperationContext } from "./context.ts";
+import type { Installation } from "./installation.ts";
+
 import type { ScratchCluster } from "../postgres/scratch-cluster.ts";
 
 /**
@@ -19,9 +25,34 @@ export async function prepareHeartbeat(client: pg.Client): Promise<void> {
 
 /** Beats once. The LSN is read after the commit, so that whoever replays to it has the beat. */
 export async function beat(client: pg.Client): Promise<{ sequence: number; at: string; lsn: string }> {
-  const row = await queryRow(client, "update holdfast.heartbeat set sequence = sequence + 1, at = clock_timestamp() where id = 1 returning sequence::text, to_char(at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') as at");
+  const row = await queryRow(
+    client,
+    "update holdfast.heartbeat set sequence = sequence + 1, at = clock_timestamp() where id = 1 returning sequence::text, to_char(at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') as at",
+  );
   const after = await queryRow(client, "select pg_current_wal_insert_lsn()::text as lsn");
   return { sequence: Number(text(row, "sequence")), at: text(row, "at"), lsn: text(after, "lsn") };
+}
+
+const BEATS_PER_RPO = 4;
+const INTERVAL_SECONDS = { shortest: 1, longest: 60 } as const;
+
+/** Beats until the signal aborts, several times within the recovery point objective. A source that does not answer, or may not be written, is tried again next time. */
+export async function beatRegularly(installation: Installation, source: SourceConfig, context: OperationContext): Promise<void> {
+  const seconds = Math.min(INTERVAL_SECONDS.longest, Math.max(INTERVAL_SECONDS.shortest, source.objectives.rpoSeconds / BEATS_PER_RPO));
+  for (;;) {
+    try {
+      await using connection = await connect(await installation.target(source), { purpose: "heartbeat" });
+      await prepareHeartbeat(connection.client);
+      for (;;) {
+        recordHeartbeat(installation.catalog, source.name, await beat(connection.client));
+        await context.clock.sleep(seconds * 1000, context.signal);
+      }
+    } catch (error) {
+      if (context.signal.aborted) return;
+      context.onNotice(`no heartbeat of ${source.name}: ${error instanceof HoldfastError ? error.message : String(error)}`);
+      await context.clock.sleep(seconds * 1000);
+    }
+  }
 }
 
 /** The beat a restored cluster holds, or null where there is none. */

@@ -58,10 +58,21 @@ export async function describeSource(request: InfoRequest): Promise<SourceInfo> 
     timeline: first?.newestTimeline ?? null,
     backups: describeBackups(request),
     windows: request.views.flatMap((view) =>
-      (windows.get(view) ?? []).map((window) => ({ ...describeWindow(view.repository.name, window), from: formatMicros(window.from), to: window.to === null ? null : formatMicros(window.to) })),
+      (windows.get(view) ?? []).map((window) => ({
+        ...describeWindow(view.repository.name, window),
+        from: formatMicros(window.from),
+        to: window.to === null ? null : formatMicros(window.to),
+      })),
     ),
     gaps: request.views.flatMap((view) =>
-      view.gaps().map(({ timeline, start, end, firstSegment, lastSegment }) => ({ repository: view.repository.name, timeline, startLsn: formatLsn(start), endLsn: formatLsn(end), firstSegment, lastSegment })),
+      view.gaps().map(({ timeline, start, end, firstSegment, lastSegment }) => ({
+        repository: view.repository.name,
+        timeline,
+        startLsn: formatLsn(start),
+        endLsn: formatLsn(end),
+        firstSegment,
+        lastSegment,
+      })),
     ),
     exposure: request.views.map((view) => describeExposure(view, windows.get(view) ?? [], request)),
     lastProof: request.lastProof,
@@ -77,7 +88,7 @@ function* leafHistories(view: CopyView): Generator<NonNullable<ReturnType<CopyVi
 export function describeExposure(view: CopyView, windows: readonly RecoveryWindow[], { server, now }: Pick<InfoRequest, "server" | "now">): ExposureView {
   const repository = view.repository.name;
   if (server === null) return { repository, seconds: null, bytes: null, observedAt: null };
-  const newest = windows.filter((window) => window.timeline === view.newestTimeline).at(-1);
+  const newest = windows.findLast((window) => window.timeline === view.newestTimeline);
   const input = { recoverableTo: newest?.end ?? null, completeUntil: newest?.to ?? null, serverPosition: server.position, serverNow: server.now };
   return { repository, seconds: exposureSeconds(input), bytes: exposureBytes(input), observedAt: now.toISOString() };
 }
@@ -91,19 +102,37 @@ function describeBackups({ views, verified, rules, now }: InfoRequest): SourceIn
     const copies = views.flatMap((view): BackupCopyView[] => {
       if (!view.listing.backups.some(({ manifest }) => manifest.id === id)) return [];
       const last = verified.find((entry) => entry.repository === view.repository.name && entry.backup === id);
-      return [{ repository: view.repository.name, state: last?.ok === false ? "damaged" : "complete", verifiedTier: last?.ok === true ? last.tier : null, verifiedAt: last?.at ?? null, error: null }];
+      return [
+        {
+          repository: view.repository.name,
+          state: last?.ok === false ? "damaged" : "complete",
+          verifiedTier: last?.ok === true ? last.tier : null,
+          verifiedAt: last?.at ?? null,
+          error: null,
+        },
+      ];
     });
     return [{ ...describeBackup(stored, copies), heldBy: expiry.get(id)?.heldBy ?? dependents(views, id), expiresAt: expiry.get(id)?.expiresAt?.toISOString() ?? null }];
   });
 }
 
 function dependents(views: readonly CopyView[], id: string): string[] {
-  return [...new Set(views.flatMap((view) => view.listing.backups.filter(({ manifest }) => manifest.ancestors.some((ancestor) => ancestor.id === id)).map(({ manifest }) => manifest.id)))].toSorted();
+  return [
+    ...new Set(
+      views.flatMap((view) => view.listing.backups.filter(({ manifest }) => manifest.ancestors.some((ancestor) => ancestor.id === id)).map(({ manifest }) => manifest.id)),
+    ),
+  ].toSorted();
 }
 
 function expiryOf(views: readonly CopyView[], rules: InfoRequest["rules"], now: Date): Map<string, { heldBy: readonly string[]; expiresAt: Date | null }> {
   const [first] = views;
   if (rules === null || first === undefined) return new Map();
-  const backups = first.listing.backups.map(({ manifest }) => ({ id: manifest.id, type: manifest.type, at: new Date(manifest.stop.at), ancestors: manifest.ancestors.map((ancestor) => ancestor.id), state: manifest.state }));
+  const backups = first.listing.backups.map(({ manifest }) => ({
+    id: manifest.id,
+    type: manifest.type,
+    at: new Date(manifest.stop.at),
+    ancestors: manifest.ancestors.map((ancestor) => ancestor.id),
+    state: manifest.state,
+  }));
   return new Map(planExpiry({ backups, rules, now }).map((decision) => [decision.id, decision]));
 }

@@ -16,7 +16,7 @@ import { BlockWriter, EXTENT_BYTES, PACK_PLAIN_BYTES } from "../repository/block
 import { FrameLane } from "../repository/frame-lane.ts";
 import type { Manifest } from "../repository/manifest.ts";
 import { MapWriter } from "../repository/map-writer.ts";
-import type { BackupUnderWay } from "./back-up.ts";
+import type { BackupUnderWay } from "./backup-types.ts";
 import { readControlFile } from "./cluster-state.ts";
 import type { OperationContext } from "./context.ts";
 import { copyCluster, copyLate } from "./copy-cluster.ts";
@@ -60,55 +60,19 @@ const CONTROL_FILE = "global/pg_control";
 /** Copies the cluster, the files that must come last, and what `pg_backup_stop` answers, into packs and map. */
 export async function readAndPack(request: PackRequest, context: OperationContext): Promise<PackedCluster> {
   const { backup, reader, start } = request;
-  const { state, parent, session, copies } = backup;
-  const parentRoot = parent.stored === null ? null : await parent.backup.chain.root(parent.backup.id);
-  const seed = parentRoot?.digestSeed ?? request.digestSeed;
-  const lanes = {
-    data: new FrameLane(fanOut(copies, "data"), { level: backup.request.compressionLevel, packPlainBytes: PACK_PLAIN_BYTES }),
-    map: new FrameLane(fanOut(copies, "map"), { level: backup.request.compressionLevel, packPlainBytes: MAP_PACK_BYTES }),
-  };
-  const { blockSize, segmentBlocks, dataChecksums } = state.facts;
-  const writer = new BlockWriter(lanes, { backup: backup.id, blockSize, extentBytes: parent.stored === null ? EXTENT_BYTES.full : EXTENT_BYTES.incremental });
-  const map = new MapWriter(lanes.map, { backup: backup.id, parentChunks: parentRoot?.chunks ?? [] });
   const changes = await findChanges(request, context);
-  const task: CopyTask = {
-    source: { reader, signal: context.signal, clock: context.clock },
-    shape: { blockSize, segmentBlocks, dataChecksums },
-    parent: parent.stored === null ? null : parent.backup,
-    changes: changes.blocks,
-    writer,
-    map,
-    digest: await createBlockDigest(seed),
-  };
+  const packing = await openPacking(request, changes, context);
+  const { task, lanes, writer, map } = packing;
   const totals: CopyTotals = { sourceBytes: 0, readBytes: 0, files: 0, suspects: [] };
   const unlogged = new SkippedUnlogged();
-  const walk = walkCluster(
-    {
-      reader,
-      tablespaces: tablespaceLocations(state.captured),
-      major: state.facts.major,
-      catalogVersion: state.facts.catalogVersion,
-      logFolder: logFolderOf(state.captured, state.identity.dataDirectory),
-    },
-    unlogged,
-  );
-  await copyCluster(task, walk, (path) => path === CONTROL_FILE, totals, context);
+  await copyCluster(task, walkOf(request, unlogged), (path) => path === CONTROL_FILE, totals, context);
   crashPoint("backup.copied");
   const late = [...(await copyLate(task, await becameLogged(reader, unlogged), totals, context))];
-  late.push(await storeDocument("//settings.json", JSON.stringify(state.captured), writer, task));
-  // pg_control after every other file and before the backup ends: on a standby its minRecoveryPoint says where the copy is consistent.
-  const control = await readControlFile(reader, state.identity, context.signal);
-  late.push(await storeDocument(CONTROL_FILE, control.bytes, writer, task));
-  await reader.assertSameServer();
-  const answer = await session.stop();
-  crashPoint("backup.stopped");
-  const stop = state.identity.inRecovery ? { ...answer, lsn: maxLsn(answer.lsn, control.minRecoveryPoint) } : answer;
-  late.push(await storeDocument("backup_label", answer.label, writer, task));
-  if (answer.tablespaceMap !== "") late.push(await storeDocument("tablespace_map", answer.tablespaceMap, writer, task));
+  const stop = await stopBackup(request, packing, late, context);
   const corrupt = corruptAmong(totals.suspects, start.lsn, stop.lsn);
   if (corrupt.length > 0) late.push(await storeDocument("//corruption.json", JSON.stringify(corrupt.map(({ path, block }) => ({ path, block }))), writer, task));
-  const root = await finishLanes(lanes, writer, map, late, seed);
-  const labelled = { checkpoint: checkpointOfLabel(answer.label), timeline: timelineOfLabel(answer.label) };
+  const root = await finishLanes(lanes, writer, map, late, packing.seed);
+  const labelled = { checkpoint: checkpointOfLabel(stop.label), timeline: timelineOfLabel(stop.label) };
   assertConsistent(request, labelled.timeline, stop);
   return {
     backup,
@@ -126,6 +90,60 @@ export async function readAndPack(request: PackRequest, context: OperationContex
     changedBlocks: writer.blocks,
     readerKind: reader.kind,
   };
+}
+
+interface Packing {
+  readonly task: CopyTask;
+  readonly lanes: { readonly data: FrameLane; readonly map: FrameLane };
+  readonly writer: BlockWriter;
+  readonly map: MapWriter;
+  readonly seed: bigint;
+}
+
+async function openPacking(request: PackRequest, changes: Changes, context: OperationContext): Promise<Packing> {
+  const { backup, reader } = request;
+  const { state, parent, copies } = backup;
+  const parentRoot = parent.stored === null ? null : await parent.backup.chain.root(parent.backup.id);
+  const seed = parentRoot?.digestSeed ?? request.digestSeed;
+  const level = backup.request.compressionLevel;
+  const lanes = {
+    data: new FrameLane(fanOut(copies, "data"), { level, packPlainBytes: PACK_PLAIN_BYTES }),
+    map: new FrameLane(fanOut(copies, "map"), { level, packPlainBytes: MAP_PACK_BYTES }),
+  };
+  const { blockSize, segmentBlocks, dataChecksums } = state.facts;
+  const writer = new BlockWriter(lanes, { backup: backup.id, blockSize, extentBytes: parent.stored === null ? EXTENT_BYTES.full : EXTENT_BYTES.incremental });
+  const map = new MapWriter(lanes.map, { backup: backup.id, parentChunks: parentRoot?.chunks ?? [] });
+  const task: CopyTask = {
+    source: { reader, signal: context.signal, clock: context.clock },
+    shape: { blockSize, segmentBlocks, dataChecksums },
+    parent: parent.stored === null ? null : parent.backup,
+    changes: changes.blocks,
+    writer,
+    map,
+    digest: await createBlockDigest(seed),
+  };
+  return { task, lanes, writer, map, seed };
+}
+
+function walkOf({ reader, backup }: PackRequest, unlogged: SkippedUnlogged): ReturnType<typeof walkCluster> {
+  const { captured, facts, identity } = backup.state;
+  const logFolder = logFolderOf(captured, identity.dataDirectory);
+  return walkCluster({ reader, tablespaces: tablespaceLocations(captured), major: facts.major, catalogVersion: facts.catalogVersion, logFolder }, unlogged);
+}
+
+/** The settings, pg_control, and the end of the backup, in this order; what the server answers becomes files of the backup byte for byte. */
+async function stopBackup({ backup, reader }: PackRequest, { task, writer }: Packing, late: FileEntry[], context: OperationContext): Promise<BackupStop> {
+  const { state, session } = backup;
+  late.push(await storeDocument("//settings.json", JSON.stringify(state.captured), writer, task));
+  // pg_control after every other file and before the backup ends: on a standby its minRecoveryPoint says where the copy is consistent.
+  const control = await readControlFile(reader, state.identity, context.signal);
+  late.push(await storeDocument(CONTROL_FILE, control.bytes, writer, task));
+  await reader.assertSameServer();
+  const answer = await session.stop();
+  crashPoint("backup.stopped");
+  late.push(await storeDocument("backup_label", answer.label, writer, task));
+  if (answer.tablespaceMap !== "") late.push(await storeDocument("tablespace_map", answer.tablespaceMap, writer, task));
+  return state.identity.inRecovery ? { ...answer, lsn: maxLsn(answer.lsn, control.minRecoveryPoint) } : answer;
 }
 
 interface Changes {
@@ -176,5 +194,8 @@ async function finishLanes(lanes: { data: FrameLane; map: FrameLane }, writer: B
 function assertConsistent({ backup, start }: PackRequest, labelTimeline: number, stop: BackupStop): void {
   const { identity } = backup.state;
   if (labelTimeline === identity.timeline && stop.lsn >= start.lsn) return;
-  throw new HoldfastError("HF-SOURCE-CHANGED", "the server switched timelines during the backup", { hint: "run the backup again", facts: { timeline: identity.timeline, labelTimeline } });
+  throw new HoldfastError("HF-SOURCE-CHANGED", "the server switched timelines during the backup", {
+    hint: "run the backup again",
+    facts: { timeline: identity.timeline, labelTimeline },
+  });
 }

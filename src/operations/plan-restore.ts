@@ -49,7 +49,10 @@ export async function planRestore(view: CopyView, choice: RestoreChoice): Promis
 function chooseHistory(view: CopyView, { timeline, backup }: RestoreChoice): TimelineHistory {
   const of = (number: number): TimelineHistory => {
     const history = view.histories.get(number);
-    if (history === undefined) throw new HoldfastError("HF-TARGET-UNREACHABLE", `nothing is known of timeline ${number}`, { hint: `timelines here: ${[...view.histories.keys()].join(", ") || "none"}` });
+    if (history === undefined)
+      throw new HoldfastError("HF-TARGET-UNREACHABLE", `nothing is known of timeline ${number}`, {
+        hint: `timelines here: ${[...view.histories.keys(), "none other"].join(", ")}`,
+      });
     return history;
   };
   if (typeof timeline === "number") return of(timeline);
@@ -90,7 +93,10 @@ function noCandidate(view: CopyView, history: TimelineHistory, { target }: Resto
   const [damaged] = view.listing.damaged;
   const oldest = view.backupsOn(history)[0]?.manifest;
   if (oldest === undefined && damaged !== undefined) return damaged;
-  if (oldest === undefined) return new HoldfastError("HF-NO-BACKUP", `${view.repository.name} holds no backup of ${view.source} on timeline ${history.timeline}`, { hint: "see 'holdfast info'" });
-  const from = target.kind === "time" ? `${formatMicros(fromDate(new Date(oldest.stop.at)))}` : formatLsn(parseLsn(oldest.stop.lsn));
-  return new HoldfastError("HF-TARGET-UNREACHABLE", `${describeTarget(target)} lies before the end of the oldest backup (${from})`, { hint: "see 'holdfast info' for the windows that can be reached" });
+  if (oldest === undefined)
+    return new HoldfastError("HF-NO-BACKUP", `${view.repository.name} holds no backup of ${view.source} on timeline ${history.timeline}`, { hint: "see 'holdfast info'" });
+  const from = target.kind === "time" ? formatMicros(fromDate(new Date(oldest.stop.at))) : formatLsn(parseLsn(oldest.stop.lsn));
+  return new HoldfastError("HF-TARGET-UNREACHABLE", `${describeTarget(target)} lies before the end of the oldest backup (${from})`, {
+    hint: "see 'holdfast info' for the windows that can be reached",
+  });
 }

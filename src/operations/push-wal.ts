@@ -39,13 +39,17 @@ export async function pushWal(request: PushRequest, context: OperationContext): 
   const header = readSegmentHeader(bytes, name);
   const parsed = parseSegmentName(segment, header.segmentBytes);
   if (parsed === null || segmentStart(parsed, header.segmentBytes) !== header.address || parsed.timeline < header.timeline)
-    throw new HoldfastError("HF-OTHER-CLUSTER", `${name} holds WAL of ${formatLsn(lsn(header.address))} on timeline ${header.timeline}: its name and content differ`, { hint: "it was renamed, or is damaged; it was not stored" });
+    throw new HoldfastError("HF-OTHER-CLUSTER", `${name} holds WAL of ${formatLsn(lsn(header.address))} on timeline ${header.timeline}: its name and content differ`, {
+      hint: "it was renamed, or is damaged; it was not stored",
+    });
   const { systemIdentifier, segmentBytes } = header;
-  for (const repository of request.repositories) await ensureBound(repository, request.source, { systemIdentifier, version: 0, walSegmentBytes: segmentBytes }, context.clock.now());
+  for (const repository of request.repositories)
+    await ensureBound(repository, request.source, { systemIdentifier, version: 0, walSegmentBytes: segmentBytes }, context.clock.now());
   const store = storeFor(request, { source: request.source, systemIdentifier, segmentBytes }, context);
   const start = segmentStart(parsed, segmentBytes);
   if (kind === "partial") return pushPartial(store, segment, start, bytes);
-  if (bytes.length !== segmentBytes) throw new HoldfastError("HF-WAL", `${name} is ${bytes.length} bytes long, a segment is ${segmentBytes}`, { hint: "PostgreSQL will try again" });
+  if (bytes.length !== segmentBytes)
+    throw new HoldfastError("HF-WAL", `${name} is ${bytes.length} bytes long, a segment is ${segmentBytes}`, { hint: "PostgreSQL will try again" });
   const scanner = new CommitScanner(start, segmentBytes);
   scanner.push(bytes);
   await storeSegmentEverywhere(store, segment, bytes, ledgerOf(store.place, parsed.timeline, start, scanner.take(start), "push"));
@@ -82,7 +86,8 @@ interface SegmentHeader {
 
 /** The long header of the first page: whose WAL this is. */
 function readSegmentHeader(bytes: Buffer, name: string): SegmentHeader {
-  if (bytes.length < 40 || (bytes.readUInt16LE(2) & 0x2) === 0) throw new HoldfastError("HF-WAL", `${name} does not begin as a WAL segment does`, { hint: "it is damaged or empty; it was not stored" });
+  if (bytes.length < 40 || (bytes.readUInt16LE(2) & 0x2) === 0)
+    throw new HoldfastError("HF-WAL", `${name} does not begin as a WAL segment does`, { hint: "it is damaged or empty; it was not stored" });
   return { timeline: bytes.readUInt32LE(4), address: bytes.readBigUInt64LE(8), systemIdentifier: bytes.readBigUInt64LE(24).toString(), segmentBytes: bytes.readUInt32LE(32) };
 }
 
@@ -102,7 +107,10 @@ async function pushHistory({ source, repositories }: PushRequest, name: string, 
     if (binding === null) throw new HoldfastError("HF-WAL", `${repository.name} knows nothing of ${source} yet`, { hint: "take a backup first" });
     const place = { source, systemIdentifier: binding.systemIdentifier, segmentBytes: binding.walSegmentBytes };
     const outcome = await storeHistory(repository, place, Number.parseInt(name.slice(0, 8), 16), bytes, { dataKey: await walKeys.for(repository), now: context.clock.now() });
-    if (outcome === "diverged") throw new HoldfastError("HF-DIVERGED", `${repository.name} already holds another ${name}`, { hint: "two servers made this timeline; both are kept. Find out which one is right" });
+    if (outcome === "diverged")
+      throw new HoldfastError("HF-DIVERGED", `${repository.name} already holds another ${name}`, {
+        hint: "two servers made this timeline; both are kept. Find out which one is right",
+      });
   }
   return { file: name, stored: true, reason: null };
 }

@@ -1,9 +1,9 @@
 import type { Clock } from "../clock.ts";
-import { applyEntry } from "../catalog/runs.ts";
+import { applyEntry, listRuns } from "../catalog/runs.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { HoldfastError, messageOf } from "../errors.ts";
 import type { EvidenceEntry, EvidenceKind, EvidenceLog, Subject } from "../repository/evidence-log.ts";
-import { thisProcess } from "../repository/process-holder.ts";
+import { holderSchema, isCertainlyDead, thisProcess } from "../repository/process-holder.ts";
 
 /** Where runs are put on record: first the evidence log of this host, from which the catalog follows; then a copy in every repository. */
 export interface Journal {
@@ -49,19 +49,50 @@ export interface VerifiedFact {
 /** Runs an operation on record: that it began (before it does anything), and how it ended. */
 export async function recordRun<T>(journal: Journal, spec: RunSpec, act: () => Promise<RunConclusion<T>>): Promise<T> {
   const { id: run, ...what } = spec;
+  await closeInterrupted(journal);
   await recordEntry(journal, "run.started", { run, ...what, holder: thisProcess(journal.hostName) });
   try {
     const conclusion = await act();
     const { outcome, reason, figures, verified = [], made = [] } = conclusion;
-    await recordEntry(journal, "run.finished", { run, source: spec.source, operation: spec.operation, type: spec.type, outcome, reason, figures, verified, made }, conclusion.subject);
+    await recordEntry(
+      journal,
+      "run.finished",
+      { run, source: spec.source, operation: spec.operation, type: spec.type, outcome, reason, figures, verified, made },
+      conclusion.subject,
+    );
     await journal.copyToRepositories();
     return conclusion.value;
   } catch (error) {
     const cancelled = error instanceof HoldfastError && error.code === "HF-INTERRUPTED";
     const reason = error instanceof HoldfastError ? `${error.code}: ${error.message}` : messageOf(error);
-    await recordEntry(journal, "run.finished", { run, source: spec.source, operation: spec.operation, type: spec.type, outcome: cancelled ? "cancelled" : "failed", reason, figures: {} });
+    await recordEntry(journal, "run.finished", {
+      run,
+      source: spec.source,
+      operation: spec.operation,
+      type: spec.type,
+      outcome: cancelled ? "cancelled" : "failed",
+      reason,
+      figures: {},
+    });
     await journal.copyToRepositories();
     throw error;
+  }
+}
+
+/** Runs that began here and whose process is certainly gone are put on record as interrupted. */
+export async function closeInterrupted(journal: Journal): Promise<void> {
+  for (const run of listRuns(journal.catalog, { outcome: "running" })) {
+    const holder = run.holder === null ? null : holderSchema.safeParse(JSON.parse(run.holder));
+    if (holder === null || !holder.success || !isCertainlyDead(holder.data)) continue;
+    await recordEntry(journal, "run.finished", {
+      run: run.id,
+      source: run.source,
+      operation: run.operation,
+      type: run.type,
+      outcome: "interrupted",
+      reason: "its process ended before it did",
+      figures: {},
+    });
   }
 }
 

@@ -22,6 +22,8 @@ export interface ResolvedTarget {
   /** The last transaction that will be there, and the first that will not; null where none is known. */
   readonly lastCommit: WalMark | null;
   readonly nextCommit: WalMark | null;
+  /** How far the WAL reaches that this was found in. */
+  readonly walEnd: Lsn;
   /** Segments needed, in order; the last may be unfinished. */
   readonly segments: readonly string[];
 }
@@ -40,7 +42,13 @@ interface Stretch {
  * Resolves a target by reading our own WAL, from one backup. PostgreSQL itself would take anything up to exit code 125 of its restore command for the end of WAL, promote there, and say
  * nothing: so it is always told one LSN.
  */
-export async function resolveTarget(view: CopyView, history: TimelineHistory, backup: Manifest, target: RestoreTarget, options: { exclusive: boolean; acceptGap: boolean }): Promise<ResolvedTarget> {
+export async function resolveTarget(
+  view: CopyView,
+  history: TimelineHistory,
+  backup: Manifest,
+  target: RestoreTarget,
+  options: { exclusive: boolean; acceptGap: boolean },
+): Promise<ResolvedTarget> {
   const { end, names, timeline } = view.reach(history, parseLsn(backup.start.lsn));
   const stretch = { view, history, backup, names, end, timeline };
   const stop = parseLsn(backup.stop.lsn);
@@ -64,7 +72,11 @@ export async function resolveTarget(view: CopyView, history: TimelineHistory, ba
 async function resolveLatest(stretch: Stretch, acceptGap: boolean): Promise<ResolvedTarget> {
   const all = stretch.view.endOfWal(stretch.history);
   if (all > stretch.end && !acceptGap)
-    throw unreachable(`there is a gap in WAL at ${formatLsn(stretch.end)}; what follows it, up to ${formatLsn(all)}, cannot be reached`, stretch, "restore from another copy, or take what is before the gap with --accept-gap");
+    throw unreachable(
+      `there is a gap in WAL at ${formatLsn(stretch.end)}; what follows it, up to ${formatLsn(all)}, cannot be reached`,
+      stretch,
+      "restore from another copy, or take what is before the gap with --accept-gap",
+    );
   return build(stretch, await lastRecord(stretch));
 }
 
@@ -80,10 +92,15 @@ async function resolveLsn(stretch: Stretch, lsn: Lsn, exclusive: boolean): Promi
 /** The last record before the first transaction that ended after the given moment, by the order of WAL: commit times are not in order. */
 async function resolveTime(stretch: Stretch, time: Micros): Promise<ResolvedTarget> {
   const stop = parseLsn(stretch.backup.stop.lsn);
-  const after = await firstMark(stretch, stop, (mark) => mark.kind !== "restore-point" && mark.at > time, async (name) => {
-    const ledger = await stretch.view.ledger(name);
-    return ledger === null || (ledger.maxCommitAt !== null && parseMicros(ledger.maxCommitAt) > time);
-  });
+  const after = await firstMark(
+    stretch,
+    stop,
+    (mark) => mark.kind !== "restore-point" && mark.at > time,
+    async (name) => {
+      const ledger = await stretch.view.ledger(name);
+      return ledger === null || (ledger.maxCommitAt !== null && parseMicros(ledger.maxCommitAt) > time);
+    },
+  );
   if (after !== null) {
     const record = await findRecord(stretch, after.prev, (candidate) => candidate.start === after.prev);
     return { ...(await build(stretch, record)), nextCommit: after };
@@ -95,7 +112,11 @@ async function resolveTime(stretch: Stretch, time: Micros): Promise<ResolvedTarg
   if (last.lastCommit !== null && last.lastCommit.at >= time) return last;
   if (covered !== null && covered >= time) return last;
   const known = covered ?? last.lastCommit?.at ?? null;
-  throw unreachable(`${formatMicros(time)} lies after what this copy covers${known === null ? "" : ` (until ${formatMicros(known)})`}`, stretch, "choose an earlier time, or 'latest'");
+  throw unreachable(
+    `${formatMicros(time)} lies after what this copy covers${known === null ? "" : ` (until ${formatMicros(known)})`}`,
+    stretch,
+    "choose an earlier time, or 'latest'",
+  );
 }
 
 async function resolveMark(stretch: Stretch, target: RestoreTarget, matches: (mark: WalMark) => boolean, exclusive: boolean): Promise<ResolvedTarget> {
@@ -107,9 +128,12 @@ async function resolveMark(stretch: Stretch, target: RestoreTarget, matches: (ma
     return false;
   });
   const [mark, second] = marks;
-  if (mark === undefined) throw unreachable(`${describeTarget(target)} is not in the WAL that follows ${stretch.backup.id}`, stretch, "an earlier backup may lead to it: --backup ID");
+  if (mark === undefined)
+    throw unreachable(`${describeTarget(target)} is not in the WAL that follows ${stretch.backup.id}`, stretch, "an earlier backup may lead to it: --backup ID");
   if (second !== undefined)
-    throw new HoldfastError("HF-TARGET", `${describeTarget(target)} is there ${marks.length} times: ${marks.map((one) => formatLsn(one.start)).join(", ")}`, { hint: "choose one of them with --to lsn:…" });
+    throw new HoldfastError("HF-TARGET", `${describeTarget(target)} is there ${marks.length} times: ${marks.map((one) => formatLsn(one.start)).join(", ")}`, {
+      hint: "choose one of them with --to lsn:…",
+    });
   const start = exclusive ? mark.prev : mark.start;
   return build(stretch, await findRecord(stretch, start, (record) => record.start === start));
 }
@@ -128,7 +152,7 @@ async function build(stretch: Stretch, record: FoundRecord): Promise<ResolvedTar
   const lastNumber = segmentBefore(timeline, record.end, segmentBytes).number;
   const segments = names.filter((name) => (parseSegmentName(name, segmentBytes)?.number ?? 0n) <= lastNumber);
   const around = await marksAround(stretch, record.start);
-  return { timeline: history.timeline, record: record.start, end: record.end, ...around, segments };
+  return { timeline: history.timeline, record: record.start, end: record.end, ...around, walEnd: stretch.end, segments };
 }
 
 /** How far back and ahead neighbours are looked for: for the plan only, so it need not be far. */
@@ -140,13 +164,18 @@ async function marksAround(stretch: Stretch, target: Lsn): Promise<{ lastCommit:
   let lastCommit: WalMark | null = null;
   let nextCommit: WalMark | null = null;
   let budget = NEIGHBOUR_SEGMENTS * 2;
-  await walk(stretch, from, async () => budget-- > 0, (record) => {
-    const mark = markOf(record);
-    if (mark?.kind !== "commit") return false;
-    if (record.start <= target) lastCommit = mark;
-    else nextCommit = mark;
-    return nextCommit !== null;
-  });
+  await walk(
+    stretch,
+    from,
+    async () => budget-- > 0,
+    (record) => {
+      const mark = markOf(record);
+      if (mark?.kind !== "commit") return false;
+      if (record.start <= target) lastCommit = mark;
+      else nextCommit = mark;
+      return nextCommit !== null;
+    },
+  );
   return { lastCommit, nextCommit };
 }
 
@@ -155,13 +184,13 @@ async function lastRecord(stretch: Stretch): Promise<FoundRecord> {
   // The last segment may hold no whole record (only the rest of a long one): look further back until one is found.
   for (let back = 2; ; back *= 2) {
     const first = names.at(-Math.min(back, names.length));
-    let last: FoundRecord | null = null;
+    const last: { record: FoundRecord | null } = { record: null };
     if (first !== undefined)
       await walk(stretch, startOf(stretch, first), null, (record) => {
-        last = { start: record.start, end: record.end, prev: record.prev };
+        last.record = { start: record.start, end: record.end, prev: record.prev };
         return false;
       });
-    if (last !== null) return last;
+    if (last.record !== null) return last.record;
     if (back >= names.length) throw unreachable("there is no whole WAL record to end at", stretch);
   }
 }
@@ -173,13 +202,13 @@ async function findRecord(stretch: Stretch, from: Lsn, matches: (record: WalReco
 }
 
 async function findRecordOrNull(stretch: Stretch, from: Lsn, matches: (record: WalRecord) => boolean): Promise<FoundRecord | null> {
-  let found: FoundRecord | null = null;
+  const found: { record: FoundRecord | null } = { record: null };
   await walk(stretch, from, null, (record) => {
     if (!matches(record)) return false;
-    found = { start: record.start, end: record.end, prev: record.prev };
+    found.record = { start: record.start, end: record.end, prev: record.prev };
     return true;
   });
-  return found;
+  return found.record;
 }
 
 /** The first mark at or after `from` that matches; segments that cannot hold one are passed over. */
@@ -191,14 +220,14 @@ async function firstMark(stretch: Stretch, from: Lsn, matches: (mark: WalMark) =
     if (!(await mayHold(name))) continue;
     // A record that ends in this segment may begin in the one before.
     const begin = names[Math.max(0, i - 1)] as string;
-    let found: WalMark | null = null;
+    const found: { mark: WalMark | null } = { mark: null };
     const stopAfter = startOf(stretch, name) + BigInt(view.place.segmentBytes);
     await walk(stretch, startOf(stretch, begin), null, (record) => {
       const mark = markOf(record);
-      if (mark !== null && record.start >= from && matches(mark)) found = mark;
-      return found !== null || record.start >= stopAfter;
+      if (mark !== null && record.start >= from && matches(mark)) found.mark = mark;
+      return found.mark !== null || record.start >= stopAfter;
     });
-    if (found !== null) return found;
+    if (found.mark !== null) return found.mark;
   }
   return null;
 }
@@ -210,10 +239,16 @@ async function walk(stretch: Stretch, from: Lsn, mayRead: ((name: string) => Pro
   const index = names.findIndex((name) => startOf(stretch, name) + BigInt(segmentBytes) > from);
   const first = names[index];
   if (first === undefined) return;
-  let done = false;
-  const walker = new WalWalker(startOf(stretch, first), { segmentBytes, checkCrc: true, visit: (record) => void (done ||= visit(record)) });
+  const state = { done: false };
+  const walker = new WalWalker(startOf(stretch, first), {
+    segmentBytes,
+    checkCrc: true,
+    visit: (record) => {
+      state.done ||= visit(record);
+    },
+  });
   for (const name of names.slice(index)) {
-    if (done || walker.stopped !== null || (mayRead !== null && !(await mayRead(name)))) return;
+    if (state.done || walker.stopped !== null || (mayRead !== null && !(await mayRead(name)))) return;
     walker.push(await view.read(name));
   }
 }
@@ -227,4 +262,3 @@ function startOf(stretch: Stretch, name: string): Lsn {
 function unreachable(message: string, { view, end, backup }: Stretch, hint = "see 'holdfast info' for the windows that can be reached"): HoldfastError {
   return new HoldfastError("HF-TARGET-UNREACHABLE", message, { hint, facts: { repository: view.repository.name, backup: backup.id, walReaches: formatLsn(end) } });
 }
-

@@ -37,7 +37,13 @@ const WINDOW_RUNS = 200_000;
 const PACKS_AT_ONCE = 4;
 
 /** Writes every file of a backup straight from packs: grouped by pack, each extent decoded once, positional writes, everything fsynced. */
-export async function restoreFiles(chain: ChainReader, backup: string, folder: RestoreFolder, late: (entry: FileEntry) => boolean, context: OperationContext): Promise<{ bytes: number; files: number }> {
+export async function restoreFiles(
+  chain: ChainReader,
+  backup: string,
+  folder: RestoreFolder,
+  late: (entry: FileEntry) => boolean,
+  context: OperationContext,
+): Promise<{ bytes: number; files: number }> {
   const done = { bytes: 0, files: 0 };
   let [window, runs]: [FileEntry[], number] = [[], 0];
   const flush = async (): Promise<void> => {
@@ -155,7 +161,7 @@ async function writePack(chain: ChainReader, work: PackWork, blockSize: number):
       // The last block of a file was filled up with zeros: they are not part of it.
       const at = fileBlock * blockSize;
       const wanted = bytes.subarray(0, Math.min(bytes.length, file.entry.length - at));
-      for (let done = 0; done < wanted.length; ) done += (await file.handle.write(wanted, done, wanted.length - done, at + done)).bytesWritten;
+      for (let done = 0; done < wanted.length;) done += (await file.handle.write(wanted, done, wanted.length - done, at + done)).bytesWritten;
     }
   }
 }

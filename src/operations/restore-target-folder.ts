@@ -20,7 +20,11 @@ export async function inspectTarget(folder: string): Promise<"absent" | "empty" 
 }
 
 function notUsable(folder: string, what: string, cause?: unknown): HoldfastError {
-  return new HoldfastError("HF-TARGET-NOT-EMPTY", `${folder} ${what}`, { hint: "choose an empty folder, or one that does not exist yet; nothing was touched", facts: { folder }, ...(cause === undefined ? {} : { cause }) });
+  return new HoldfastError("HF-TARGET-NOT-EMPTY", `${folder} ${what}`, {
+    hint: "choose an empty folder, or one that does not exist yet; nothing was touched",
+    facts: { folder },
+    ...(cause === undefined ? {} : { cause }),
+  });
 }
 
 /** Takes possession: the marker is there, durable, before anything else is written. Folders of tablespaces are named in it, so that a later attempt can clear them too. */
@@ -69,7 +73,10 @@ export async function requireSpace(folder: string, bytes: number): Promise<void>
   while (!(await exists(at)) && at !== path.dirname(at)) at = path.dirname(at);
   const { bavail, bsize } = await statfs(at);
   if (bavail * bsize < bytes)
-    throw new HoldfastError("HF-SPACE", `${folder} needs ${bytes} bytes and its filesystem has ${bavail * bsize} free`, { hint: "free space or choose another target; nothing was touched", facts: { neededBytes: bytes, freeBytes: bavail * bsize } });
+    throw new HoldfastError("HF-SPACE", `${folder} needs ${bytes} bytes and its filesystem has ${bavail * bsize} free`, {
+      hint: "free space or choose another target; nothing was touched",
+      facts: { neededBytes: bytes, freeBytes: bavail * bsize },
+    });
 }
 
 export async function exists(file: string): Promise<boolean> {

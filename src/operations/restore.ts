@@ -110,7 +110,8 @@ export async function openChain(plan: Pick<RestorePlan, "view" | "stored">): Pro
 /** Files that are not simply written where they were, and the documents about the backup. All of them were read late, but for the configuration. */
 async function specialEntries(chain: ChainReader, backup: string): Promise<Map<string, FileEntry>> {
   const special = new Map<string, FileEntry>();
-  for await (const entry of chain.entries(backup)) if (entry.type === "file" && (SPECIAL.has(entry.path) || entry.path.startsWith("//") || entry.path === "pg_hba.conf")) special.set(entry.path, entry);
+  for await (const entry of chain.entries(backup))
+    if (entry.type === "file" && (SPECIAL.has(entry.path) || entry.path.startsWith("//") || entry.path === "pg_hba.conf")) special.set(entry.path, entry);
   return special;
 }
 
@@ -128,7 +129,9 @@ async function placeTablespaces(chain: ChainReader, backup: string, request: Res
     const place = request.tablespaces.get(entry.target) ?? entry.target;
     if (!path.isAbsolute(place) || place.includes("\n")) throw new HoldfastError("HF-USAGE", `the tablespace folder ${JSON.stringify(place)} is not an absolute path`);
     if ((await inspectTablespace(place, request.target)) === "taken")
-      throw new HoldfastError("HF-TARGET-NOT-EMPTY", `the tablespace folder ${place} is not empty`, { hint: `give it another place: --tablespace ${entry.target}=/new/folder; nothing was touched` });
+      throw new HoldfastError("HF-TARGET-NOT-EMPTY", `the tablespace folder ${place} is not empty`, {
+        hint: `give it another place: --tablespace ${entry.target}=/new/folder; nothing was touched`,
+      });
     places.set(entry.path, path.resolve(place));
   }
   return places;
@@ -152,7 +155,8 @@ async function writeConfiguration(chain: ChainReader, entries: ReadonlyMap<strin
   if (!entries.has("pg_hba.conf")) await writeOwned(path.join(folder.root, "pg_hba.conf"), DEFAULT_HBA, folder);
   if (!(await exists(path.join(folder.root, "pg_ident.conf")))) await writeOwned(path.join(folder.root, "pg_ident.conf"), "", folder);
   const map = entries.get("tablespace_map");
-  if (map !== undefined) await writeOwned(path.join(folder.root, "tablespace_map"), remapTablespaces((await readFile(chain, map, folder.blockSize)).toString("utf8"), folder), folder);
+  if (map !== undefined)
+    await writeOwned(path.join(folder.root, "tablespace_map"), remapTablespaces((await readFile(chain, map, folder.blockSize)).toString("utf8"), folder), folder);
   await writeOwned(path.join(folder.root, "recovery.signal"), "", folder);
   for (const name of ["pg_wal", "pg_wal/archive_status", "pg_wal/summaries"]) await ownFolder(path.join(folder.root, name), folder);
 }

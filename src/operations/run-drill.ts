@@ -78,7 +78,13 @@ const HEARTBEATS_LOOKED_AT = 100_000;
 
 async function heartbeatOf(installation: Installation, source: SourceConfig): Promise<DrillRequest["heartbeat"]> {
   const { url } = await installation.target(source);
-  const database = decodeURIComponent(new URL(url).pathname.slice(1)) || "postgres";
+  const database = databaseOf(url);
   const beats = listHeartbeats(installation.catalog, source.name, HEARTBEATS_LOOKED_AT);
   return { database, expectedAt: (lsn) => beats.find((beat) => parseLsn(beat.lsn) <= parseLsn(lsn))?.sequence ?? null };
+}
+
+/** The database an address names; PostgreSQL's default is the user's own, ours is `postgres`. */
+function databaseOf(url: string): string {
+  const name = decodeURIComponent(/^[a-z]+:\/\/[^/]*\/([^?]*)/.exec(url)?.[1] ?? "");
+  return name === "" ? "postgres" : name;
 }

@@ -40,7 +40,15 @@ async function expireAll(installation: Installation, { source, dryRun }: { sourc
     const rules = new Map([...policy.backups].filter(([, rule]) => rule.repositories.includes(name)).map(([type, rule]) => [type, rule.retention]));
     results.push(
       await expire(
-        { repository, source: source.name, rules, logRetentionSeconds: policy.log?.retentionSeconds ?? null, runId, dryRun, onDeletion: async (facts) => void (await recordEntry(installation.journal, "deletion", facts)) },
+        {
+          repository,
+          source: source.name,
+          rules,
+          logRetentionSeconds: policy.log?.retentionSeconds ?? null,
+          runId,
+          dryRun,
+          onDeletion: async (facts) => void (await recordEntry(installation.journal, "deletion", facts)),
+        },
         context,
       ),
     );

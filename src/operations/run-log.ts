@@ -1,4 +1,3 @@
-import { recordExposure } from "../catalog/observations.ts";
 import { formatLsn, parseLsn } from "../domain/lsn.ts";
 import type { Lsn } from "../domain/lsn.ts";
 import { HoldfastError } from "../errors.ts";
@@ -10,12 +9,9 @@ import type { WritableRepository } from "../repository/repository.ts";
 import type { WalPlace } from "../repository/wal-archive.ts";
 import { readControlFile, openClusterReader } from "./cluster-state.ts";
 import type { OperationContext } from "./context.ts";
-import { CopyView } from "./copy-view.ts";
-import { describeExposure, readServerPosition } from "./info.ts";
 import { newRunId, openAll } from "./installation.ts";
 import type { Installation } from "./installation.ts";
 import { recordEntry, recordRun } from "./record-run.ts";
-import { findWindows } from "./recovery-windows.ts";
 import type { RunTrigger } from "./run-backup.ts";
 import { startStream } from "./run-stream.ts";
 import type { RunningStream } from "./run-stream.ts";
@@ -23,7 +19,12 @@ import type { SourceTarget } from "./source-target.ts";
 import type { StreamPosition } from "./stream-wal.ts";
 
 /** The repositories WAL of a source goes to, bound to the cluster that the server is. */
-async function openLog(installation: Installation, source: SourceConfig, target: SourceTarget, context: OperationContext): Promise<{ place: WalPlace; repositories: WritableRepository[] }> {
+async function openLog(
+  installation: Installation,
+  source: SourceConfig,
+  target: SourceTarget,
+  context: OperationContext,
+): Promise<{ place: WalPlace; repositories: WritableRepository[] }> {
   const rule = source.policy.log;
   if (rule === null) throw new HoldfastError("HF-CONFIG", `the policy ${source.policy.name} has no log backup`, { hint: "add backups.log to it" });
   const repositories = await openAll(installation, rule.repositories);
@@ -31,7 +32,8 @@ async function openLog(installation: Installation, source: SourceConfig, target:
   const identity = await readIdentity(connection.client);
   await using reader = await openClusterReader(target, identity);
   const { walSegmentBytes } = await readControlFile(reader, identity, context.signal);
-  for (const repository of repositories) await ensureBound(repository, source.name, { systemIdentifier: identity.systemIdentifier, version: identity.version, walSegmentBytes }, context.clock.now());
+  for (const repository of repositories)
+    await ensureBound(repository, source.name, { systemIdentifier: identity.systemIdentifier, version: identity.version, walSegmentBytes }, context.clock.now());
   return { place: { source: source.name, systemIdentifier: identity.systemIdentifier, segmentBytes: walSegmentBytes }, repositories };
 }
 
@@ -45,7 +47,8 @@ async function startLog(installation: Installation, source: SourceConfig, contex
       repositories,
       runId: newRunId(installation.clock),
       onPosition,
-      onGap: async ({ timeline, from, to }) => void (await recordEntry(installation.journal, "wal.gap", { source: source.name, timeline, startLsn: formatLsn(from), endLsn: formatLsn(to) })),
+      onGap: async ({ timeline, from, to }) =>
+        void (await recordEntry(installation.journal, "wal.gap", { source: source.name, timeline, startLsn: formatLsn(from), endLsn: formatLsn(to) })),
     },
     context,
   );
@@ -79,7 +82,11 @@ export async function runLogOnce(installation: Installation, request: { source: 
     await stream.stop();
     const position = stream.position();
     if (position === null) throw new HoldfastError("HF-WAL", "the stream ended without a position");
-    const view = { timeline: position.timeline, durableLsn: formatLsn(position.durable), coveredUntil: position.coveredUntil === null ? null : new Date(Number(position.coveredUntil / 1000n)).toISOString() };
+    const view = {
+      timeline: position.timeline,
+      durableLsn: formatLsn(position.durable),
+      coveredUntil: position.coveredUntil === null ? null : new Date(Number(position.coveredUntil / 1000n)).toISOString(),
+    };
     return { outcome: "succeeded", reason: null, figures: view, value: view };
   });
 }
@@ -95,18 +102,4 @@ async function switchWal(target: SourceTarget): Promise<Lsn> {
   }
   const row = await queryRow(client, "select case when pg_is_in_recovery() then pg_last_wal_receive_lsn() else pg_current_wal_flush_lsn() end::text as lsn");
   return parseLsn(text(row, "lsn"));
-}
-
-/** Measures how exposed each copy of a source is now, and keeps the sample. Unobserved is kept as unobserved. */
-export async function observeExposure(installation: Installation, source: SourceConfig): Promise<void> {
-  const server = await readServerPosition(await installation.target(source));
-  const now = installation.clock.now();
-  for (const name of source.policy.log?.repositories ?? []) {
-    const view = await CopyView.open(await installation.repository(name), source.name);
-    const newest = view?.newestTimeline ?? null;
-    const history = newest === null ? undefined : view?.histories.get(newest);
-    const windows = view === null || history === undefined ? [] : await findWindows(view, history);
-    const exposure = view === null ? { seconds: null, bytes: null } : describeExposure(view, windows, { server, now });
-    recordExposure(installation.catalog, { source: source.name, repository: name, at: now.toISOString(), seconds: exposure.seconds, bytes: exposure.bytes });
-  }
 }

@@ -1,6 +1,7 @@
 import type { Lsn } from "../domain/lsn.ts";
-import { HoldfastError, must } from "../errors.ts";
+import { HoldfastError, messageOf, must } from "../errors.ts";
 import { openWalReceiver } from "../postgres/wal-receiver.ts";
+import type { WalReceiver } from "../postgres/wal-receiver.ts";
 import { acquireLease } from "../repository/lease.ts";
 import type { Lease } from "../repository/lease.ts";
 import type { WritableRepository } from "../repository/repository.ts";
@@ -34,69 +35,89 @@ export interface RunningStream extends AsyncDisposable {
 
 /** Starts streaming under the WAL lease of the source. Rejects with `HF-BUSY` where another process streams already. */
 export async function startStream(request: StreamRequest, context: OperationContext): Promise<RunningStream> {
-  const [first, ...others] = request.repositories;
   const leases: Lease[] = [];
-  const stopper = new AbortController();
-  try {
-    for (const repository of request.repositories)
-      leases.push(await acquireLease(repository, { scope: leaseScopes.wal(request.source.name), runId: request.runId, clock: context.clock, signal: context.signal }));
-    const receiver = await openWalReceiver(request.source);
-    const slot = slotName(request.source.name);
-    try {
-      await receiver.ensureSlot(slot);
-    } catch (error) {
-      await receiver[Symbol.asyncDispose]();
-      throw error;
-    }
-    const store: WalStore = {
-      place: request.place,
-      repositories: [must(first, "a repository for WAL"), ...others],
-      walKeys: new WalKeys(context.clock),
-      clock: context.clock,
-      onLagging: (repository, error) => context.onNotice(`WAL is not reaching ${repository.name}: ${error instanceof Error ? error.message : String(error)}`),
-    };
-    const progress = new PositionWatch(request.onPosition);
-    const streaming = streamWal({
-      receiver,
-      store,
-      lease: must(leases[0], "the lease on WAL"),
-      slot,
-      clock: context.clock,
-      signal: AbortSignal.any([context.signal, stopper.signal]),
-      onPosition: (position) => progress.moved(position),
-      onGap: async (gap) => {
-        context.onNotice(`a gap in WAL: the server no longer has what follows our last segment`);
-        await request.onGap?.(gap);
-      },
-    });
-    const ended = streaming
-      .then(
-        () => progress.end(new HoldfastError("HF-WAL", "the WAL stream was stopped")),
-        (error: unknown) => {
-          progress.end(error);
-          throw error;
-        },
-      )
-      .finally(async () => {
-        await receiver[Symbol.asyncDispose]();
-        await Promise.allSettled(leases.map((lease) => lease.release()));
-      });
-    ended.catch(() => undefined);
-    const stop = async (): Promise<void> => {
-      stopper.abort(new HoldfastError("HF-INTERRUPTED", "the WAL stream was stopped"));
-      await ended;
-    };
-    return {
-      position: () => progress.current,
-      reached: (lsn, signal) => progress.reached(lsn, signal),
-      ended,
-      stop,
-      [Symbol.asyncDispose]: () => stop().catch(() => undefined),
-    };
-  } catch (error) {
+  const releaseAll = async (): Promise<void> => {
     await Promise.allSettled(leases.map((lease) => lease.release()));
+  };
+  try {
+    const { source, runId } = request;
+    for (const repository of request.repositories)
+      leases.push(await acquireLease(repository, { scope: leaseScopes.wal(source.name), runId, clock: context.clock, signal: context.signal }));
+    const receiver = await openReceiver(source);
+    return run(request, { receiver, lease: must(leases[0], "the lease on WAL"), releaseAll }, context);
+  } catch (error) {
+    await releaseAll();
     throw error;
   }
+}
+
+async function openReceiver(source: SourceTarget): Promise<WalReceiver> {
+  const receiver = await openWalReceiver(source);
+  try {
+    await receiver.ensureSlot(slotName(source.name));
+    return receiver;
+  } catch (error) {
+    await receiver[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+function run(request: StreamRequest, held: { receiver: WalReceiver; lease: Lease; releaseAll: () => Promise<void> }, context: OperationContext): RunningStream {
+  const stopper = new AbortController();
+  const progress = new PositionWatch(request.onPosition);
+  const streaming = streamWal({
+    receiver: held.receiver,
+    store: storeOf(request, context),
+    lease: held.lease,
+    slot: slotName(request.source.name),
+    clock: context.clock,
+    signal: AbortSignal.any([context.signal, stopper.signal]),
+    onPosition: (position) => progress.moved(position),
+    onGap: async (gap) => {
+      context.onNotice("a gap in WAL: the server no longer has what follows our last segment");
+      await request.onGap?.(gap);
+    },
+  });
+  const ended = settle(streaming, progress, async () => {
+    await held.receiver[Symbol.asyncDispose]();
+    await held.releaseAll();
+  });
+  // Whoever needs it waits for it; an unobserved failure is seen by those who wait for a position.
+  ended.catch(() => undefined);
+  const stop = async (): Promise<void> => {
+    stopper.abort(new HoldfastError("HF-INTERRUPTED", "the WAL stream was stopped"));
+    await ended;
+  };
+  return {
+    position: () => progress.current,
+    reached: (lsn, signal) => progress.reached(lsn, signal),
+    ended,
+    stop,
+    [Symbol.asyncDispose]: () => stop().catch(() => undefined),
+  };
+}
+
+async function settle(streaming: Promise<void>, progress: PositionWatch, close: () => Promise<void>): Promise<void> {
+  try {
+    await streaming;
+    progress.end(new HoldfastError("HF-WAL", "the WAL stream was stopped"));
+  } catch (error) {
+    progress.end(error);
+    throw error;
+  } finally {
+    await close();
+  }
+}
+
+function storeOf({ repositories, place }: StreamRequest, context: OperationContext): WalStore {
+  const [first, ...others] = repositories;
+  return {
+    place,
+    repositories: [must(first, "a repository for WAL"), ...others],
+    walKeys: new WalKeys(context.clock),
+    clock: context.clock,
+    onLagging: (repository, error) => context.onNotice(`WAL is not reaching ${repository.name}: ${messageOf(error)}`),
+  };
 }
 
 /** Lets others wait for a position. */

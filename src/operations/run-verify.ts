@@ -42,7 +42,9 @@ export async function runVerify(
       outcome: view.ok ? "succeeded" : "failed",
       reason: view.ok ? null : `${damage.length} objects are damaged or missing`,
       figures: view,
-      verified: results.flatMap((result) => result.backups.map((entry) => ({ repository: result.repository, source: entry.source, backup: entry.backup, tier: result.tier, ok: entry.ok }))),
+      verified: results.flatMap((result) =>
+        result.backups.map((entry) => ({ repository: result.repository, source: entry.source, backup: entry.backup, tier: result.tier, ok: entry.ok })),
+      ),
       value: view,
     };
   });

@@ -5,7 +5,14 @@ import type { ScratchCluster } from "../postgres/scratch-cluster.ts";
 
 /** Checks a policy asks for in a restored cluster: SQL with an expectation, or a program that gets the address and says yes with exit code 0. */
 export type UserCheck =
-  | { readonly kind: "sql"; readonly name: string; readonly sql: string; readonly database: string; readonly expect: { readonly min: number | null; readonly max: number | null; readonly equals: string | null }; readonly required: boolean }
+  | {
+      readonly kind: "sql";
+      readonly name: string;
+      readonly sql: string;
+      readonly database: string;
+      readonly expect: { readonly min: number | null; readonly max: number | null; readonly equals: string | null };
+      readonly required: boolean;
+    }
   | { readonly kind: "command"; readonly name: string; readonly command: readonly string[]; readonly timeoutSeconds: number; readonly required: boolean };
 
 export async function runUserChecks(checks: readonly UserCheck[], cluster: ScratchCluster, signal: AbortSignal): Promise<DrillCheckResult[]> {
@@ -25,7 +32,7 @@ async function runSql(check: Extract<UserCheck, { kind: "sql" }>, cluster: Scrat
   await using connection = await cluster.connect(check.database);
   const { rows } = await connection.client.query<unknown[]>({ text: check.sql, rowMode: "array" });
   const value = rows[0]?.[0];
-  const found = value === null || value === undefined ? null : String(value);
+  const found = value === null || value === undefined ? null : typeof value === "object" ? JSON.stringify(value) : String(value as string | number | boolean);
   const wrong = whyUnexpected(found, check.expect);
   return { name: check.name, required: check.required, outcome: wrong === null ? "pass" : "fail", detail: wrong ?? `found ${found ?? "nothing"}`, fault: "backup" };
 }
@@ -41,8 +48,18 @@ function whyUnexpected(found: string | null, { min, max, equals }: Extract<UserC
 /** The address of the scratch cluster is in HOLDFAST_DRILL_URL. */
 async function runCommand(check: Extract<UserCheck, { kind: "command" }>, cluster: ScratchCluster, signal: AbortSignal): Promise<DrillCheckResult> {
   const [program = "", ...args] = check.command;
-  const result = await runProgram(program, args, { timeoutMs: check.timeoutSeconds * 1000, env: { HOLDFAST_DRILL_URL: cluster.url("postgres"), PATH: "/usr/local/bin:/usr/bin:/bin" }, signal });
+  const result = await runProgram(program, args, {
+    timeoutMs: check.timeoutSeconds * 1000,
+    env: { HOLDFAST_DRILL_URL: cluster.url("postgres"), PATH: "/usr/local/bin:/usr/bin:/bin" },
+    signal,
+  });
   if (result.timedOut) return { name: check.name, required: check.required, outcome: "fail", detail: `took longer than ${check.timeoutSeconds} s`, fault: "timeout" };
   const ok = result.exitCode === 0;
-  return { name: check.name, required: check.required, outcome: ok ? "pass" : "fail", detail: ok ? "exit code 0" : `exit code ${result.exitCode}: ${result.stderr.slice(-200)}`, fault: "backup" };
+  return {
+    name: check.name,
+    required: check.required,
+    outcome: ok ? "pass" : "fail",
+    detail: ok ? "exit code 0" : `exit code ${result.exitCode}: ${result.stderr.slice(-200)}`,
+    fault: "backup",
+  };
 }

@@ -18,7 +18,6 @@ import { learnMapKeys, readChain } from "../repository/manifest.ts";
 import type { StoredManifest } from "../repository/manifest.ts";
 import { ChainReader } from "../repository/map-reader.ts";
 import type { Repository } from "../repository/repository.ts";
-import { ObjectMissing } from "../storage/object-store.ts";
 import type { OperationContext } from "./context.ts";
 import { readFile } from "./restore-files.ts";
 import type { VerifyTotals } from "./verify-report.ts";
@@ -67,9 +66,8 @@ async function collecting<T>(work: BackupVerification, act: () => Promise<T>): P
   try {
     return await act();
   } catch (error) {
-    if (error instanceof ObjectMissing) work.onDamage(new DamageError(error.key, "the object is not there", "missing"));
-    else if (error instanceof DamageError) work.onDamage(error);
-    else throw error;
+    if (!(error instanceof DamageError)) throw error;
+    work.onDamage(error);
     return null;
   }
 }
@@ -111,11 +109,17 @@ async function verifyContainer(work: BackupVerification, line: ContentsLine, cha
   }
 }
 
-async function checkDigests(chain: ChainReader, extent: { backup: string; pack: number; frame: number; plain: Buffer; key: string }, blockSize: number, digest: BlockDigest): Promise<void> {
+async function checkDigests(
+  chain: ChainReader,
+  extent: { backup: string; pack: number; frame: number; plain: Buffer; key: string },
+  blockSize: number,
+  digest: BlockDigest,
+): Promise<void> {
   const digests = await chain.digestsOf(extent.backup, extent.pack, extent.frame);
   if (digests.length * blockSize !== extent.plain.length) throw new DamageError(extent.key, `extent ${extent.frame} has ${extent.plain.length} bytes for ${digests.length} blocks`);
   for (let i = 0; i < digests.length; i++)
-    if (digest(extent.plain.subarray(i * blockSize, (i + 1) * blockSize)) !== digests[i]) throw new DamageError(extent.key, `block ${i} of extent ${extent.frame} does not fit its digest`);
+    if (digest(extent.plain.subarray(i * blockSize, (i + 1) * blockSize)) !== digests[i])
+      throw new DamageError(extent.key, `block ${i} of extent ${extent.frame} does not fit its digest`);
 }
 
 /** Every file of the map is whole: its runs add up, and each leads to an extent that has the block. With tier `pages`, our own stored pages are judged too. */
@@ -129,7 +133,8 @@ async function verifyMap(work: BackupVerification, chain: ChainReader, context: 
     context.signal.throwIfAborted();
     if (entry.type !== "file") continue;
     await checkRuns(chain, entry, blockSize, keys.manifest(manifest.source, manifest.id));
-    if (pages) for (const damage of await findBadPages(chain, entry, { id: manifest.id, source: manifest.source, blockSize, segmentBlocks, corrupt, extents })) work.onDamage(damage);
+    if (pages)
+      for (const damage of await findBadPages(chain, entry, { id: manifest.id, source: manifest.source, blockSize, segmentBlocks, corrupt, extents })) work.onDamage(damage);
   }
 }
 
@@ -140,7 +145,8 @@ async function checkRuns(chain: ChainReader, entry: FileEntry, blockSize: number
     if (run.at === null) continue;
     const { container } = await chain.pack(run.at.backup, "data", run.at.pack);
     const frame = container.frames[run.at.frame];
-    if (frame === undefined || (run.at.block + run.blocks) * blockSize > frame.plainLength) throw new DamageError(container.objectKey, `has no block ${run.at.block + run.blocks - 1} in extent ${run.at.frame}, which ${entry.path} needs`);
+    if (frame === undefined || (run.at.block + run.blocks) * blockSize > frame.plainLength)
+      throw new DamageError(container.objectKey, `has no block ${run.at.block + run.blocks - 1} in extent ${run.at.frame}, which ${entry.path} needs`);
   }
 }
 
@@ -186,7 +192,8 @@ async function judgeRun(chain: ChainReader, entry: FileEntry, run: BlockRun, fil
     if (partial || isAllZero(page) || judgePage(plain, at, work.blockSize, segmentStart + fileBlock + i) !== "bad") continue;
     const changed = pageLsn(page);
     const repairedByWal = manifest !== undefined && changed >= parseLsn(manifest.start.lsn) && changed <= parseLsn(manifest.stop.lsn);
-    if (!repairedByWal && !work.corrupt.has(`${entry.path}:${fileBlock + i}`)) damage.push(new DamageError(reader.container.objectKey, `page ${fileBlock + i} of ${entry.path} has a wrong checksum`));
+    if (!repairedByWal && !work.corrupt.has(`${entry.path}:${fileBlock + i}`))
+      damage.push(new DamageError(reader.container.objectKey, `page ${fileBlock + i} of ${entry.path} has a wrong checksum`));
   }
   return damage;
 }

@@ -30,7 +30,14 @@ export class DamageReport {
     const before = this.#found.get(error.object);
     const backups = [...new Set([...(before?.backups ?? []), ...(hurt.backups ?? [])])].toSorted();
     const windowsLost = [...new Set([...(before?.windowsLost ?? []), ...(hurt.windowsLost ?? [])])];
-    this.#found.set(error.object, { repository: this.#repository, object: error.object, kind: before?.kind ?? error.kind, reason: before?.reason ?? error.reason, backups, windowsLost });
+    this.#found.set(error.object, {
+      repository: this.#repository,
+      object: error.object,
+      kind: before?.kind ?? error.kind,
+      reason: before?.reason ?? error.reason,
+      backups,
+      windowsLost,
+    });
   }
 
   get found(): Damage[] {

@@ -106,7 +106,14 @@ async function verifyStatement(repository: Repository, object: string, names: re
   if (!names.includes(file.slice(file.lastIndexOf("/") + 1))) throw new DamageError(file, "the object is not there; its signed statement is", "missing");
 }
 
-async function verifySource(request: VerifyRequest, source: string, report: DamageReport, totals: VerifyTotals, evidence: readonly EvidenceEntry[], context: OperationContext): Promise<{ source: string; backup: string; ok: boolean }[]> {
+async function verifySource(
+  request: VerifyRequest,
+  source: string,
+  report: DamageReport,
+  totals: VerifyTotals,
+  evidence: readonly EvidenceEntry[],
+  context: OperationContext,
+): Promise<{ source: string; backup: string; ok: boolean }[]> {
   const { repository } = request;
   const view = await openView(repository, source, report);
   if (view === null) return [];
@@ -134,7 +141,8 @@ async function verifySource(request: VerifyRequest, source: string, report: Dama
 async function openView(repository: Repository, source: string, report: DamageReport): Promise<CopyView | null> {
   try {
     const view = await CopyView.open(repository, source);
-    if (view === null && (await repository.store.listNames(keys.manifests(source))).length > 0) throw new DamageError(keys.binding(source, 1), "the object is not there", "missing");
+    if (view === null && (await repository.store.listNames(keys.manifests(source))).length > 0)
+      throw new DamageError(keys.binding(source, 1), "the object is not there", "missing");
     return view;
   } catch (error) {
     if (!(error instanceof DamageError)) throw error;
@@ -161,15 +169,22 @@ async function verifySmallDocuments(repository: Repository, source: string, repo
 
 /** Backups that others were made after, or that the evidence log says were made here, and that are neither there nor deleted on record. */
 function reportMissingManifests(repository: Repository, source: string, listing: ManifestListing, evidence: readonly EvidenceEntry[], report: DamageReport): void {
-  const present = new Set([...listing.ids]);
-  const deleted = new Set(evidence.filter((entry) => entry.kind === "deletion" && entry.facts["source"] === source && entry.facts["repositoryId"] === repository.repositoryId).map((entry) => String(entry.facts["backup"])));
+  const present = new Set(listing.ids);
+  const deleted = new Set(
+    evidence
+      .filter((entry) => entry.kind === "deletion" && entry.facts["source"] === source && entry.facts["repositoryId"] === repository.repositoryId)
+      .map((entry) => String(entry.facts["backup"])),
+  );
   const expected = new Map<string, string>();
   for (const { manifest } of listing.backups) if (manifest.previous !== null) expected.set(manifest.previous.id, `${manifest.id} was made after it`);
   for (const { facts, kind } of evidence) {
     if (kind !== "run.finished" || facts["source"] !== source || facts["operation"] !== "backup") continue;
-    for (const made of Array.isArray(facts["made"]) ? (facts["made"] as Record<string, unknown>[]) : []) if (made["repositoryId"] === repository.repositoryId) expected.set(String(made["backup"]), "the evidence log says that it was made");
+    for (const made of Array.isArray(facts["made"]) ? (facts["made"] as Record<string, unknown>[]) : [])
+      if (made["repositoryId"] === repository.repositoryId) expected.set(String(made["backup"]), "the evidence log says that it was made");
   }
-  for (const [id, why] of expected) if (!present.has(id) && !deleted.has(id)) report.add(new DamageError(keys.manifest(source, id), `the object is not there; ${why}`, "missing"), { backups: [id, ...dependents(listing, id)] });
+  for (const [id, why] of expected)
+    if (!present.has(id) && !deleted.has(id))
+      report.add(new DamageError(keys.manifest(source, id), `the object is not there; ${why}`, "missing"), { backups: [id, ...dependents(listing, id)] });
 }
 
 /** The backup an object belongs to, by its key. */

@@ -9,7 +9,6 @@ import { keys } from "../repository/layout.ts";
 import type { Manifest } from "../repository/manifest.ts";
 import { fitsName, ledgerSchema, readParts, readTimelineHistory } from "../repository/wal-archive.ts";
 import { readIndexes } from "../repository/wal-index.ts";
-import { ObjectMissing } from "../storage/object-store.ts";
 import type { OperationContext } from "./context.ts";
 import type { CopyView } from "./copy-view.ts";
 import type { DamageReport, VerifyTotals } from "./verify-report.ts";
@@ -48,15 +47,19 @@ async function collecting<T>(work: WalVerification, segment: string | null, act:
   try {
     await act();
   } catch (error) {
-    const damage = error instanceof ObjectMissing ? new DamageError(error.key, "the object is not there", "missing") : error;
-    if (!(damage instanceof DamageError)) throw error;
-    work.report.add(damage, segment === null ? {} : hurtBy(work, segment));
+    if (!(error instanceof DamageError)) throw error;
+    work.report.add(error, segment === null ? {} : hurtBy(work, segment));
   }
 }
 
 async function verifySegment(work: WalVerification, name: string, object: string): Promise<void> {
   const { view, totals } = work;
-  const container = await openContainer(view.repository, { objectKey: object, boundKey: keys.walSegment(view.source, view.place.systemIdentifier, name), source: view.source, kind: "wal" });
+  const container = await openContainer(view.repository, {
+    objectKey: object,
+    boundKey: keys.walSegment(view.source, view.place.systemIdentifier, name),
+    source: view.source,
+    kind: "wal",
+  });
   totals.objects++;
   totals.bytes += container.bytes;
   const ledger = ledgerSchema.safeParse(container.meta["ledger"]);
@@ -84,7 +87,8 @@ async function verifySegment(work: WalVerification, name: string, object: string
 function checkFirstPage(object: string, bytes: Buffer, { view }: WalVerification, segment: { timeline: number; number: bigint }): void {
   const address = bytes.readBigUInt64LE(8);
   const system = bytes.readBigUInt64LE(24).toString();
-  if (address !== segmentStart(segment, view.place.segmentBytes)) throw new DamageError(object, `the WAL in it begins at ${formatLsn(parseLsn(`${(address >> 32n).toString(16)}/${(address & 0xffffffffn).toString(16)}`))}`);
+  if (address !== segmentStart(segment, view.place.segmentBytes))
+    throw new DamageError(object, `the WAL in it begins at ${formatLsn(parseLsn(`${(address >> 32n).toString(16)}/${(address & 0xffffffffn).toString(16)}`))}`);
   if (system !== view.place.systemIdentifier) throw new DamageError(object, `the WAL in it is of cluster ${system}`);
 }
 
@@ -96,7 +100,12 @@ async function verifyParts(work: WalVerification, name: string, objects: readonl
     const bytes = await readParts(view.repository, view.place, name, objects);
     totals.bytes += bytes.length;
     const furthest = Math.max(...objects.map((object) => Number.parseInt(object.slice(-17, -9), 16)));
-    if (bytes.length < furthest) throw new DamageError(`${keys.segmentParts(view.source, view.place.systemIdentifier, name)}${bytes.length.toString(16).padStart(8, "0")}`, `the parts reach ${bytes.length}, and there is one that ends at ${furthest}`, "missing");
+    if (bytes.length < furthest)
+      throw new DamageError(
+        `${keys.segmentParts(view.source, view.place.systemIdentifier, name)}${bytes.length.toString(16).padStart(8, "0")}`,
+        `the parts reach ${bytes.length}, and there is one that ends at ${furthest}`,
+        "missing",
+      );
   });
 }
 
@@ -118,7 +127,14 @@ function reportMissingIndexes(work: WalVerification, timeline: number, indexed: 
   const groups = Map.groupBy(numbers, (segment) => (segment?.number ?? 0n) / 256n);
   for (const [group, members] of groups) {
     const [first, last] = [group * 256n, group * 256n + 255n].map((number) => segmentName({ timeline, number }, segmentBytes)) as [string, string];
-    if (members.length === 256 && !indexed.has(first) && !damaged) work.report.add(new DamageError(keys.walIndex(view.source, view.place.systemIdentifier, first, last), "the index of a complete group is not there; it is written again with the next WAL", "missing"));
+    if (members.length === 256 && !indexed.has(first) && !damaged)
+      work.report.add(
+        new DamageError(
+          keys.walIndex(view.source, view.place.systemIdentifier, first, last),
+          "the index of a complete group is not there; it is written again with the next WAL",
+          "missing",
+        ),
+      );
   }
 }
 
@@ -129,9 +145,11 @@ function reportMissing(work: WalVerification): void {
   for (const gap of view.gaps()) {
     const [first, last] = [parseSegmentName(gap.firstSegment, segmentBytes), parseSegmentName(gap.lastSegment, segmentBytes)];
     if (first === null || last === null) continue;
-    for (let { number } = first; number <= last.number; number++) reportIfMissing(work, segmentName({ timeline: gap.timeline, number }, segmentBytes), "a gap: there is WAL before and after it");
+    for (let { number } = first; number <= last.number; number++)
+      reportIfMissing(work, segmentName({ timeline: gap.timeline, number }, segmentBytes), "a gap: there is WAL before and after it");
   }
-  for (const { manifest } of view.listing.backups) for (const name of pinnedSegments(manifest, segmentBytes)) reportIfMissing(work, name, `${manifest.id} needs it to become consistent`);
+  for (const { manifest } of view.listing.backups)
+    for (const name of pinnedSegments(manifest, segmentBytes)) reportIfMissing(work, name, `${manifest.id} needs it to become consistent`);
   const position = view.stream?.position ?? null;
   if (position === null) return;
   const history = view.histories.get(position.timeline);
@@ -139,8 +157,14 @@ function reportMissing(work: WalVerification): void {
   const end = history === undefined ? null : view.endOfWal(history);
   if (end !== null && end >= durable) return;
   const lost = segmentName({ timeline: position.timeline, number: (durable - 1n) / BigInt(segmentBytes) }, segmentBytes);
-  const object = view.inventory.segments.has(lost) || durable % BigInt(segmentBytes) === 0n ? keys.walSegment(view.source, view.place.systemIdentifier, lost) : keys.segmentParts(view.source, view.place.systemIdentifier, lost);
-  work.report.add(new DamageError(object, `the stream reported ${position.lsn} durable, and WAL ends at ${end === null ? "nothing" : formatLsn(end)}`, "missing"), hurtBy(work, lost));
+  const object =
+    view.inventory.segments.has(lost) || durable % BigInt(segmentBytes) === 0n
+      ? keys.walSegment(view.source, view.place.systemIdentifier, lost)
+      : keys.segmentParts(view.source, view.place.systemIdentifier, lost);
+  work.report.add(
+    new DamageError(object, `the stream reported ${position.lsn} durable, and WAL ends at ${end === null ? "nothing" : formatLsn(end)}`, "missing"),
+    hurtBy(work, lost),
+  );
 }
 
 function pinnedSegments(manifest: Manifest, segmentBytes: number): string[] {

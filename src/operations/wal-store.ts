@@ -84,7 +84,14 @@ export async function storeHistoryEverywhere(store: WalStore, timeline: number, 
 }
 
 /** Copies a complete segment from one repository to another, decoded and encrypted anew. */
-export async function copySegment(from: WritableRepository, to: WritableRepository, store: Pick<WalStore, "place" | "walKeys" | "clock">, segment: string, objects: readonly string[], ledger: SegmentLedger): Promise<void> {
+export async function copySegment(
+  from: WritableRepository,
+  to: WritableRepository,
+  store: Pick<WalStore, "place" | "walKeys" | "clock">,
+  segment: string,
+  objects: readonly string[],
+  ledger: SegmentLedger,
+): Promise<void> {
   const bytes = await readSegment(from, store.place, segment, objects);
   await storeSegment(to, store.place, segment, bytes, ledger, { dataKey: await store.walKeys.for(to), now: store.clock.now() });
 }

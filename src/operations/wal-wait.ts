@@ -59,7 +59,8 @@ export async function bringOver(from: WritableRepository, to: WritableRepository
   const store = { place: need.place, walKeys: new WalKeys(context.clock), clock: context.clock };
   for (const timeline of await listTimelines(from, need.place)) {
     const content = await readHistory(from, need.place, timeline);
-    if (content !== null && (await readHistory(to, need.place, timeline)) === null) await storeHistory(to, need.place, timeline, content, { dataKey: await store.walKeys.for(to), now: context.clock.now() });
+    if (content !== null && (await readHistory(to, need.place, timeline)) === null)
+      await storeHistory(to, need.place, timeline, content, { dataKey: await store.walKeys.for(to), now: context.clock.now() });
   }
   for (const name of contiguousFrom(source, need.history, need.from).names) {
     const objects = source.segments.get(name)?.objects;

@@ -38,7 +38,14 @@ async function* walkFolder(folder: string, depth: number, options: WalkOptions, 
   limitForeign(folder, depth, entries, foreign);
   const inits = new Set(entries.map((entry) => join(folder, entry.name)).filter((path) => path.endsWith("_init")));
   // A folder sorts twice: as itself, and (with a slash) where its content goes.
-  const items = entries.flatMap((entry) => (entry.isFolder ? [{ key: entry.name, entry }, { key: `${entry.name}/`, entry }] : [{ key: entry.name, entry }]));
+  const items = entries.flatMap((entry) =>
+    entry.isFolder
+      ? [
+          { key: entry.name, entry },
+          { key: `${entry.name}/`, entry },
+        ]
+      : [{ key: entry.name, entry }],
+  );
   for (const { key, entry } of items.toSorted((a, b) => comparePaths(a.key, b.key))) {
     const path = join(folder, entry.name);
     const inclusion = inclusionOf(path, entry.isFolder, options.logFolder);

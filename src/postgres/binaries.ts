@@ -22,7 +22,10 @@ export async function findBinaries(patterns: readonly string[], major: number): 
 export async function requireBinaries(patterns: readonly string[], major: number): Promise<ServerBinaries> {
   const binaries = await findBinaries(patterns, major);
   if (binaries !== null) return binaries;
-  throw new HoldfastError("HF-BINARIES", `no PostgreSQL ${major} is installed here`, { hint: `install it, or name its folder in 'postgres.binaries' (looked in ${[...patterns, ...USUAL_PLACES].join(", ")})`, facts: { major } });
+  throw new HoldfastError("HF-BINARIES", `no PostgreSQL ${major} is installed here`, {
+    hint: `install it, or name its folder in 'postgres.binaries' (looked in ${[...patterns, ...USUAL_PLACES].join(", ")})`,
+    facts: { major },
+  });
 }
 
 async function listBinaries(patterns: readonly string[]): Promise<ServerBinaries[]> {

@@ -5,16 +5,16 @@ import { queryRow, queryRows, text } from "./connection.ts";
 import { majorOf } from "./server-identity.ts";
 
 /** What a restored cluster needs and its data directory may not hold (Debian keeps configuration in /etc). Stored with every backup as `//settings.json`. */
-const row = z.record(z.string(), z.string().nullable());
+const textRow = z.record(z.string(), z.string().nullable());
 export const capturedSchema = z.object({
   version: z.number(),
   /** Settings that are not at their default, with where they came from. */
   settings: z.array(z.object({ name: z.string(), value: z.string(), source: z.string(), file: z.string().nullable() })),
   /** Authentication rules as the server parsed them; null where the role may not read them. */
-  hba: z.array(row).nullable(),
+  hba: z.array(textRow).nullable(),
   tablespaces: z.array(z.object({ oid: z.string(), name: z.string(), location: z.string() })),
-  databases: z.array(row),
-  collations: z.array(row),
+  databases: z.array(textRow),
+  collations: z.array(textRow),
   bootstrapRole: z.string(),
 });
 export type CapturedSettings = z.infer<typeof capturedSchema>;
@@ -32,15 +32,26 @@ const DATABASES_SQL = (major: number): string => `
 
 export async function captureSettings(client: pg.Client, version: number): Promise<CapturedSettings> {
   const settings = await queryRows(client, SETTINGS_SQL);
-  const tablespaces = await queryRows(client, "select oid::text, spcname as name, pg_tablespace_location(oid) as location from pg_tablespace where spcname not in ('pg_default', 'pg_global')");
+  const tablespaces = await queryRows(
+    client,
+    "select oid::text, spcname as name, pg_tablespace_location(oid) as location from pg_tablespace where spcname not in ('pg_default', 'pg_global')",
+  );
   const role = await queryRow(client, "select rolname from pg_roles where oid = 10");
   return {
     version,
     settings: settings.map((row) => ({ name: text(row, "name"), value: row["value"] ?? "", source: text(row, "source"), file: row["file"] ?? null })),
-    hba: await readable(() => queryRows(client, "select line_number::text, type, database::text, user_name::text, address, netmask, auth_method, options::text, error from pg_hba_file_rules order by line_number")),
+    hba: await readable(() =>
+      queryRows(
+        client,
+        "select line_number::text, type, database::text, user_name::text, address, netmask, auth_method, options::text, error from pg_hba_file_rules order by line_number",
+      ),
+    ),
     tablespaces: tablespaces.map((row) => ({ oid: text(row, "oid"), name: text(row, "name"), location: row["location"] ?? "" })),
     databases: await queryRows(client, DATABASES_SQL(majorOf(version))),
-    collations: await queryRows(client, "select collname, collprovider::text, collversion from pg_collation where collversion is not null and collnamespace <> 'pg_catalog'::regnamespace"),
+    collations: await queryRows(
+      client,
+      "select collname, collprovider::text, collversion from pg_collation where collversion is not null and collnamespace <> 'pg_catalog'::regnamespace",
+    ),
     bootstrapRole: text(role, "rolname"),
   };
 }

@@ -33,9 +33,11 @@ export async function connect(target: ConnectionTarget, options: ConnectOptions)
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     ...(options.replication === true ? { replication: "true" } : {}),
-  } as pg.ClientConfig);
+  });
   const onLost = (cause: unknown): void =>
-    lost.abort(new HoldfastError("HF-SESSION-LOST", `the connection to ${describe(target)} was lost (${messageOf(cause)})`, { hint: "run it again when the server is back", cause }));
+    lost.abort(
+      new HoldfastError("HF-SESSION-LOST", `the connection to ${describe(target)} was lost (${messageOf(cause)})`, { hint: "run it again when the server is back", cause }),
+    );
   client.on("error", onLost);
   client.on("end", () => onLost(new Error("closed")));
   try {
@@ -73,8 +75,16 @@ function connectError(target: ConnectionTarget, cause: unknown): HoldfastError {
   const code = codeOf(cause);
   const facts = { server: describe(target), code };
   if (code === "28P01" || code === "28000")
-    return new HoldfastError("HF-CONNECT", `${describe(target)} refuses us: ${messageOf(cause)}`, { hint: "check user, password and pg_hba.conf (streaming needs a 'replication' line)", facts, cause });
-  return new HoldfastError("HF-CONNECT", `cannot connect to ${describe(target)}: ${messageOf(cause)}`, { hint: "check that the server runs and that address and port are right", facts, cause });
+    return new HoldfastError("HF-CONNECT", `${describe(target)} refuses us: ${messageOf(cause)}`, {
+      hint: "check user, password and pg_hba.conf (streaming needs a 'replication' line)",
+      facts,
+      cause,
+    });
+  return new HoldfastError("HF-CONNECT", `cannot connect to ${describe(target)}: ${messageOf(cause)}`, {
+    hint: "check that the server runs and that address and port are right",
+    facts,
+    cause,
+  });
 }
 
 /** One row that must be there, with columns as PostgreSQL's text (null where null). */
@@ -86,7 +96,11 @@ export async function queryRow(client: pg.Client, sql: string, values: readonly 
 
 export async function queryRows(client: pg.Client, sql: string, values: readonly unknown[] = []): Promise<Record<string, string | null>[]> {
   try {
-    const result = await client.query<Record<string, string | null>>({ text: sql, ...(values.length > 0 ? { values: [...values] } : {}), types: { getTypeParser: () => (value: string) => value } });
+    const result = await client.query<Record<string, string | null>>({
+      text: sql,
+      ...(values.length > 0 ? { values: [...values] } : {}),
+      types: { getTypeParser: () => (value: string) => value },
+    });
     return result.rows;
   } catch (error) {
     throw queryError(error);
@@ -98,7 +112,11 @@ export function queryError(error: unknown): HoldfastError {
   if (error instanceof HoldfastError) return error;
   const code = codeOf(error);
   if (code === "42501")
-    return new HoldfastError("HF-SERVER", `the role lacks a privilege: ${messageOf(error)}`, { hint: "run the grants that 'holdfast check SOURCE' prints", facts: { sqlState: code }, cause: error });
+    return new HoldfastError("HF-SERVER", `the role lacks a privilege: ${messageOf(error)}`, {
+      hint: "run the grants that 'holdfast check SOURCE' prints",
+      facts: { sqlState: code },
+      cause: error,
+    });
   return new HoldfastError("HF-SERVER", messageOf(error), { facts: { sqlState: code }, cause: error });
 }
 

@@ -60,7 +60,7 @@ async function listFolder(folder: string): Promise<FolderEntry[]> {
 
 async function readRanges(dataDirectory: string, ranges: readonly ByteRange[], signal: AbortSignal): Promise<(Buffer | null)[]> {
   const results: (Buffer | null)[] = [];
-  for (let at = 0; at < ranges.length; ) {
+  for (let at = 0; at < ranges.length;) {
     signal.throwIfAborted();
     const { path: name } = ranges[at] as ByteRange;
     let end = at;

@@ -1,3 +1,5 @@
+import { stat } from "node:fs/promises";
+import path from "node:path";
 import { execa } from "execa";
 import type { Options } from "execa";
 import { HoldfastError, messageOf } from "../errors.ts";
@@ -39,7 +41,8 @@ export async function runProgram(program: string, args: readonly string[], optio
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
   };
   const result = await execa(program, [...args], settings);
-  if (result.code === "ENOENT" || result.code === "EACCES") throw new HoldfastError("HF-BINARIES", `cannot run ${program}: ${result.code}`, { hint: "check 'postgres.binaries' in the inventory" });
+  if (result.code === "ENOENT" || result.code === "EACCES")
+    throw new HoldfastError("HF-BINARIES", `cannot run ${program}: ${result.code}`, { hint: "check 'postgres.binaries' in the inventory" });
   return { exitCode: result.exitCode ?? null, stdout: String(result.stdout ?? ""), stderr: String(result.stderr ?? ""), timedOut: result.timedOut };
 }
 
@@ -56,7 +59,11 @@ export interface RunningProgram {
   signal(name: NodeJS.Signals): void;
 }
 
-export function startProgram(program: string, args: readonly string[], options: { runAs: RunAs | null; cwd: string; logFile: string; env?: Readonly<Record<string, string>> }): RunningProgram {
+export function startProgram(
+  program: string,
+  args: readonly string[],
+  options: { runAs: RunAs | null; cwd: string; logFile: string; env?: Readonly<Record<string, string>> },
+): RunningProgram {
   const child = execa(program, [...args], {
     reject: false,
     cleanup: true,
@@ -77,7 +84,8 @@ export function startProgram(program: string, args: readonly string[], options: 
       throw new HoldfastError("HF-BINARIES", `cannot run ${program}: ${messageOf(error)}`);
     },
   );
-  if (child.pid === undefined) throw new HoldfastError("HF-BINARIES", `cannot run ${program}`, { hint: "check 'postgres.binaries' in the inventory, and that the user it runs as may read it" });
+  if (child.pid === undefined)
+    throw new HoldfastError("HF-BINARIES", `cannot run ${program}`, { hint: "check 'postgres.binaries' in the inventory, and that the user it runs as may read it" });
   return { pid: child.pid, exit: () => exit, ended, signal: (name) => void child.kill(name) };
 }
 
@@ -95,5 +103,21 @@ export async function serverUser(configured: string | null): Promise<RunAs | nul
     const user = await findUser(name);
     if (user !== null && user.uid !== 0) return user;
   }
-  throw new HoldfastError("HF-CONFIG", `there is no user ${configured ?? "postgres"} to run PostgreSQL as`, { hint: "name one in 'postgres.runAs'; PostgreSQL refuses to run as root" });
+  throw new HoldfastError("HF-CONFIG", `there is no user ${configured ?? "postgres"} to run PostgreSQL as`, {
+    hint: "name one in 'postgres.runAs'; PostgreSQL refuses to run as root",
+  });
+}
+
+/** Rejects if another user could not get to a folder: some folder on the way (a home of root, say) is closed to it. */
+export async function requireReachable(folder: string, runAs: RunAs | null): Promise<void> {
+  if (runAs === null) return;
+  for (let at = path.resolve(folder); ; at = path.dirname(at)) {
+    const { mode, uid, gid } = await stat(at);
+    const bit = uid === runAs.uid ? 0o100 : gid === runAs.gid ? 0o010 : 0o001;
+    if ((mode & bit) === 0)
+      throw new HoldfastError("HF-CONFIG", `the user that runs PostgreSQL (uid ${runAs.uid}) cannot get to ${folder}: ${at} is closed to it`, {
+        hint: "choose a folder that it can reach, or open that one for passing through: chmod o+x",
+      });
+    if (at === path.dirname(at)) return;
+  }
 }

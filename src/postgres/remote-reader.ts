@@ -31,8 +31,12 @@ export async function openRemoteReader(target: ConnectionTarget, identity: Serve
   }
   const free = [...pool];
   const waiting: ((connection: Connection) => void)[] = [];
+  const nextFree = (): Promise<Connection> =>
+    new Promise((resolve) => {
+      waiting.push(resolve);
+    });
   const withConnection = async <T>(use: (client: pg.Client) => Promise<T>): Promise<T> => {
-    const connection = free.pop() ?? (await new Promise<Connection>((resolve) => waiting.push(resolve)));
+    const connection = free.pop() ?? (await nextFree());
     try {
       connection.lost.throwIfAborted();
       return await use(connection.client);

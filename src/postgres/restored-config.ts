@@ -113,4 +113,10 @@ function quote(value: string): string {
 }
 
 /** Authentication for a restored cluster whose source kept its rules elsewhere: the operating-system user of the cluster, and passwords on loopback. */
-export const DEFAULT_HBA = ["# Written by holdfast: the source kept its rules outside the data directory.", "local all all peer", "host all all 127.0.0.1/32 scram-sha-256", "host all all ::1/128 scram-sha-256", ""].join("\n");
+export const DEFAULT_HBA = [
+  "# Written by holdfast: the source kept its rules outside the data directory.",
+  "local all all peer",
+  "host all all 127.0.0.1/32 scram-sha-256",
+  "host all all ::1/128 scram-sha-256",
+  "",
+].join("\n");

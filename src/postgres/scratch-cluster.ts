@@ -105,7 +105,10 @@ async function waitUntilPromoted(server: RunningProgram, open: () => Promise<Con
     signal.throwIfAborted();
     const exit = server.exit();
     if (exit !== null)
-      throw new HoldfastError("HF-START", `the restored server stopped (${exit.signal ?? `exit ${exit.code}`}): ${reasonIn(await log())}`, { hint: "the end of its log is in the facts", facts: { log: await log() } });
+      throw new HoldfastError("HF-START", `the restored server stopped (${exit.signal ?? `exit ${exit.code}`}): ${reasonIn(await log())}`, {
+        hint: "the end of its log is in the facts",
+        facts: { log: await log() },
+      });
     if (await isPromoted(open)) return;
     await clock.sleep(POLL_MS, signal);
   }

@@ -107,15 +107,15 @@ async function ensureSlot(client: pg.Client, name: string): Promise<void> {
 async function* stream(client: pg.Client, wire: CopyConnection, lost: AbortSignal, request: StreamRequest): AsyncGenerator<WalMessage, EndOfTimeline | null> {
   const queue: Buffer[] = [];
   let wake: () => void = () => undefined;
-  let ended: { result: EndOfTimeline | null } | { error: unknown } | null = null;
+  const state: { ended: { result: EndOfTimeline | null } | { error: unknown } | null } = { ended: null };
   const onData = ({ chunk }: { chunk: Buffer }): void => {
     // The parser reuses its buffer: what waits must be our own.
     queue.push(Buffer.from(chunk));
     if (queue.length >= QUEUE_LIMIT) wire.stream.pause();
     wake();
   };
-  const end = (how: typeof ended): void => {
-    ended ??= how;
+  const end = (how: typeof state.ended): void => {
+    state.ended ??= how;
     wake();
   };
   const onLost = (): void => end({ error: lost.reason });
@@ -147,10 +147,9 @@ async function* stream(client: pg.Client, wire: CopyConnection, lost: AbortSigna
         if (message !== null) yield message;
         continue;
       }
-      const state = ended as { result: EndOfTimeline | null } | { error: unknown } | null;
-      if (state !== null) {
-        if ("error" in state) throw state.error;
-        return state.result;
+      if (state.ended !== null) {
+        if ("error" in state.ended) throw state.ended.error;
+        return state.ended.result;
       }
       await new Promise<void>((resolve) => {
         wake = resolve;
@@ -161,7 +160,7 @@ async function* stream(client: pg.Client, wire: CopyConnection, lost: AbortSigna
     lost.removeEventListener("abort", onLost);
     request.signal.removeEventListener("abort", onAbort);
     wire.stream.resume();
-    if (ended === null || !("error" in (ended as object))) sayDone();
+    if (state.ended === null || "result" in state.ended) sayDone();
     wire.removeListener("copyDone", sayDone);
   }
 }
@@ -179,7 +178,13 @@ function endOfTimeline(results: unknown): EndOfTimeline | null {
 function decode(chunk: Buffer): WalMessage | null {
   const kind = chunk[0];
   if (kind === 0x77)
-    return { kind: "wal", start: lsn(chunk.readBigUInt64BE(1)), serverEnd: lsn(chunk.readBigUInt64BE(9)), sentAt: fromPostgresTime(chunk.readBigInt64BE(17)), bytes: chunk.subarray(25) };
+    return {
+      kind: "wal",
+      start: lsn(chunk.readBigUInt64BE(1)),
+      serverEnd: lsn(chunk.readBigUInt64BE(9)),
+      sentAt: fromPostgresTime(chunk.readBigInt64BE(17)),
+      bytes: chunk.subarray(25),
+    };
   if (kind === 0x6b) return { kind: "keepalive", serverEnd: lsn(chunk.readBigUInt64BE(1)), sentAt: fromPostgresTime(chunk.readBigInt64BE(9)), replyRequested: chunk[17] === 1 };
   return null;
 }

@@ -58,7 +58,7 @@ export class WalWalker {
   readonly #checkCrc: boolean;
   /** Position of the next byte to come. */
   #at: bigint;
-  #page = Buffer.alloc(PAGE_BYTES);
+  readonly #page = Buffer.alloc(PAGE_BYTES);
   #pageFill = 0;
   /** How much of the current page was walked. */
   #walked = 0;
@@ -86,7 +86,7 @@ export class WalWalker {
 
   /** Feeds bytes that follow the ones before. */
   push(bytes: Buffer): void {
-    for (let offset = 0; offset < bytes.length && this.stopped === null; ) {
+    for (let offset = 0; offset < bytes.length && this.stopped === null;) {
       const take = Math.min(PAGE_BYTES - this.#pageFill, bytes.length - offset);
       // Whole pages are walked where they lie.
       if (this.#pageFill === 0 && take === PAGE_BYTES) this.#walk(bytes.subarray(offset, offset + PAGE_BYTES));

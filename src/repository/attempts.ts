@@ -38,7 +38,10 @@ export async function readIntents(repository: Repository, source: string): Promi
 /** Ids of attempts that left something and never became a backup. Only the holder of the source's backup lease may act on them. */
 export async function findDeadAttempts(repository: Repository, source: string): Promise<string[]> {
   const finished = new Set((await repository.store.listNames(keys.manifests(source))).map(baseName));
-  const begun = [...(await repository.store.listNames(keys.backups(source))).map((name) => name.slice(0, -1)), ...(await repository.store.listNames(keys.intents(source))).map(baseName)];
+  const begun = [
+    ...(await repository.store.listNames(keys.backups(source))).map((name) => name.slice(0, -1)),
+    ...(await repository.store.listNames(keys.intents(source))).map(baseName),
+  ];
   return [...new Set(begun)].filter((id) => !finished.has(id)).toSorted();
 }
 

@@ -4,6 +4,6 @@ import xxhash from "xxhash-wasm";
 export type BlockDigest = (block: Uint8Array) => bigint;
 
 export async function createBlockDigest(seed: bigint): Promise<BlockDigest> {
-  const { h64Raw } = await xxhash();
-  return (block) => h64Raw(block, seed);
+  const hash = await xxhash();
+  return (block) => hash.h64Raw(block, seed);
 }

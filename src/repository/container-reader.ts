@@ -1,7 +1,21 @@
 import { DamageError } from "../errors.ts";
 import { ObjectMissing, ObjectTruncated } from "../storage/object-store.ts";
 import { refuseUnknownFormat } from "./document.ts";
-import { decodeTable, decodeTail, decompressFrame, decryptFrame, deriveFrameKeys, fitsCommitment, MAGIC, metaSchema, rootDigest, sha256, signedRoot, TABLE_ENTRY_BYTES, TAIL_BYTES } from "./container-format.ts";
+import {
+  decodeTable,
+  decodeTail,
+  decompressFrame,
+  decryptFrame,
+  deriveFrameKeys,
+  fitsCommitment,
+  MAGIC,
+  metaSchema,
+  rootDigest,
+  sha256,
+  signedRoot,
+  TABLE_ENTRY_BYTES,
+  TAIL_BYTES,
+} from "./container-format.ts";
 import type { ContainerKind, ContainerMeta, FrameInfo } from "./container-format.ts";
 import type { Repository } from "./repository.ts";
 
@@ -63,7 +77,8 @@ function checkMeta(bytes: Buffer, expected: ExpectedContainer, repositoryId: str
   const meta = parsed.data;
   refuseUnknownFormat(meta.format, expected.objectKey);
   const said = `${meta.repositoryId} ${meta.source} ${meta.object} ${meta.kind}`;
-  if (said !== `${repositoryId} ${expected.source} ${expected.boundKey} ${expected.kind}`) throw new DamageError(expected.objectKey, `was written as ${meta.kind} ${meta.object} of repository ${meta.repositoryId}`);
+  if (said !== `${repositoryId} ${expected.source} ${expected.boundKey} ${expected.kind}`)
+    throw new DamageError(expected.objectKey, `was written as ${meta.kind} ${meta.object} of repository ${meta.repositoryId}`);
   return meta;
 }
 

@@ -1,4 +1,5 @@
 import { DamageError } from "../errors.ts";
+import { putIfAbsent } from "../storage/object-store.ts";
 import { readOrDamage } from "./document.ts";
 import { sha256 } from "./container-format.ts";
 import { keys } from "./layout.ts";
@@ -14,8 +15,11 @@ export interface ContentsLine {
 
 const HEADER = "holdfast contents 1";
 
-export function encodeContents(lines: readonly ContentsLine[]): Buffer {
-  return Buffer.from([HEADER, ...lines.map((line) => `${line.name} ${line.bytes} ${line.root}`), ""].join("\n"));
+/** Writes the list. "exists": another process wrote one for this backup. */
+export async function writeContents(repository: Repository, place: { source: string; backup: string }, lines: readonly ContentsLine[]): Promise<Manifest["contents"] | "exists"> {
+  const bytes = Buffer.from([HEADER, ...lines.map((line) => `${line.name} ${line.bytes} ${line.root}`), ""].join("\n"));
+  const outcome = await putIfAbsent(repository.store, keys.contents(place.source, place.backup), bytes);
+  return outcome === "exists" ? outcome : { bytes: bytes.length, sha256: sha256(bytes).toString("hex") };
 }
 
 /** Reads the list of containers of a backup, checked against its manifest. */

@@ -37,7 +37,7 @@ export function payloadTypeOf(kind: DocumentKind): string {
   return `application/vnd.holdfast.${kind}+json`;
 }
 
-export async function writeDocument(context: DocumentContext, key: string, kind: DocumentKind, payload: object, signer: SigningKey): Promise<CreateOutcome & string> {
+export async function writeDocument(context: DocumentContext, key: string, kind: DocumentKind, payload: object, signer: SigningKey): Promise<CreateOutcome> {
   return putIfAbsent(context.store, key, encodeDocument(context, key, kind, payload, signer));
 }
 
@@ -80,8 +80,7 @@ export function decodeDocument(context: Omit<DocumentContext, "store">, key: str
 }
 
 export function refuseUnknownFormat(format: number, key: string): void {
-  if (format !== FORMAT)
-    throw new HoldfastError("HF-USAGE", `${key} has format ${format}, this program reads format ${FORMAT}`, { hint: "use a newer version of holdfast" });
+  if (format !== FORMAT) throw new HoldfastError("HF-USAGE", `${key} has format ${format}, this program reads format ${FORMAT}`, { hint: "use a newer version of holdfast" });
 }
 
 /** The bytes of an object that other objects say exists. */

@@ -16,7 +16,18 @@ import type { SigningKey, VerifyKey } from "./signing.ts";
 const PAYLOAD_TYPE = "application/vnd.in-toto+json";
 export const PREDICATE_TYPE = "urn:holdfast:evidence:v1";
 
-export const EVIDENCE_KINDS = ["run.started", "run.finished", "run.missed", "repository.created", "host.admitted", "source.bound", "deletion", "wal.gap", "policy.loaded", "report.written"] as const;
+export const EVIDENCE_KINDS = [
+  "run.started",
+  "run.finished",
+  "run.missed",
+  "repository.created",
+  "host.admitted",
+  "source.bound",
+  "deletion",
+  "wal.gap",
+  "policy.loaded",
+  "report.written",
+] as const;
 export type EvidenceKind = (typeof EVIDENCE_KINDS)[number];
 
 const subjectSchema = z.object({ name: z.string(), digest: z.object({ sha256: z.string() }) });
@@ -195,7 +206,7 @@ export async function readEvidence(repository: Repository): Promise<EvidenceRead
     if (found === undefined && !known) damage.push(new DamageError(key, "a checkpoint covers it, and it is not there", "missing"));
     else if (found !== undefined && found.sha256 !== head.sha256) damage.push(new DamageError(key, "a checkpoint covers another content"));
   }
-  return { entries: entries.toSorted((a, b) => a.at.localeCompare(b.at) || a.sequence - b.sequence), damage };
+  return { entries: entries.toSorted((a, b) => (a.at === b.at ? a.sequence - b.sequence : a.at.localeCompare(b.at))), damage };
 }
 
 async function readChainOf(repository: Repository, writer: string, names: readonly string[], collect: Collect, damage: DamageError[]): Promise<EvidenceEntry[]> {
@@ -217,7 +228,14 @@ async function readChainOf(repository: Repository, writer: string, names: readon
 type Collect = (act: () => Promise<void>) => Promise<void>;
 
 /** Each names the one before it, so that none can be taken out of the middle. */
-async function readCheckpoints(repository: Repository, writer: string, names: readonly string[], claimed: Map<string, Head>, collect: Collect, damage: DamageError[]): Promise<void> {
+async function readCheckpoints(
+  repository: Repository,
+  writer: string,
+  names: readonly string[],
+  claimed: Map<string, Head>,
+  collect: Collect,
+  damage: DamageError[],
+): Promise<void> {
   const digests = new Map<string, string>();
   for (const name of names.filter((entry) => entry.endsWith(".checkpoint.json"))) {
     const key = keys.writer(writer) + name;
@@ -239,5 +257,12 @@ function reportUncovered(writer: string, chain: readonly EvidenceEntry[], names:
   const last = chain.at(-1);
   if (last === undefined) return;
   const name = keys.checkpoint(writer, last.sequence).slice(keys.writer(writer).length);
-  if (!names.includes(name)) damage.push(new DamageError(keys.checkpoint(writer, last.sequence), "the last entry of this writer is not covered by a checkpoint: it was removed, or the writer died before writing it (its next run does)", "missing"));
+  if (!names.includes(name))
+    damage.push(
+      new DamageError(
+        keys.checkpoint(writer, last.sequence),
+        "the last entry of this writer is not covered by a checkpoint: it was removed, or the writer died before writing it (its next run does)",
+        "missing",
+      ),
+    );
 }

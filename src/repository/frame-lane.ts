@@ -29,7 +29,7 @@ export class FrameLane {
   #queue: Promise<void> = Promise.resolve();
   #inFlight = 0;
   #failure: { error: unknown } | null = null;
-  #wake: (() => void)[] = [];
+  readonly #wake: (() => void)[] = [];
 
   constructor(sink: FrameSink, options: { level: number; packPlainBytes: number }) {
     this.#sink = sink;
@@ -66,7 +66,7 @@ export class FrameLane {
 
   /** Resolves when another frame may be submitted. Rejects if one before failed. */
   async ready(): Promise<void> {
-    while (this.#inFlight >= IN_FLIGHT && this.#failure === null) await new Promise<void>((resolve) => this.#wake.push(resolve));
+    while (this.#inFlight >= IN_FLIGHT && this.#failure === null) await this.#nextEnd();
     if (this.#failure !== null) throw this.#failure.error;
   }
 
@@ -77,6 +77,12 @@ export class FrameLane {
     await this.#queue;
     if (this.#failure !== null) throw this.#failure.error;
     return packs;
+  }
+
+  #nextEnd(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake.push(resolve);
+    });
   }
 
   #enqueue(act: () => Promise<void>): void {

@@ -63,8 +63,8 @@ export function createKeyRing(current: KeyRing["current"], identities: readonly 
     open,
     mapKey: (id) => mapKeys.get(id) ?? null,
     learnMapKey: async (id, keyId, sealed) => {
-      const known = mapKeys.get(id);
-      if (known !== undefined) return known;
+      const held = mapKeys.get(id);
+      if (held !== undefined) return held;
       const learned = mapKeyFrom(await open(keyId, sealed));
       if (learned.id !== id) throw new HoldfastError("HF-KEY", `the map key ${id} is not what it says`);
       mapKeys.set(id, learned);

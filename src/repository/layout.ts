@@ -13,8 +13,7 @@ export function isSourceName(name: string): boolean {
 }
 
 function source(name: string): string {
-  if (!isSourceName(name))
-    throw new HoldfastError("HF-USAGE", `not a source name: ${JSON.stringify(name)}`, { hint: "lower-case letters, digits, '-', '_' and '.', at most 63" });
+  if (!isSourceName(name)) throw new HoldfastError("HF-USAGE", `not a source name: ${JSON.stringify(name)}`, { hint: "lower-case letters, digits, '-', '_' and '.', at most 63" });
   return `sources/${name}`;
 }
 

@@ -141,7 +141,10 @@ function hold(repository: WritableRepository, request: LeaseRequest, firstEpoch:
   const advance = (state: LeaseState["state"]): Promise<void> => {
     const next = queue.then(async () => {
       if (released || lost.signal.aborted) return;
-      if (!(await writeEpoch(repository, request, epoch + 1, state, position))) return void lost.abort(lostError(request.scope));
+      if (!(await writeEpoch(repository, request, epoch + 1, state, position))) {
+        lost.abort(lostError(request.scope));
+        return;
+      }
       epoch++;
       renewedMs = request.clock.monotonicMs();
       released = state === "released";

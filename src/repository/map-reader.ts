@@ -41,7 +41,8 @@ export class ChainReader {
   async chunk(ref: ChunkRef): Promise<MapEntry[]> {
     const reader = await this.pack(ref.backup, "map", ref.pack);
     const entries = decodeChunk(await reader.read(ref.frame), reader.container.objectKey);
-    if (entries.length !== ref.entries || entries[0]?.path !== ref.firstPath) throw new DamageError(reader.container.objectKey, `frame ${ref.frame} is not the chunk that the root names`);
+    if (entries.length !== ref.entries || entries[0]?.path !== ref.firstPath)
+      throw new DamageError(reader.container.objectKey, `frame ${ref.frame} is not the chunk that the root names`);
     return entries;
   }
 
@@ -66,7 +67,8 @@ export class ChainReader {
 
   async #openPack(backup: string, kind: "data" | "map", pack: number): Promise<FrameReader> {
     const stored = this.chain.get(backup);
-    if (stored === undefined) throw new DamageError(keys.manifest([...this.chain.values()][0]?.manifest.source ?? "unknown", backup), "is referenced by the map but not named by the manifest");
+    if (stored === undefined)
+      throw new DamageError(keys.manifest([...this.chain.values()][0]?.manifest.source ?? "unknown", backup), "is referenced by the map but not named by the manifest");
     const { source } = stored.manifest;
     const key = keys.pack(source, backup, kind, pack);
     return new FrameReader(this.repository, await openContainer(this.repository, { objectKey: key, boundKey: key, source, kind }));
@@ -82,7 +84,8 @@ export class ChainReader {
 
   async #readDigests(backup: string, dataPack: number): Promise<BigUint64Array[]> {
     const ref = (await this.root(backup)).digests.find((candidate) => candidate.dataPack === dataPack);
-    if (ref === undefined) throw new DamageError(keys.pack([...this.chain.values()][0]?.manifest.source ?? "unknown", backup, "data", dataPack), "the root names no digests for it");
+    if (ref === undefined)
+      throw new DamageError(keys.pack([...this.chain.values()][0]?.manifest.source ?? "unknown", backup, "data", dataPack), "the root names no digests for it");
     const reader = await this.pack(backup, "map", ref.pack);
     const digests = decodeDigests(await reader.read(ref.frame));
     if (digests === null) throw new DamageError(reader.container.objectKey, `frame ${ref.frame} does not hold digests`);

@@ -86,9 +86,10 @@ export class MapWriter {
   }
 
   async #writeChunks(entries: readonly MapEntry[], chunks: ChunkRef[]): Promise<void> {
-    for (let from = 0; from < entries.length; ) {
+    for (let from = 0; from < entries.length;) {
       let [to, bytes] = [from, 0];
-      for (let entry = entries[to]; entry !== undefined && (to === from || bytes + estimateEntryBytes(entry) <= CHUNK_BYTES); entry = entries[++to]) bytes += estimateEntryBytes(entry);
+      for (let entry = entries[to]; entry !== undefined && (to === from || bytes + estimateEntryBytes(entry) <= CHUNK_BYTES); entry = entries[++to])
+        bytes += estimateEntryBytes(entry);
       const slice = entries.slice(from, to);
       const { pack, frame } = this.#lane.submit(encodeChunk(slice));
       chunks.push({ firstPath: slice[0]?.path ?? "", backup: this.#backup, pack, frame, entries: slice.length });

@@ -64,7 +64,13 @@ export async function createRepository({ name, store, passphrase, now }: CreateO
   const context: DocumentContext = { store, repositoryId, findSigner: () => identity.admin };
   const at = now.toISOString();
   await addEnvelope(context, identity, passphrase, at);
-  await writeDocument(context, keys.keyDocument(identity.keyId), "key", { recipient: identity.recipient, admin: identity.admin.publicKey, createdAt: at, previous: null }, identity.admin);
+  await writeDocument(
+    context,
+    keys.keyDocument(identity.keyId),
+    "key",
+    { recipient: identity.recipient, admin: identity.admin.publicKey, createdAt: at, previous: null },
+    identity.admin,
+  );
   const outcome = await writeDocument(context, DESCRIPTOR_KEY, "repository", { createdAt: at, keyId: identity.keyId }, identity.admin);
   if (outcome === "exists") throw new HoldfastError("HF-BUSY", `somebody else is creating ${store.url} right now`);
   return { repositoryId, keyId: identity.keyId };
@@ -157,7 +163,7 @@ const manifestMapKeySchema = z.object({ mapKey: z.object({ id: z.string(), keyId
 async function newestSealedMapKey(repository: Repository): Promise<{ id: string; keyId: string; sealed: string } | null> {
   for (const source of await repository.store.listNames(keys.allSources())) {
     const prefix = `${keys.allSources()}${source}manifests/`;
-    for (const name of (await repository.store.listNames(prefix)).reverse()) {
+    for (const name of (await repository.store.listNames(prefix)).toReversed()) {
       try {
         const document = await readDocument(repository, prefix + name, "manifest", manifestMapKeySchema);
         return document.payload.mapKey;
@@ -173,7 +179,13 @@ async function admitHost(repository: Repository, identity: RepositoryIdentity | 
   if (identity === null)
     throw new HoldfastError("HF-KEY", `this host may not write in ${repository.name} yet`, { hint: "run one command with the passphrase (HOLDFAST_KEY): it admits the host" });
   const { signer } = options.host;
-  await writeDocument(repository, keys.host(identity.keyId, signer.fingerprint), "host", { publicKey: signer.publicKey, name: options.hostName, admittedAt: options.now.toISOString() }, identity.admin);
+  await writeDocument(
+    repository,
+    keys.host(identity.keyId, signer.fingerprint),
+    "host",
+    { publicKey: signer.publicKey, name: options.hostName, admittedAt: options.now.toISOString() },
+    identity.admin,
+  );
 }
 
 interface Descriptor {
@@ -238,12 +250,15 @@ async function openIdentity(store: ObjectStore, { repositoryId, keyId }: Descrip
     const object = keys.keyEnvelopes(keyId) + name;
     const file = await readOrDamage(store, object);
     const identity = await unwrapIdentity(file, secret);
-    if (identity !== null && identity.keyId === keyId) return identity;
+    if (identity?.keyId === keyId) return identity;
     damage ??= await envelopeDamage(context, object, file);
   }
   if (damage !== null) throw damage;
   if (!names.some((entry) => entry.endsWith(".age"))) throw new DamageError(keys.keyEnvelopes(keyId), "no key envelope is left", "missing");
-  throw new HoldfastError("HF-KEY", "the passphrase does not open this repository", { hint: "check HOLDFAST_KEY or --key; the recovery sheet says where the passphrase is kept", facts: { keyId } });
+  throw new HoldfastError("HF-KEY", "the passphrase does not open this repository", {
+    hint: "check HOLDFAST_KEY or --key; the recovery sheet says where the passphrase is kept",
+    facts: { keyId },
+  });
 }
 
 async function envelopeDamage(context: DocumentContext, object: string, file: Buffer): Promise<DamageError | null> {

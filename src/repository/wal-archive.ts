@@ -47,15 +47,22 @@ export interface WalWriteOptions {
   readonly now: Date;
 }
 
-export async function storeSegment(repository: WritableRepository, place: WalPlace, segment: string, bytes: Buffer, facts: Omit<SegmentLedger, "follows">, options: WalWriteOptions): Promise<StoreOutcome> {
+export async function storeSegment(
+  repository: WritableRepository,
+  place: WalPlace,
+  segment: string,
+  bytes: Buffer,
+  facts: Omit<SegmentLedger, "follows">,
+  options: WalWriteOptions,
+): Promise<StoreOutcome> {
   const boundKey = keys.walSegment(place.source, place.systemIdentifier, segment);
   const objectKey = `${boundKey}-${contentName(repository, bytes)}`;
   const others = await otherContents(repository, keys.walFolder(place.source, place.systemIdentifier, segment), segment, objectKey);
   const ledger: SegmentLedger = { ...facts, follows: await hasPredecessor(repository, place, segment) };
-  const outcome = await writeContainer(repository, place.source, "wal", objectKey, boundKey, bytes, { ledger }, options);
+  const outcome = await writeContainer(repository, { source: place.source, kind: "wal", objectKey, boundKey }, bytes, { ledger }, options);
   if (others.length === 0) return outcome === "created" ? "created" : "same";
   // Another name for this segment may be the same bytes under another name key: only the content tells.
-  for (const other of others) if (!(await readContainer(repository, place.source, "wal", other, boundKey)).equals(bytes)) return "diverged";
+  for (const other of others) if (!(await readContainer(repository, { source: place.source, kind: "wal", objectKey: other, boundKey })).equals(bytes)) return "diverged";
   return "same";
 }
 
@@ -71,16 +78,23 @@ export async function storeHistory(repository: WritableRepository, place: WalPla
   const boundKey = keys.history(place.source, place.systemIdentifier, timelineHex(timeline));
   const objectKey = `${boundKey}-${contentName(repository, content)}`;
   const others = await otherContents(repository, keys.histories(place.source, place.systemIdentifier), timelineHex(timeline), objectKey);
-  const outcome = await writeContainer(repository, place.source, "history", objectKey, boundKey, content, {}, options);
-  for (const other of others) if (!(await readContainer(repository, place.source, "history", other, boundKey)).equals(content)) return "diverged";
+  const outcome = await writeContainer(repository, { source: place.source, kind: "history", objectKey, boundKey }, content, {}, options);
+  for (const other of others) if (!(await readContainer(repository, { source: place.source, kind: "history", objectKey: other, boundKey })).equals(content)) return "diverged";
   return outcome === "created" && others.length === 0 ? "created" : "same";
 }
 
 /** Stores bytes `[from, from + bytes.length)` of a segment that is still being written. */
-export async function storePart(repository: WritableRepository, place: WalPlace, segment: string, from: number, bytes: Buffer, options: WalWriteOptions & { random: string }): Promise<string> {
+export async function storePart(
+  repository: WritableRepository,
+  place: WalPlace,
+  segment: string,
+  from: number,
+  bytes: Buffer,
+  options: WalWriteOptions & { random: string },
+): Promise<string> {
   const boundKey = keys.walPart(place.source, place.systemIdentifier, segment, from, from + bytes.length);
   const objectKey = `${boundKey}-${options.random}`;
-  await writeContainer(repository, place.source, "part", objectKey, boundKey, bytes, {}, options);
+  await writeContainer(repository, { source: place.source, kind: "part", objectKey, boundKey }, bytes, {}, options);
   return objectKey;
 }
 
@@ -89,18 +103,16 @@ async function otherContents(repository: Repository, folder: string, name: strin
   return names.filter((entry) => entry.startsWith(`${name}-`) && folder + entry !== objectKey).map((entry) => folder + entry);
 }
 
-async function writeContainer(
-  repository: WritableRepository,
-  source: string,
-  kind: "wal" | "part" | "history",
-  objectKey: string,
-  boundKey: string,
-  bytes: Buffer,
-  meta: object,
-  { dataKey, now }: WalWriteOptions,
-): Promise<"created" | "exists"> {
-  if ((await repository.store.size(objectKey)) !== null) return "exists";
-  const writer = await openContainerWriter({ repository, source, kind, objectKey, boundKey, key: dataKey, now });
+interface WalObject {
+  readonly source: string;
+  readonly kind: "wal" | "part" | "history";
+  readonly objectKey: string;
+  readonly boundKey: string;
+}
+
+async function writeContainer(repository: WritableRepository, object: WalObject, bytes: Buffer, meta: object, { dataKey, now }: WalWriteOptions): Promise<"created" | "exists"> {
+  if ((await repository.store.size(object.objectKey)) !== null) return "exists";
+  const writer = await openContainerWriter({ repository, ...object, key: dataKey, now });
   try {
     const frames = [];
     for (let at = 0; at < bytes.length; at += FRAME_BYTES) frames.push(compressFrame(bytes.subarray(at, at + FRAME_BYTES), WAL_ZSTD_LEVEL));
@@ -122,8 +134,8 @@ function contentName(repository: WritableRepository, bytes: Buffer): string {
   return createHmac("sha256", repository.mapKey.names).update(bytes).digest("hex").slice(0, 32);
 }
 
-async function readContainer(repository: Repository, source: string, kind: "wal" | "part" | "history", objectKey: string, boundKey: string): Promise<Buffer> {
-  const container = await openContainer(repository, { objectKey, boundKey, source, kind });
+async function readContainer(repository: Repository, object: WalObject): Promise<Buffer> {
+  const container = await openContainer(repository, object);
   const reader = new FrameReader(repository, container);
   const plain: Buffer[] = [];
   for await (const frame of reader.readMany(container.frames.map((_, i) => i))) plain.push(frame.plain);
@@ -135,7 +147,7 @@ export async function readSegment(repository: Repository, place: WalPlace, segme
   const boundKey = keys.walSegment(place.source, place.systemIdentifier, segment);
   let content: Buffer | null = null;
   for (const object of objects) {
-    const bytes = await readContainer(repository, place.source, "wal", object, boundKey);
+    const bytes = await readContainer(repository, { source: place.source, kind: "wal", objectKey: object, boundKey });
     if (bytes.length !== place.segmentBytes) throw new DamageError(object, `the segment has ${bytes.length} bytes`);
     if (content !== null && !content.equals(bytes)) throw new DamageError(object, "two writers left different content for this segment (two primaries?)");
     content = bytes;
@@ -161,10 +173,11 @@ export async function readParts(repository: Repository, place: WalPlace, segment
     const part = parsePartKey(object);
     if (part === null || part.from > filled) break;
     const boundKey = keys.walPart(place.source, place.systemIdentifier, segment, part.from, part.to);
-    const bytes = await readContainer(repository, place.source, "part", object, boundKey);
+    const bytes = await readContainer(repository, { source: place.source, kind: "part", objectKey: object, boundKey });
     if (bytes.length !== part.to - part.from) throw new DamageError(object, `holds ${bytes.length} bytes`);
     const overlap = Math.min(filled, part.to) - part.from;
-    if (!bytes.subarray(0, overlap).equals(whole.subarray(part.from, part.from + overlap))) throw new DamageError(object, "overlaps another part with different bytes (two primaries?)");
+    if (!bytes.subarray(0, overlap).equals(whole.subarray(part.from, part.from + overlap)))
+      throw new DamageError(object, "overlaps another part with different bytes (two primaries?)");
     bytes.copy(whole, part.from);
     filled = Math.max(filled, part.to);
   }
@@ -184,7 +197,7 @@ export async function readHistory(repository: Repository, place: WalPlace, timel
   const boundKey = keys.history(place.source, place.systemIdentifier, timelineHex(timeline));
   let content: Buffer | null = null;
   for (const name of names) {
-    const bytes = await readContainer(repository, place.source, "history", folder + name, boundKey);
+    const bytes = await readContainer(repository, { source: place.source, kind: "history", objectKey: folder + name, boundKey });
     if (content !== null && !content.equals(bytes)) throw new DamageError(folder + name, "two servers made this timeline, with different histories (two primaries?)");
     content = bytes;
   }

@@ -18,7 +18,10 @@ export async function readExpired(repository: Repository, place: WalPlace, timel
   const name = (await repository.store.listNames(folder)).at(-1);
   if (name === undefined) return [];
   const { payload } = await readDocument(repository, folder + name, "wal-expired", expiredSchema);
-  return payload.ranges.map(([first, last]) => ({ first: parseSegmentName(first, place.segmentBytes)?.number ?? 0n, last: parseSegmentName(last, place.segmentBytes)?.number ?? -1n }));
+  return payload.ranges.map(([first, last]) => ({
+    first: parseSegmentName(first, place.segmentBytes)?.number ?? 0n,
+    last: parseSegmentName(last, place.segmentBytes)?.number ?? -1n,
+  }));
 }
 
 /** Writes down what is about to be removed, together with all that was removed before; then the older documents go. */
@@ -28,7 +31,13 @@ export async function recordExpired(repository: WritableRepository, place: WalPl
   const ranges = mergeRanges([...(await readExpired(repository, place, timeline)), ...numbers.map((number) => ({ first: number, last: number }))]);
   const name = (number: bigint): string => segmentName({ timeline, number }, place.segmentBytes);
   const next = Number(baseName(before.at(-1) ?? "0")) + 1;
-  await writeDocument(repository, keys.walExpiry(place.source, place.systemIdentifier, timelineHex(timeline), next), "wal-expired", { ranges: ranges.map(({ first, last }) => [name(first), name(last)]) }, repository.signer);
+  await writeDocument(
+    repository,
+    keys.walExpiry(place.source, place.systemIdentifier, timelineHex(timeline), next),
+    "wal-expired",
+    { ranges: ranges.map(({ first, last }) => [name(first), name(last)]) },
+    repository.signer,
+  );
   await repository.store.remove(before.map((old) => folder + old));
 }
 

@@ -175,7 +175,7 @@ async function* listFiles(root: string, prefix: string): AsyncGenerator<ObjectIn
 async function* walk(root: string, folderKey: string, namePrefix: string): AsyncGenerator<ObjectInfo> {
   const entries = await guarded(`list ${folderKey}`, () => readFolder(path.join(root, folderKey)));
   const names = entries.filter((entry) => entry.name.startsWith(namePrefix)).map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name));
-  for (const name of names.sort(bytewise)) {
+  for (const name of names.toSorted(bytewise)) {
     if (name.endsWith("/")) {
       yield* walk(root, folderKey + name, "");
       continue;
@@ -187,7 +187,7 @@ async function* walk(root: string, folderKey: string, namePrefix: string): Async
 
 async function listFolder(root: string, prefix: string): Promise<string[]> {
   const entries = await readFolder(path.join(root, prefix));
-  return entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name)).sort(bytewise);
+  return entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name)).toSorted(bytewise);
 }
 
 async function readFolder(folder: string): Promise<Dirent[]> {
@@ -214,7 +214,7 @@ async function removeEmptyFolders(root: string, from: string): Promise<void> {
     try {
       await rmdir(folder);
     } catch (error) {
-      if (codeOf(error) === "ENOTEMPTY" || codeOf(error) === "EEXIST") return void (await syncFolder(folder));
+      if (codeOf(error) === "ENOTEMPTY" || codeOf(error) === "EEXIST") return syncFolder(folder);
       if (!isMissing(error)) throw error;
     }
   }
@@ -266,6 +266,10 @@ async function guarded<T>(what: string, act: () => Promise<T>): Promise<T> {
         facts: { code },
         cause: error,
       });
-    throw new HoldfastError("HF-STORAGE", `cannot ${what}: ${messageOf(error)}`, { hint: "check that the repository's folder is there and writable", facts: { code }, cause: error });
+    throw new HoldfastError("HF-STORAGE", `cannot ${what}: ${messageOf(error)}`, {
+      hint: "check that the repository's folder is there and writable",
+      facts: { code },
+      cause: error,
+    });
   }
 }

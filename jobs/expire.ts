@@ -1,0 +1,6 @@
+import { runExpire } from "../src/operations/run-expire.ts";
+import { job } from "./job.ts";
+
+await job(async ({ app, source, trigger, context }) => {
+  await runExpire(app, { source, dryRun: false, ...trigger }, context);
+});

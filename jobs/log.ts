@@ -1,0 +1,6 @@
+import { runLogOnce } from "../src/operations/run-log.ts";
+import { job } from "./job.ts";
+
+await job(async ({ app, source, trigger, context }) => {
+  await runLogOnce(app, { source, ...trigger }, context);
+});

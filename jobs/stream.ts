@@ -1,0 +1,15 @@
+import { beatRegularly } from "../src/operations/heartbeat.ts";
+import { runStream } from "../src/operations/run-log.ts";
+import { job } from "./job.ts";
+
+await job(async ({ app, source, context }) => {
+  const stopper = new AbortController();
+  const signal = AbortSignal.any([context.signal, stopper.signal]);
+  const beating = source.heartbeat ? beatRegularly(app, source, { ...context, signal }) : Promise.resolve();
+  try {
+    await runStream(app, source, context, () => undefined);
+  } finally {
+    stopper.abort();
+    await beating;
+  }
+});

@@ -1,0 +1,6 @@
+import { runVerify } from "../src/operations/run-verify.ts";
+import { job } from "./job.ts";
+
+await job(async ({ app, source, trigger, context }) => {
+  await runVerify(app, { source, backup: null, repository: null, tier: source.policy.verify?.tier ?? "decoded", ...trigger }, context);
+});

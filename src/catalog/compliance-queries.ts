@@ -1,0 +1,137 @@
+import type { Catalog } from "./catalog.ts";
+import { numberOrNull, textOf, textOrNull } from "./catalog.ts";
+import { findRun } from "./runs.ts";
+import type { Run, RunOutcome } from "./runs.ts";
+
+/** What reports, status and metrics ask of the catalog beyond what commands do. Every query goes along an index: most are asked for each source, again and again. */
+
+/**
+ * Every record of a source that belongs to [from, to), oldest first: a run to the time it began, a slot that was passed over to the time of the slot.
+ * So each record belongs to exactly one of two adjacent periods, but for an interval of missed slots that reaches over the border.
+ */
+export function* recordsOfPeriod(catalog: Catalog, period: { source: string; from: string; to: string }): Generator<Run> {
+  const rows = catalog.all(
+    `select id from runs where source = :source and case
+       when outcome in ('missed', 'superseded') then coalesce(scheduled_for, started_at) < :to and coalesce(until, scheduled_for, started_at) >= :from
+       else started_at >= :from and started_at < :to end
+     order by case when outcome in ('missed', 'superseded') then coalesce(scheduled_for, started_at) else started_at end, sequence`,
+    period,
+  );
+  for (const row of rows) {
+    const run = findRun(catalog, textOf(row, "id"));
+    if (run !== null) yield run;
+  }
+}
+
+export interface Success {
+  readonly operation: string;
+  readonly type: string | null;
+  readonly startedAt: string;
+}
+
+/** When what succeeded, from a time to this day, oldest first. */
+export function successesSince(catalog: Catalog, source: string, from: string): Success[] {
+  return catalog
+    .all("select operation, type, started_at from runs where source = :source and outcome = 'succeeded' and started_at >= :from order by started_at", { source, from })
+    .map((row) => ({ operation: textOf(row, "operation"), type: textOrNull(row, "type"), startedAt: textOf(row, "started_at") }));
+}
+
+/** When the first record of a source was made; null: there is none. */
+export function firstRecordAt(catalog: Catalog, source: string): string | null {
+  const [row] = catalog.all("select min(started_at) as at from runs where source = :source", { source });
+  return row === undefined ? null : textOrNull(row, "at");
+}
+
+/** The newest run of a kind that really began; of one outcome, or of any. */
+export function newestRun(catalog: Catalog, kind: { source: string; operation: string; type: string | null; outcome: RunOutcome | null }): Run | null {
+  const [row] = catalog.all(
+    `select id from runs where source = :source and operation = :operation and (:type is null or type = :type)
+       and (:outcome is null or outcome = :outcome) and outcome not in ('missed', 'superseded') order by started_at desc limit 1`,
+    kind,
+  );
+  return row === undefined ? null : findRun(catalog, textOf(row, "id"));
+}
+
+/** Which copies a run reached, as its figures say it; each operation says it in its own way. */
+const REACHED_COPY: Readonly<Record<string, string>> = {
+  backup: "exists (select 1 from json_each(facts, '$.copies') copy where copy.value ->> '$.repository' = :repository and copy.value ->> '$.state' = 'complete')",
+  verify: "outcome = 'succeeded' and exists (select 1 from json_each(facts, '$.repositories') copy where copy.value = :repository)",
+  expire: "outcome = 'succeeded' and exists (select 1 from json_each(facts, '$.repositories') copy where copy.value ->> '$.repository' = :repository)",
+  drill: "outcome = 'succeeded' and facts ->> '$.repository' = :repository",
+};
+
+/** When an operation last succeeded for one copy: a backup that one repository has and another lacks is a success for the first. Null: never, or the operation does not say which copies it reached. */
+export function lastSuccessOfCopy(catalog: Catalog, kind: { source: string; operation: string; type: string | null; repository: string }): string | null {
+  const reached = REACHED_COPY[kind.operation];
+  if (reached === undefined) return null;
+  const [row] = catalog.all(
+    `select finished_at from runs where source = :source and operation = :operation and (:type is null or type = :type) and finished_at is not null and ${reached}
+     order by started_at desc limit 1`,
+    kind,
+  );
+  return row === undefined ? null : textOrNull(row, "finished_at");
+}
+
+export interface RunCount {
+  readonly source: string;
+  readonly operation: string;
+  readonly outcome: string;
+  /** An interval of slots that were missed together counts for each. */
+  readonly count: number;
+}
+
+/** How often what ended how, over all history. */
+export function countRuns(catalog: Catalog): RunCount[] {
+  return catalog
+    .all("select source, operation, outcome, sum(slots) as count from runs where outcome <> 'running' group by source, operation, outcome")
+    .map((row) => ({ source: textOf(row, "source"), operation: textOf(row, "operation"), outcome: textOf(row, "outcome"), count: numberOrNull(row, "count") ?? 0 }));
+}
+
+export interface CopySample {
+  readonly at: string;
+  readonly seconds: number | null;
+  readonly bytes: number | null;
+}
+
+/** The newest exposure sample of one copy. */
+export function newestSample(catalog: Catalog, source: string, repository: string): CopySample | null {
+  const [row] = catalog.all("select at, seconds, bytes from exposure where source = :source and repository = :repository order by at desc limit 1", { source, repository });
+  return row === undefined ? null : { at: textOf(row, "at"), seconds: numberOrNull(row, "seconds"), bytes: numberOrNull(row, "bytes") };
+}
+
+/** How many samples are in memory at once; a year has more than a million. */
+const SAMPLES_AT_ONCE = 10_000;
+
+/** Exposure samples of one copy in [from, to), in order of time. */
+export function* readSamples(catalog: Catalog, of: { source: string; repository: string; from: string; to: string }): Generator<CopySample> {
+  let rows = readSomeSamples(catalog, of, ">=");
+  for (;;) {
+    yield* rows;
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < SAMPLES_AT_ONCE) return;
+    rows = readSomeSamples(catalog, { ...of, from: last.at }, ">");
+  }
+}
+
+function readSomeSamples(catalog: Catalog, of: { source: string; repository: string; from: string; to: string }, beginning: ">=" | ">"): CopySample[] {
+  return catalog
+    .all(`select at, seconds, bytes from exposure where source = :source and repository = :repository and at ${beginning} :from and at < :to order by at limit :limit`, {
+      ...of,
+      limit: SAMPLES_AT_ONCE,
+    })
+    .map((row) => ({ at: textOf(row, "at"), seconds: numberOrNull(row, "seconds"), bytes: numberOrNull(row, "bytes") }));
+}
+
+/** Copies of a source that were ever sampled. Steps from one to the next along the index instead of reading all samples. */
+export function sampledCopies(catalog: Catalog, source: string): string[] {
+  return catalog
+    .all(
+      `with recursive copies (repository) as (
+         select min(repository) from exposure where source = :source
+         union all
+         select (select min(repository) from exposure where source = :source and repository > copies.repository) from copies where copies.repository is not null
+       ) select repository from copies where repository is not null`,
+      { source },
+    )
+    .map((row) => textOf(row, "repository"));
+}

@@ -1,0 +1,121 @@
+import { Command } from "commander";
+import { openApp, openBareRepository } from "../app.ts";
+import type { App } from "../app.ts";
+import { systemClock } from "../clock.ts";
+import { readEnvironment } from "../config.ts";
+import { armCrashPoint } from "../crash-points.ts";
+import { HoldfastError } from "../errors.ts";
+import type { OperationContext } from "../operations/context.ts";
+import { CopyView } from "../operations/copy-view.ts";
+import { chooseSource, repositoriesOf } from "../operations/installation.ts";
+import type { SourceConfig } from "../policy/types.ts";
+import { keys } from "../repository/layout.ts";
+import type { Repository } from "../repository/repository.ts";
+import { findKey } from "./key.ts";
+import { createContext, createOutput, interruptible, reportError } from "./output.ts";
+import type { Output } from "./output.ts";
+
+/** Options that every command has, and those of commands that also work by a repository's address alone. */
+export interface CommonOptions {
+  readonly config?: string;
+  readonly json?: boolean;
+  readonly repository?: string;
+  readonly key?: string;
+}
+
+export interface Tools {
+  readonly output: Output;
+  readonly context: OperationContext;
+  readonly openApp: () => Promise<App>;
+}
+
+export function newCommand(name: string, description: string, example: string): Command {
+  return new Command(name)
+    .description(description)
+    .option("--config <file>", "the inventory (default: $HOLDFAST_CONFIG, ./holdfast.yaml, /etc/holdfast/holdfast.yaml)")
+    .option("--json", "one JSON document on standard output")
+    .addHelpText("after", `\nExample:\n  ${example}`);
+}
+
+/** Adds the options of commands that need no inventory. */
+export function withoutInventory(command: Command): Command {
+  return command
+    .option("--repository <url>", "work on this repository alone, without an inventory (file:///path)")
+    .option("--key <reference>", "its passphrase or identity: env:NAME or file:/path (default: $HOLDFAST_KEY, else asked for)");
+}
+
+/** Runs a command: its result goes out, its errors become two lines and an exit code, and whatever it opened is closed. */
+export async function perform(
+  options: CommonOptions,
+  act: (tools: Tools) => Promise<number>,
+  mapError: (error: unknown, exitCode: number) => number = (_, code) => code,
+): Promise<void> {
+  const output = createOutput(options.json === true);
+  armCrashPoint(readEnvironment().crashAt);
+  const signal = interruptible();
+  const context = createContext(systemClock, signal, output);
+  const opened: App[] = [];
+  const tools: Tools = {
+    output,
+    context,
+    openApp: async () => {
+      const app = await openApp({ config: options.config, clock: systemClock, onNotice: (text) => output.notice(`note: ${text}`) });
+      opened.push(app);
+      return app;
+    },
+  };
+  try {
+    process.exitCode = await act(tools);
+  } catch (error) {
+    context.finish();
+    process.exitCode = mapError(error, reportError(signal.aborted ? signal.reason : error, output));
+  } finally {
+    context.finish();
+    for (const app of opened) await app[Symbol.asyncDispose]();
+  }
+}
+
+/** What a reading command works on: the copies of one source, from the inventory or from a bare repository. */
+export interface Reading {
+  readonly name: string;
+  readonly app: App | null;
+  readonly config: SourceConfig | null;
+  readonly repositories: readonly Repository[];
+}
+
+export async function openReading(sourceName: string | undefined, options: CommonOptions & { from?: string }, tools: Tools): Promise<Reading> {
+  if (options.repository !== undefined) {
+    const repository = await openBareRepository(options.repository, await findKey(options.key));
+    return { name: await chooseStored(repository, sourceName), app: null, config: null, repositories: [repository] };
+  }
+  const app = await tools.openApp();
+  const config = chooseSource(app.inventory, sourceName);
+  const names = options.from === undefined ? repositoriesOf(config) : [options.from];
+  const repositories: Repository[] = [];
+  let failure: unknown = null;
+  for (const name of names) {
+    try {
+      repositories.push(await app.repository(name));
+    } catch (error) {
+      if (!(error instanceof HoldfastError) || error.code === "HF-USAGE") throw error;
+      failure ??= error;
+      if (names.length > 1) tools.output.notice(`note: ${name}: ${error.message}`);
+    }
+  }
+  if (repositories.length === 0) throw failure;
+  return { name: config.name, app, config, repositories };
+}
+
+async function chooseStored(repository: Repository, name: string | undefined): Promise<string> {
+  const stored = (await repository.store.listNames(keys.allSources())).map((entry) => entry.slice(0, -1));
+  const chosen = name ?? (stored.length === 1 ? stored[0] : undefined);
+  if (chosen !== undefined && stored.includes(chosen)) return chosen;
+  const hint = stored.length === 0 ? "the repository is empty" : `it holds: ${stored.join(", ")}`;
+  throw new HoldfastError("HF-USAGE", name === undefined ? "which source?" : `the repository holds no source ${JSON.stringify(name)}`, { hint, facts: { sources: stored } });
+}
+
+/** The copies that hold something of the source. */
+export async function openViews(reading: Reading): Promise<CopyView[]> {
+  const views = await Promise.all(reading.repositories.map((repository) => CopyView.open(repository, reading.name)));
+  return views.filter((view) => view !== null);
+}

@@ -1,0 +1,42 @@
+import type { Command } from "commander";
+import { parseBackupType } from "../domain/backup-id.ts";
+import type { BackupView } from "../domain/source-info.ts";
+import { HoldfastError } from "../errors.ts";
+import { chooseSource } from "../operations/installation.ts";
+import { BY_HAND, runBackup } from "../operations/run-backup.ts";
+import { newCommand, perform } from "./action.ts";
+import type { CommonOptions } from "./action.ts";
+import { formatBytes, formatSeconds } from "./output.ts";
+
+interface BackupOptions extends CommonOptions {
+  readonly type: string;
+  readonly wait?: boolean;
+}
+
+export function backupCommand(): Command {
+  return newCommand("backup", "take one backup now", "holdfast backup orders --type incr")
+    .argument("[source]", "which source (may be left out where there is one)")
+    .option("--type <type>", "full, incr or diff", "full")
+    .option("--wait", "wait for a backup that is already going on, instead of refusing")
+    .action(async (source: string | undefined, options: BackupOptions) =>
+      perform(options, async ({ output, context, openApp }) => {
+        const type = parseBackupType(options.type);
+        if (type === null) throw new HoldfastError("HF-USAGE", `unknown backup type ${JSON.stringify(options.type)}`, { hint: "full, incr or diff" });
+        const app = await openApp();
+        const view = await runBackup(app, { source: chooseSource(app.inventory, source), type, wait: options.wait === true, ...BY_HAND }, context);
+        output.result(view, () => describe(view));
+        if (view.copies.some(({ state }) => state === "failed")) return 3;
+        return view.corruptPages > 0 ? 1 : 0;
+      }),
+    );
+}
+
+function describe(view: BackupView): string {
+  const lines = [
+    `${view.id}  ${view.state}${view.corruptPages > 0 ? ` (${view.corruptPages} corrupt pages in the source)` : ""}`,
+    `  ${formatBytes(view.sourceBytes)} in the source, ${formatBytes(view.readBytes)} read, ${formatBytes(view.storedBytes)} stored, in ${formatSeconds(view.durationSeconds)}`,
+    `  changes found by ${view.changeSource}: ${view.changeSourceReason}`,
+    ...view.copies.map(({ repository, state, error }) => `  ${repository}: ${state}${error === null ? "" : ` (${error})`}`),
+  ];
+  return `${lines.join("\n")}\n`;
+}

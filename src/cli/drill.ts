@@ -1,0 +1,97 @@
+import path from "node:path";
+import type { Command } from "commander";
+import { Option } from "commander";
+import { systemClock } from "../clock.ts";
+import { HoldfastError, must } from "../errors.ts";
+import { parseRestoreTarget } from "../domain/restore-target.ts";
+import { drill } from "../operations/drill.ts";
+import type { DrillResult } from "../operations/drill.ts";
+import { DRILL_SELECTIONS, selectRecoveryPoint } from "../operations/drill-select.ts";
+import type { DrillSelection } from "../operations/drill-select.ts";
+import { newRunId } from "../operations/installation.ts";
+import { BY_HAND } from "../operations/run-backup.ts";
+import { runDrill } from "../operations/run-drill.ts";
+import { serverUser } from "../postgres/process.ts";
+import { newCommand, openReading, openViews, perform, withoutInventory } from "./action.ts";
+import type { CommonOptions, Reading, Tools } from "./action.ts";
+import { formatSeconds } from "./output.ts";
+
+interface DrillOptions extends CommonOptions {
+  readonly select: DrillSelection;
+  readonly to?: string;
+  readonly from?: string;
+  readonly keep?: boolean;
+  readonly scratch?: string;
+}
+
+const EXIT: Record<DrillResult["verdict"], number> = { pass: 0, pass_with_warnings: 0, fail: 1, inconclusive: 3 };
+
+export function drillCommand(): Command {
+  return withoutInventory(newCommand("drill", "restore into a scratch cluster, start it, check it, time it, record it", "holdfast drill orders --select random-time"))
+    .argument("[source]", "which source (may be left out where there is one)")
+    .addOption(new Option("--select <how>", "which recovery point").choices([...DRILL_SELECTIONS]).default("latest"))
+    .option("--to <target>", "this recovery point instead: as for restore")
+    .option("--from <repository>", "from this copy")
+    .option("--keep", "keep the restored folder")
+    .option("--scratch <folder>", "without an inventory: where to restore to")
+    .action(async (source: string | undefined, options: DrillOptions) =>
+      perform(options, async (tools) => {
+        const result = await run(source, options, tools);
+        tools.output.result(result, () => describe(result));
+        return EXIT[result.verdict];
+      }),
+    );
+}
+
+async function run(source: string | undefined, options: DrillOptions, tools: Tools): Promise<DrillResult> {
+  const reading = await openReading(source, options, tools);
+  if (reading.app !== null && reading.config !== null)
+    return runDrill(
+      reading.app,
+      { source: reading.config, select: options.select, to: options.to ?? null, repository: options.from ?? null, keep: options.keep === true, ...BY_HAND },
+      tools.context,
+    );
+  return drillBare(reading, options, tools);
+}
+
+/** Without an inventory nothing is recorded and there are no objectives; the proof is the same. */
+async function drillBare(reading: Reading, options: DrillOptions, tools: Tools): Promise<DrillResult> {
+  if (options.scratch === undefined) throw new HoldfastError("HF-USAGE", "where should the drill restore to?", { hint: "--scratch /folder/with/room" });
+  const [view] = await openViews(reading);
+  const seed = newRunId(systemClock);
+  const asked = options.to === undefined ? null : parseRestoreTarget(options.to);
+  if (typeof asked === "string") throw new HoldfastError("HF-TARGET", asked);
+  const copy = must(view, "a copy");
+  const choice = asked === null ? selectRecoveryPoint(copy, options.select, seed) : { target: asked, backup: null };
+  tools.output.notice("note: without an inventory this drill is not put on record");
+  return drill(
+    {
+      id: seed,
+      view: copy,
+      ...choice,
+      scratchDirectory: path.resolve(options.scratch),
+      binaries: [],
+      runAs: await serverUser(null),
+      memoryBytes: null,
+      objectives: { rtoSeconds: null, rpoSeconds: null },
+      checks: [],
+      heartbeat: null,
+      keep: options.keep === true,
+    },
+    tools.context,
+  );
+}
+
+function describe(result: DrillResult): string {
+  const lines = [
+    `${result.verdict}${result.fault === null ? "" : ` (fault: ${result.fault})`}  ${result.backupId ?? "no backup"} from ${result.repository}, to ${result.target}`,
+    ...result.reasons.map((reason) => `  ${reason}`),
+    `  expected ${result.expectedLsn ?? "unknown"}, reached ${result.achievedLsn ?? "nothing"}`,
+    `  recovery time ${result.rtoActualSeconds === null ? "unknown" : formatSeconds(result.rtoActualSeconds)}${result.rtoObjectiveSeconds === null ? "" : ` (objective ${formatSeconds(result.rtoObjectiveSeconds)})`}`,
+    `  recovery point ${result.rpoActualSeconds === null ? "not applicable" : formatSeconds(result.rpoActualSeconds)}${result.rpoObjectiveSeconds === null ? "" : ` (objective ${formatSeconds(result.rpoObjectiveSeconds)})`}`,
+    `  ${result.phases.map(({ name, seconds }) => `${name} ${formatSeconds(seconds)}`).join(", ")}`,
+    `  ${result.checks.filter(({ outcome }) => outcome === "pass").length} of ${result.checks.length} checks passed`,
+    ...(result.keptAt === null ? [] : [`  kept at ${result.keptAt}`]),
+  ];
+  return `${lines.join("\n")}\n`;
+}

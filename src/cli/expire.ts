@@ -1,0 +1,36 @@
+import type { Command } from "commander";
+import { chooseSource } from "../operations/installation.ts";
+import { BY_HAND } from "../operations/run-backup.ts";
+import { runExpire } from "../operations/run-expire.ts";
+import type { ExpireView } from "../operations/run-expire.ts";
+import { newCommand, perform } from "./action.ts";
+import type { CommonOptions } from "./action.ts";
+import { formatBytes } from "./output.ts";
+
+interface ExpireOptions extends CommonOptions {
+  readonly dryRun?: boolean;
+}
+
+export function expireCommand(): Command {
+  return newCommand("expire", "remove what retention no longer wants", "holdfast expire orders --dry-run")
+    .argument("[source]", "which source (may be left out where there is one)")
+    .option("--dry-run", "only say what would go, what stays, and why")
+    .action(async (source: string | undefined, options: ExpireOptions) =>
+      perform(options, async ({ output, context, openApp }) => {
+        const app = await openApp();
+        const view = await runExpire(app, { source: chooseSource(app.inventory, source), dryRun: options.dryRun === true, ...BY_HAND }, context);
+        output.result(view, () => describe(view));
+        return 0;
+      }),
+    );
+}
+
+function describe(view: ExpireView): string {
+  const lines = view.repositories.flatMap((repository) => [
+    `${repository.repository}: ${repository.kept} backups stay, ${repository.expired.length} ${view.dryRun ? "would go" : "went"}, and ${repository.walSegments} WAL segments${view.dryRun ? "" : ` (${formatBytes(repository.removedBytes)})`}`,
+    ...repository.expired.map(({ id, reasons }) => `  ${id}: ${reasons.join("; ")}`),
+    ...repository.held.map(({ id, heldBy }) => `  ${id} stays for ${heldBy.join(", ")}`),
+    ...(repository.walKeptFrom === null ? [] : [`  WAL is kept from ${repository.walKeptFrom}`]),
+  ]);
+  return `${lines.join("\n")}\n`;
+}

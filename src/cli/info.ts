@@ -1,0 +1,68 @@
+import type { Command } from "commander";
+import type { SourceInfo } from "../domain/source-info.ts";
+import { systemClock } from "../clock.ts";
+import { describeSource } from "../operations/info.ts";
+import { chooseSource } from "../operations/installation.ts";
+import { observeSource } from "../operations/observe.ts";
+import { newCommand, openReading, openViews, perform, withoutInventory } from "./action.ts";
+import type { CommonOptions, Tools } from "./action.ts";
+import { formatBytes, formatSeconds } from "./output.ts";
+import { formatTable } from "./table.ts";
+
+export function infoCommand(): Command {
+  return withoutInventory(newCommand("info", "backups, recovery windows with gaps, exposure now, last proof", "holdfast info orders"))
+    .argument("[source]", "which source (default: all)")
+    .action(async (source: string | undefined, options: CommonOptions) =>
+      perform(options, async (tools) => {
+        const sources = await collect(source, options, tools);
+        tools.output.result({ sources }, () => sources.map(describe).join("\n"));
+        return 0;
+      }),
+    );
+}
+
+async function collect(source: string | undefined, options: CommonOptions, tools: Tools): Promise<SourceInfo[]> {
+  if (options.repository === undefined) {
+    const app = await tools.openApp();
+    const configs = source === undefined ? [...app.inventory.sources.values()] : [chooseSource(app.inventory, source)];
+    const infos: SourceInfo[] = [];
+    for (const config of configs) infos.push(await observeSource(app, config));
+    return infos;
+  }
+  const reading = await openReading(source, options, tools);
+  return [await describeSource({ name: reading.name, views: await openViews(reading), server: null, verified: [], lastProof: null, rules: null, now: systemClock.now() })];
+}
+
+function describe(info: SourceInfo): string {
+  const backups = info.backups.map((backup) => [
+    backup.id,
+    backup.state === "complete" ? "complete" : `${backup.corruptPages} corrupt pages`,
+    formatBytes(backup.sourceBytes),
+    formatBytes(backup.storedBytes),
+    formatSeconds(backup.durationSeconds),
+    backup.copies
+      .map(({ repository, state, verifiedTier }) => `${repository}${state === "complete" ? "" : ` ${state}`}${verifiedTier === null ? "" : ` (${verifiedTier})`}`)
+      .join(", "),
+    backup.heldBy.length === 0 ? "" : `held by ${backup.heldBy.length}`,
+  ]);
+  const windows = info.windows.map(({ repository, timeline, from, to, startLsn, endLsn }) => [repository, String(timeline), from, to ?? "unknown", startLsn, endLsn]);
+  const gaps = info.gaps.map(
+    ({ repository, timeline, firstSegment, lastSegment }) =>
+      `  GAP in ${repository}, timeline ${timeline}: ${firstSegment}${firstSegment === lastSegment ? "" : ` to ${lastSegment}`} missing\n`,
+  );
+  const exposure = info.exposure.map(
+    ({ repository, seconds }) => `  exposure of ${repository} now: ${seconds === null ? "unknown (not observed)" : seconds === 0 ? "none" : `at most ${formatSeconds(seconds)}`}\n`,
+  );
+  const proof =
+    info.lastProof === null
+      ? "never"
+      : `${info.lastProof.at} (${info.lastProof.verdict}${info.lastProof.rtoSeconds === null ? "" : `, recovered in ${formatSeconds(info.lastProof.rtoSeconds)}`})`;
+  return [
+    `${info.name}  cluster ${info.systemIdentifier ?? "unknown"}, timeline ${info.timeline ?? "unknown"}\n`,
+    backups.length === 0 ? "  no backups\n" : formatTable(["backup", "state", "source", "stored", "took", "copies (verified)", ""], backups),
+    windows.length === 0 ? "  nothing can be recovered\n" : formatTable(["recoverable from", "timeline", "from", "to", "start", "end"], windows),
+    ...gaps,
+    ...exposure,
+    `  last proven by a drill: ${proof}\n`,
+  ].join("");
+}

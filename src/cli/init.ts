@@ -1,0 +1,166 @@
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { createInterface } from "node:readline/promises";
+import { fileURLToPath } from "node:url";
+import type { Command } from "commander";
+import { findInventory, openApp, openStore } from "../app.ts";
+import { systemClock } from "../clock.ts";
+import { parseSecretRef, resolveSecret } from "../config.ts";
+import { HoldfastError } from "../errors.ts";
+import { loadInventory } from "../policy/load.ts";
+import { configError } from "../policy/problem.ts";
+import type { Inventory, RepositoryConfig } from "../policy/types.ts";
+import { grantsSql } from "../postgres/grants.ts";
+import { recordEntry } from "../operations/record-run.ts";
+import { createOnce } from "../repository/host-state.ts";
+import { formatPassphrase } from "../repository/identity.ts";
+import { DESCRIPTOR_KEY, isSourceName } from "../repository/layout.ts";
+import { createRepository } from "../repository/repository.ts";
+import { prepareLocalStore } from "../storage/local-store.ts";
+import { newCommand, perform } from "./action.ts";
+import type { CommonOptions, Tools } from "./action.ts";
+
+interface InitOptions extends CommonOptions {
+  readonly source?: string;
+  readonly connection?: string;
+  readonly repository?: string;
+  readonly policy: string;
+}
+
+interface Created {
+  readonly name: string;
+  readonly url: string;
+  readonly keyId: string;
+  readonly keptIn: string;
+}
+
+export function initCommand(): Command {
+  return newCommand(
+    "init",
+    "write an inventory, make its repositories and their keys (what is there already is left as it is)",
+    "holdfast init --source orders --connection env:ORDERS_URL --repository file:///srv/holdfast",
+  )
+    .option("--source <name>", "name of the first source")
+    .option("--connection <reference>", "where its address is: env:NAME or file:/path, holding postgres://…")
+    .option("--repository <url>", "where backups go: file:///absolute/path")
+    .option("--policy <name>", "critical, important, standard or non-critical", "standard")
+    .action(async (options: InitOptions) => perform(options, (tools) => init(options, tools)));
+}
+
+async function init(options: InitOptions, tools: Tools): Promise<number> {
+  const file = findInventory(options.config) ?? path.resolve(options.config ?? "holdfast.yaml");
+  const written = existsSync(file) ? [] : await writeInventory(file, options);
+  const loaded = await loadInventory(file);
+  if (!loaded.ok) throw configError(loaded.problems);
+  const created = await createMissing(loaded.inventory);
+  if (created.length > 0) await recordCreation(file, created);
+  const result = { inventory: file, written, created };
+  tools.output.result(result, () => describe(file, written, created));
+  return 0;
+}
+
+/** Asks for what was not given, on a terminal; else refuses before anything is touched. */
+async function writeInventory(file: string, options: InitOptions): Promise<string[]> {
+  const source = await ask("name of the source", options.source, "main");
+  if (!isSourceName(source)) throw new HoldfastError("HF-USAGE", `not a source name: ${JSON.stringify(source)}`, { hint: "lower-case letters, digits, '-', '_' and '.'" });
+  const connection = await ask("where its address is (env:NAME or file:/path)", options.connection, "env:HOLDFAST_SOURCE_URL");
+  if (parseSecretRef(connection) === null)
+    throw new HoldfastError("HF-USAGE", "--connection says where the address is, not the address itself", { hint: "env:NAME or file:/path" });
+  const repository = await ask("where backups go", options.repository, "file:///srv/holdfast");
+  const folder = path.dirname(file);
+  const shipped = path.join(path.dirname(fileURLToPath(import.meta.url)), "../../policies", `${options.policy}.yaml`);
+  const policy = await readFile(shipped, "utf8").catch(() => {
+    throw new HoldfastError("HF-USAGE", `there is no policy ${JSON.stringify(options.policy)}`, { hint: "critical, important, standard or non-critical" });
+  });
+  const inventory = [
+    "version: 1",
+    "state: ./state",
+    "repositories:",
+    `  onsite: { url: ${JSON.stringify(repository)}, encryption: { passphrase: "file:${path.join(folder, "onsite.key")}" } }`,
+    'scratch: { directory: "./scratch" }',
+    "sources:",
+    `  ${source}: { kind: postgres, connection: ${JSON.stringify(connection)}, policy: ${options.policy} }`,
+    "",
+  ].join("\n");
+  await mkdir(path.join(folder, "policies"), { recursive: true });
+  const policyFile = path.join(folder, "policies", `${options.policy}.yaml`);
+  // The shipped policies keep a second copy in the cloud; a first inventory has one repository.
+  if (!existsSync(policyFile)) await writeFile(policyFile, policy.replaceAll("[onsite, cloud]", "[onsite]"));
+  await writeFile(file, inventory, { flag: "wx" });
+  return [file, policyFile];
+}
+
+async function ask(question: string, given: string | undefined, suggestion: string): Promise<string> {
+  if (given !== undefined) return given;
+  if (!process.stdin.isTTY)
+    throw new HoldfastError("HF-USAGE", "there is no inventory, and not all that is needed to write one was given", {
+      hint: "holdfast init --source NAME --connection env:NAME --repository file:///path",
+    });
+  const reader = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const answer = (await reader.question(`${question} [${suggestion}]: `)).trim();
+    return answer === "" ? suggestion : answer;
+  } finally {
+    reader.close();
+  }
+}
+
+async function createMissing(inventory: Inventory): Promise<Created[]> {
+  const created: Created[] = [];
+  for (const config of inventory.repositories.values()) {
+    const store = openStore(config.url);
+    if ((await store.size(DESCRIPTOR_KEY)) !== null) continue;
+    await prepareLocalStore(store.url.slice("file://".length));
+    const passphrase = await findOrMakePassphrase(config);
+    const { keyId } = await createRepository({ name: config.name, store, passphrase, now: systemClock.now() });
+    created.push({
+      name: config.name,
+      url: config.url,
+      keyId,
+      keptIn: config.passphrase.kind === "env" ? `the environment variable ${config.passphrase.name}` : config.passphrase.path,
+    });
+  }
+  return created;
+}
+
+/** A key file that does not exist yet is made, with a passphrase of 150 random bits. */
+async function findOrMakePassphrase({ name, passphrase }: RepositoryConfig): Promise<string> {
+  if (passphrase.kind === "file" && !existsSync(passphrase.path)) {
+    await mkdir(path.dirname(passphrase.path), { recursive: true });
+    await createOnce(passphrase.path, `${formatPassphrase(randomBytes(30))}\n`);
+  }
+  return resolveSecret(passphrase, `the passphrase of repository ${name}`);
+}
+
+async function recordCreation(file: string, created: readonly Created[]): Promise<void> {
+  await using app = await openApp({ config: file, clock: systemClock, onNotice: () => undefined });
+  for (const { name, keyId } of created) {
+    const { repositoryId } = await app.repository(name);
+    await recordEntry(app.journal, "repository.created", { repository: name, repositoryId, keyId });
+  }
+  await app.journal.copyToRepositories();
+}
+
+function describe(file: string, written: readonly string[], created: readonly Created[]): string {
+  const sheets = created.flatMap(({ name, url, keyId, keptIn }) => [
+    "",
+    `Repository ${name} at ${url}, key ${keyId}`,
+    `  Its passphrase is in ${keptIn}. Keep a copy of it elsewhere: without it nothing can be restored.`,
+    `  On an empty machine, with only that passphrase:`,
+    `    HOLDFAST_KEY=… holdfast restore --repository ${url} --to latest --target /path/to/new/data`,
+  ]);
+  const role =
+    written.length === 0
+      ? []
+      : [
+          "",
+          "A role for the source with just the privileges that are needed (PostgreSQL 15 and newer; as a superuser):",
+          ...grantsSql("holdfast", 18).map((line) => `  ${line}`),
+          "",
+          "Next: holdfast check",
+        ];
+  const head = [...written.map((name) => `wrote ${name}`), ...(written.length + created.length === 0 ? [`${file} and its repositories are there already`] : [])];
+  return `${[...head, ...sheets, ...role].join("\n")}\n`;
+}

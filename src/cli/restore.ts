@@ -1,0 +1,240 @@
+import { stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import type { Command } from "commander";
+import { Option } from "commander";
+import { formatLsn } from "../domain/lsn.ts";
+import { parseRestoreTarget } from "../domain/restore-target.ts";
+import type { RestoreTarget } from "../domain/restore-target.ts";
+import { formatMicros } from "../domain/timestamp.ts";
+import { DamageError, HoldfastError, must } from "../errors.ts";
+import { newRunId } from "../operations/installation.ts";
+import { planRestore } from "../operations/plan-restore.ts";
+import type { RestorePlan } from "../operations/plan-restore.ts";
+import { recordRun } from "../operations/record-run.ts";
+import { ownerOf, inspectTarget } from "../operations/restore-target-folder.ts";
+import { restore } from "../operations/restore.ts";
+import type { RestoreRequest, RestoreResult } from "../operations/restore.ts";
+import { startRestored } from "../operations/start-restored.ts";
+import { findUser, serverUser } from "../postgres/process.ts";
+import type { RunAs } from "../postgres/process.ts";
+import { newCommand, openReading, openViews, perform, withoutInventory } from "./action.ts";
+import type { CommonOptions, Reading, Tools } from "./action.ts";
+import { formatBytes, formatSeconds } from "./output.ts";
+
+interface RestoreOptions extends CommonOptions {
+  readonly to: string;
+  readonly target: string;
+  readonly backup?: string;
+  readonly from?: string;
+  readonly timeline: string;
+  readonly exclusive?: boolean;
+  readonly action: RestoreRequest["action"];
+  readonly tablespace?: string[];
+  readonly acceptGap?: boolean;
+  readonly owner?: string;
+  readonly port?: string;
+  readonly plan?: boolean;
+  readonly start?: boolean;
+}
+
+export function restoreCommand(): Command {
+  const command = newCommand("restore", "restore a source to a moment", "holdfast restore orders --to 2026-11-21T16:44:54Z --target /srv/restored");
+  return withoutInventory(command)
+    .argument("[source]", "which source (may be left out where there is one)")
+    .requiredOption("--to <target>", "latest | a time with a zone | lsn:0/16B3748 | name:before-release | xid:1234 | immediate")
+    .requiredOption("--target <folder>", "an empty folder, or one that does not exist yet")
+    .option("--backup <id>", "from this backup (default: the newest that leads to the target)")
+    .option("--from <repository>", "from this copy (default: the first that can)")
+    .option("--timeline <timeline>", "a number, latest or current", "latest")
+    .option("--exclusive", "stop just before the target instead of just after it (lsn, name, xid)")
+    .addOption(new Option("--action <action>", "what the server does at the target").choices(["promote", "pause", "shutdown"]).default("promote"))
+    .option("--tablespace <old=new>", "put a tablespace elsewhere (repeatable)", (value: string, all: string[] | undefined) => [...(all ?? []), value])
+    .option("--accept-gap", "with latest: take what is before a gap in WAL, and lose what is behind it")
+    .option("--owner <user>", "as root: to whom the files belong")
+    .option("--port <port>", "port of the restored server (default: the source's)")
+    .option("--plan", "only say what would be done")
+    .option("--start", "start the server and wait until recovery has ended")
+    .action(async (source: string | undefined, options: RestoreOptions) => perform(options, (tools) => runRestore(source, options, tools)));
+}
+
+async function runRestore(source: string | undefined, options: RestoreOptions, tools: Tools): Promise<number> {
+  const target = parseRestoreTarget(options.to);
+  if (typeof target === "string") throw new HoldfastError("HF-TARGET", target, { hint: "for example --to 2026-11-21T16:44:54Z, or +01:00 instead of Z" });
+  const folder = path.resolve(options.target);
+  const tablespaces = parseTablespaces(options.tablespace ?? []);
+  await inspectTarget(folder);
+  const reading = await openReading(source, options, tools);
+  const plans = await planAll(reading, target, options, tools);
+  if (options.plan === true) {
+    const [plan] = plans;
+    const view = describePlan(must(plan, "a plan"));
+    tools.output.result(
+      view,
+      () =>
+        `${Object.entries(view)
+          .map(([name, value]) => `${name.padEnd(18)} ${String(value ?? "unknown")}`)
+          .join("\n")}\n`,
+    );
+    return 0;
+  }
+  const owner = await chooseOwner(options.owner, reading, folder);
+  const socketDirectory = await chooseSocketDirectory(owner);
+  const request = { target: folder, tablespaces, owner, action: options.action, socketDirectory, port: options.port === undefined ? null : Number(options.port) };
+  const act = (): Promise<{ result: RestoreResult; plan: RestorePlan }> => restoreFromFirst(plans, request, tools);
+  const { result, plan } = await (reading.app === null ? act() : recorded(reading, act));
+  const started =
+    options.start === true
+      ? await startRestored(
+          {
+            plan,
+            target: folder,
+            binaries: reading.app?.inventory.postgres.binaries ?? [],
+            runAs: owner,
+            socketDirectory,
+            port: portOf(result, options),
+            promotes: options.action === "promote",
+          },
+          tools.context,
+        )
+      : null;
+  const view = present(result, plan, started !== null);
+  tools.output.result(view, () => describe(result, plan, owner));
+  return 0;
+}
+
+/** A plan from every copy that leads to the target, in the order of the policy. */
+async function planAll(reading: Reading, target: RestoreTarget, options: RestoreOptions, tools: Tools): Promise<RestorePlan[]> {
+  const plans: RestorePlan[] = [];
+  let refusal: unknown = null;
+  const views = await openViews(reading);
+  if (views.length === 0)
+    throw new HoldfastError("HF-NO-BACKUP", `there is nothing of ${reading.name} in ${reading.repositories.map(({ name }) => name).join(", ")}`, { hint: "see 'holdfast info'" });
+  for (const view of views) {
+    try {
+      plans.push(
+        await planRestore(view, {
+          target,
+          backup: options.backup ?? null,
+          timeline: parseTimeline(options.timeline),
+          exclusive: options.exclusive === true,
+          acceptGap: options.acceptGap === true,
+        }),
+      );
+    } catch (error) {
+      if (!(error instanceof HoldfastError)) throw error;
+      refusal ??= error;
+      if (views.length > 1) tools.output.notice(`note: ${view.repository.name}: ${error.message}`);
+    }
+  }
+  if (plans.length === 0) throw refusal;
+  return plans;
+}
+
+function parseTimeline(text: string): number | "latest" | "current" {
+  if (text === "latest" || text === "current") return text;
+  if (/^\d{1,10}$/.test(text) && Number(text) > 0) return Number(text);
+  throw new HoldfastError("HF-USAGE", `unknown timeline ${JSON.stringify(text)}`, { hint: "a number, latest or current" });
+}
+
+function parseTablespaces(options: readonly string[]): Map<string, string> {
+  return new Map(
+    options.map((option): [string, string] => {
+      const [, from, to] = /^(\/[^=]*)=(\/.*)$/.exec(option) ?? [];
+      if (from === undefined || to === undefined)
+        throw new HoldfastError("HF-USAGE", `not a tablespace mapping: ${JSON.stringify(option)}`, { hint: "--tablespace /old/folder=/new/folder" });
+      return [from, to];
+    }),
+  );
+}
+
+/** From the first copy that is whole: where one turns out to be damaged the next is taken, and that is said. */
+async function restoreFromFirst(plans: readonly RestorePlan[], request: Omit<RestoreRequest, "plan">, tools: Tools): Promise<{ result: RestoreResult; plan: RestorePlan }> {
+  let damage: unknown = null;
+  for (const plan of plans) {
+    try {
+      return { result: await restore({ ...request, plan }, tools.context), plan };
+    } catch (error) {
+      if (!(error instanceof DamageError)) throw error;
+      damage ??= error;
+      tools.output.notice(`note: ${plan.view.repository.name} cannot serve this restore: ${error.message}`);
+    }
+  }
+  throw damage;
+}
+
+async function recorded(reading: Reading, act: () => Promise<{ result: RestoreResult; plan: RestorePlan }>): Promise<{ result: RestoreResult; plan: RestorePlan }> {
+  const app = must(reading.app, "an installation");
+  const spec = { id: newRunId(app.clock), source: reading.name, operation: "restore", type: null, trigger: "manual" as const, scheduledFor: null };
+  return recordRun(app.journal, spec, async () => {
+    const value = await act();
+    return { outcome: "succeeded", reason: null, figures: present(value.result, value.plan, false), value };
+  });
+}
+
+/** As root files must belong to somebody else: PostgreSQL does not run as root. */
+async function chooseOwner(named: string | undefined, reading: Reading, folder: string): Promise<RunAs | null> {
+  if (process.getuid?.() !== 0) return null;
+  if (named !== undefined) {
+    const user = await findUser(named);
+    if (user === null || user.uid === 0) throw new HoldfastError("HF-USAGE", `${named} cannot own a cluster`, { hint: "name a user that is there and is not root" });
+    return user;
+  }
+  const configured = reading.app?.inventory.postgres.runAs ?? null;
+  if (configured !== null) return serverUser(configured);
+  const parent = await ownerOf(path.dirname(folder));
+  return parent !== null && parent.uid !== 0 ? parent : serverUser(null);
+}
+
+const USUAL_SOCKETS = "/var/run/postgresql";
+
+/** Where PostgreSQL of this machine has its sockets, if the owner of the cluster may write there; else where everybody may. */
+async function chooseSocketDirectory(owner: RunAs | null): Promise<string> {
+  const info = await stat(USUAL_SOCKETS).catch(() => null);
+  if (info === null) return tmpdir();
+  const { uid, gid } = owner ?? { uid: process.getuid?.() ?? -1, gid: process.getgid?.() ?? -1 };
+  const writable = info.uid === uid || (info.gid === gid && (info.mode & 0o020) !== 0) || (info.mode & 0o002) !== 0;
+  return writable ? USUAL_SOCKETS : tmpdir();
+}
+
+function portOf(result: RestoreResult, options: RestoreOptions): number {
+  return Number(options.port ?? result.captured.settings.find(({ name }) => name === "port")?.value ?? 5432);
+}
+
+function describePlan({ view, stored, resolved, bytes, walBytes }: RestorePlan): Record<string, string | number | null> {
+  return {
+    repository: view.repository.name,
+    backupId: stored.manifest.id,
+    timeline: resolved.timeline,
+    recordLsn: formatLsn(resolved.record),
+    reachedLsn: formatLsn(resolved.end),
+    lastCommitAt: resolved.lastCommit === null ? null : formatMicros(resolved.lastCommit.at),
+    firstLostCommitAt: resolved.nextCommit === null ? null : formatMicros(resolved.nextCommit.at),
+    bytes,
+    walSegments: resolved.segments.length,
+    walBytes,
+    predictedSeconds: null,
+  };
+}
+
+function present({ captured: _captured, leftOut, files, ...result }: RestoreResult, plan: RestorePlan, started: boolean): object {
+  return {
+    ...result,
+    files,
+    settingsLeftOut: leftOut,
+    reachedTime: plan.resolved.lastCommit === null ? null : formatMicros(plan.resolved.lastCommit.at),
+    predictedSeconds: null,
+    startable: true,
+    started,
+  };
+}
+
+function describe(result: RestoreResult, { resolved }: RestorePlan, owner: RunAs | null): string {
+  const lines = [
+    `restored ${result.backupId} from ${result.repository} to ${result.target} (${formatBytes(result.bytes)}, ${result.walSegments} WAL segments, ${formatSeconds(result.durationSeconds)})`,
+    `  recovery will end at ${result.reachedLsn} on timeline ${result.timeline}${resolved.lastCommit === null ? "" : `; newest transaction ${formatMicros(resolved.lastCommit.at)}`}`,
+    ...(result.leftOut.length === 0 ? [] : [`  left out of the configuration, see postgresql.conf: ${result.leftOut.join(", ")}`]),
+    `  start it${owner === null ? "" : " as its owner"}: pg_ctl -D ${result.target} start`,
+  ];
+  return `${lines.join("\n")}\n`;
+}

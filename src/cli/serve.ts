@@ -1,0 +1,82 @@
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import type { Command } from "commander";
+import { pino } from "pino";
+import { createApi } from "../api/server.ts";
+import type { App } from "../app.ts";
+import { systemClock } from "../clock.ts";
+import { HoldfastError } from "../errors.ts";
+import { forgetOldSamples } from "../catalog/observations.ts";
+import { newRunId } from "../operations/installation.ts";
+import { observeAndKeep } from "../operations/observe.ts";
+import { closeInterrupted, recordEntry } from "../operations/record-run.ts";
+import { Scheduler } from "../scheduler/scheduler.ts";
+import type { PassedOver } from "../scheduler/tasks.ts";
+import { Workers } from "../scheduler/workers.ts";
+import { VERSION } from "../version.ts";
+import { newCommand, perform } from "./action.ts";
+import type { CommonOptions, Tools } from "./action.ts";
+
+/** How often each source is looked at: often enough for its objective, and never idle or frantic. */
+const OBSERVE_SECONDS = { shortest: 2, longest: 15, perRpo: 10 } as const;
+
+export function serveCommand(): Command {
+  return newCommand("serve", "scheduler, WAL streams and API, until stopped", "holdfast serve").action(async (options: CommonOptions) => perform(options, serve));
+}
+
+async function serve({ context, openApp }: Tools): Promise<number> {
+  const app = await openApp();
+  const log = pino({ base: { program: "holdfast" } });
+  const workers = new Workers(systemClock, (job, notice) => log.info({ job }, notice));
+  const scheduler = new Scheduler({
+    inventory: app.inventory,
+    catalog: app.catalog,
+    clock: systemClock,
+    workers,
+    jobFile: (name) => fileURLToPath(new URL(`../../jobs/${name}.ts`, import.meta.url)),
+    recordPassedOver: (passed) => recordPassedOver(app, passed),
+    log: (event, fields) => log.info(fields, event),
+  });
+  const api = createApi({ catalog: app.catalog, inventory: app.inventory, clock: systemClock, isSchedulerRunning: () => scheduler.isAlive, version: VERSION });
+  await closeInterrupted(app.journal);
+  const { host, port } = app.inventory.api;
+  const address = await api.listen({ host, port }).catch((cause: unknown) => {
+    throw new HoldfastError("HF-CONFIG", `cannot listen on ${host}:${port}`, { hint: "choose another address in 'api.listen'", cause });
+  });
+  log.info({ address, sources: app.inventory.sources.size, findings: app.findings.length }, "serving");
+  scheduler.start();
+  const observing = observe(app, context.signal, (source, error) => log.warn({ source, error: String(error) }, "cannot observe"));
+  if (!context.signal.aborted) await once(context.signal, "abort");
+  log.info("stopping");
+  await scheduler.stop();
+  await observing;
+  await api.close();
+  await app.journal.copyToRepositories();
+  log.info("stopped");
+  return 0;
+}
+
+function recordPassedOver(app: App, { source, operation, type, outcome, slot, until, slots, reason }: PassedOver): Promise<void> {
+  const facts = { run: newRunId(app.clock), source, operation, type, trigger: "schedule", scheduledFor: slot, outcome, until, slots, reason };
+  return recordEntry(app.journal, "run.missed", facts).then(() => undefined);
+}
+
+/** Keeps a picture of every source, and samples of its exposure, until stopped. One source's trouble is not another's. */
+async function observe(app: App, signal: AbortSignal, onTrouble: (source: string, error: unknown) => void): Promise<void> {
+  const dueMs = new Map<string, number>();
+  while (!signal.aborted) {
+    for (const source of app.inventory.sources.values()) {
+      if (isAborted(signal) || systemClock.monotonicMs() < (dueMs.get(source.name) ?? 0)) continue;
+      const seconds = Math.min(OBSERVE_SECONDS.longest, Math.max(OBSERVE_SECONDS.shortest, source.objectives.rpoSeconds / OBSERVE_SECONDS.perRpo));
+      await observeAndKeep(app, source).catch((error: unknown) => onTrouble(source.name, error));
+      dueMs.set(source.name, systemClock.monotonicMs() + seconds * 1000);
+    }
+    forgetOldSamples(app.catalog, systemClock.now());
+    await systemClock.sleep(500, signal).catch(() => undefined);
+  }
+}
+
+/** Asked anew: it may have happened while we waited. */
+function isAborted(signal: AbortSignal): boolean {
+  return signal.aborted;
+}

@@ -1,0 +1,124 @@
+import type { Command } from "commander";
+import { Command as Group } from "commander";
+import { formatLsn } from "../domain/lsn.ts";
+import { HoldfastError, messageOf, must } from "../errors.ts";
+import { getWal } from "../operations/get-wal.ts";
+import { chooseSource, openAll } from "../operations/installation.ts";
+import { pushWal } from "../operations/push-wal.ts";
+import { runStream } from "../operations/run-log.ts";
+import { newCommand, openReading, openViews, perform, withoutInventory } from "./action.ts";
+import type { CommonOptions } from "./action.ts";
+
+/** PostgreSQL reads the exit codes of these: anything above 125 makes it stop and try again, anything below means what it says. */
+const GET_EXIT = { delivered: 0, doesNotExist: 1, failed: 126 } as const;
+const HIGHEST_PUSH_EXIT = 125;
+
+export function walCommand(): Command {
+  const group = new Group("wal").description("the log side: stream it, push it, get it, look at it");
+  return group.addCommand(streamCommand()).addCommand(pushCommand()).addCommand(getCommand()).addCommand(statusCommand());
+}
+
+function streamCommand(): Command {
+  return newCommand("stream", "stream WAL into the repositories until stopped ('serve' does it too)", "holdfast wal stream orders")
+    .argument("[source]", "which source (may be left out where there is one)")
+    .action(async (source: string | undefined, options: CommonOptions) =>
+      perform(options, async ({ output, context, openApp }) => {
+        const app = await openApp();
+        let last = "";
+        await runStream(app, chooseSource(app.inventory, source), context, ({ durable }) => void (last = formatLsn(durable)));
+        output.result({ durableLsn: last }, () => `stopped; durable up to ${last}\n`);
+        return 0;
+      }),
+    );
+}
+
+function pushCommand(): Command {
+  return newCommand("push", "archive one file, for archive_command", "archive_command = 'holdfast wal push orders %p'")
+    .argument("<source>", "which source")
+    .argument("<path>", "the file, as PostgreSQL gives it in %p")
+    .action(async (source: string, file: string, options: CommonOptions) =>
+      perform(
+        options,
+        async ({ output, context, openApp }) => {
+          const app = await openApp();
+          const config = chooseSource(app.inventory, source);
+          const [first, ...others] = await openAll(app, config.policy.log?.repositories ?? []);
+          if (first === undefined) throw new HoldfastError("HF-CONFIG", `the policy ${config.policy.name} has no log backup`, { hint: "add backups.log to it" });
+          const result = await pushWal({ source: config.name, file, repositories: [first, ...others] }, context);
+          output.result(result, () => "");
+          return 0;
+        },
+        (_, exitCode) => Math.min(exitCode, HIGHEST_PUSH_EXIT),
+      ),
+    );
+}
+
+function getCommand(): Command {
+  return withoutInventory(newCommand("get", "fetch one file, for restore_command", "restore_command = 'holdfast wal get orders %f %p'"))
+    .argument("<source>", "which source")
+    .argument("<file>", "its name, as PostgreSQL gives it in %f")
+    .argument("<path>", "where to, as PostgreSQL gives it in %p")
+    .option("--from <repository>", "from this copy")
+    .action(async (source: string, file: string, destination: string, options: CommonOptions & { from?: string }) =>
+      perform(
+        options,
+        async (tools) => {
+          const reading = await openReading(source, options, tools);
+          const outcome = await getFromAny(reading.repositories, reading.name, file, destination, tools.output.notice);
+          return outcome === "delivered" ? GET_EXIT.delivered : GET_EXIT.doesNotExist;
+        },
+        () => GET_EXIT.failed,
+      ),
+    );
+}
+
+/** From the first copy that has it. "Does not exist" only where every copy says so. */
+async function getFromAny(
+  repositories: Awaited<ReturnType<typeof openReading>>["repositories"],
+  source: string,
+  file: string,
+  destination: string,
+  notice: (text: string) => void,
+): Promise<"delivered" | "does-not-exist"> {
+  let failure: Error | null = null;
+  for (const repository of repositories) {
+    try {
+      if ((await getWal(repository, source, file, destination)) === "delivered") return "delivered";
+    } catch (error) {
+      failure ??= error instanceof Error ? error : new Error(messageOf(error));
+      notice(`note: ${repository.name}: ${messageOf(error)}`);
+    }
+  }
+  if (failure !== null) throw failure;
+  return "does-not-exist";
+}
+
+function statusCommand(): Command {
+  return withoutInventory(newCommand("status", "what WAL there is, how far it reaches, and where it has gaps", "holdfast wal status orders"))
+    .argument("[source]", "which source (may be left out where there is one)")
+    .action(async (source: string | undefined, options: CommonOptions) =>
+      perform(options, async (tools) => {
+        const views = await openViews(await openReading(source, options, tools));
+        const copies = views.map((view) => ({
+          repository: view.repository.name,
+          timeline: view.newestTimeline,
+          segments: view.inventory.segments.size,
+          unfinished: view.inventory.parts.size,
+          endLsn: view.newestTimeline === null ? null : formatLsn(view.endOfWal(must(view.histories.get(view.newestTimeline), "a history"))),
+          streamedTo: view.stream?.position?.lsn ?? null,
+          coveredUntil: view.stream?.position?.coveredUntil ?? null,
+          streaming: view.stream?.state === "held",
+          gaps: view.gaps().map(({ timeline, firstSegment, lastSegment }) => ({ timeline, firstSegment, lastSegment })),
+        }));
+        tools.output.result({ copies }, () =>
+          copies
+            .map(
+              (copy) =>
+                `${copy.repository}: ${copy.segments} segments, up to ${copy.endLsn ?? "nothing"} on timeline ${copy.timeline ?? "unknown"}; ${copy.gaps.length} gaps; ${copy.streaming ? "streaming" : "not streaming"}\n`,
+            )
+            .join(""),
+        );
+        return copies.some((copy) => copy.gaps.length > 0) ? 1 : 0;
+      }),
+    );
+}

@@ -1,0 +1,141 @@
+import type { CopyExposure, EvidenceState, Finding, SourceReport, WorkCounts } from "./compliance.ts";
+import { MOST_UNOBSERVED_SHARE, standingDamage } from "./control-rules.ts";
+import { formatDuration } from "./duration.ts";
+
+/** What stands open about one source at the end of the period: what an auditor would ask about, and an operator should have asked first. */
+export function findingsOf(source: SourceReport): Finding[] {
+  return [
+    ...[...source.backups, ...source.otherWork].flatMap((work) => aboutWork(source, work)),
+    ...source.exposure.filter(({ objectiveApplies }) => objectiveApplies).flatMap((copy) => aboutExposure(source, copy)),
+    ...aboutDrills(source),
+    ...aboutRecoveryTime(source),
+    ...aboutVerification(source),
+    ...aboutGaps(source),
+  ];
+}
+
+/** A record that lacks entries makes every figure doubtful. */
+export function findingsOfRecord({ head, includedSequence, complete }: EvidenceState): Finding[] {
+  if (complete !== false || head === null) return [];
+  const detail = `the figures are made from entries up to ${includedSequence ?? 0}, and the evidence log has ${head.sequence}`;
+  return [{ severity: "missing_evidence", kind: "record_incomplete", source: null, repository: null, at: null, detail, references: [head.writer] }];
+}
+
+type Draft = Pick<Finding, "severity" | "kind" | "detail"> & Partial<Pick<Finding, "repository" | "at" | "references">>;
+
+function finding(source: SourceReport, draft: Draft): Finding {
+  return { repository: null, at: null, references: [], source: source.name, ...draft };
+}
+
+function aboutWork(source: SourceReport, work: WorkCounts): Finding[] {
+  const what = work.type === null ? work.operation : `${work.type} ${work.operation}`;
+  const findings: Finding[] = [];
+  if (work.withoutLaterSuccess.length > 0) {
+    const detail = `${work.withoutLaterSuccess.length} ${what} runs failed or were missed, and none has succeeded after them`;
+    findings.push(finding(source, { severity: "deficiency", kind: "no_success_since", at: work.lastSuccessAt, detail, references: work.withoutLaterSuccess }));
+  }
+  if ((work.unaccounted ?? 0) > 0)
+    findings.push(
+      finding(source, {
+        severity: "deficiency",
+        kind: "slots_unaccounted",
+        detail: `nothing accounts for the last ${work.unaccounted} slots of ${what}: no run, and no record that they were missed`,
+      }),
+    );
+  return findings;
+}
+
+function aboutExposure(source: SourceReport, { repository, breaches, worst, objectiveSeconds, unobservedShare }: CopyExposure): Finding[] {
+  const findings: Finding[] = [];
+  const [first] = breaches;
+  if (first !== undefined) {
+    const detail = `${breaches.length} times beyond the recovery point objective of ${formatDuration(objectiveSeconds)}, at worst ${Math.round(worst?.seconds ?? first.peakSeconds)} s`;
+    findings.push(finding(source, { severity: "deficiency", kind: "recovery_point_breach", repository, at: first.from, detail }));
+  }
+  if (unobservedShare === null || unobservedShare > MOST_UNOBSERVED_SHARE) {
+    const detail =
+      unobservedShare === null || unobservedShare === 1 ? "exposure was never observed" : `exposure was unobserved for ${Math.ceil(unobservedShare * 100)} % of the time`;
+    findings.push(finding(source, { severity: "missing_evidence", kind: "exposure_unobserved", repository, detail }));
+  }
+  return findings;
+}
+
+function aboutDrills(source: SourceReport): Finding[] {
+  const { run, inconclusive, missed, withoutLaterPass, unaccounted } = source.drills;
+  const findings: Finding[] = [];
+  if (withoutLaterPass.length > 0)
+    findings.push(
+      finding(source, {
+        severity: "deficiency",
+        kind: "drill_failed",
+        detail: `${withoutLaterPass.length} drills failed, and none has passed after them`,
+        references: withoutLaterPass,
+      }),
+    );
+  if (run === 0) {
+    const detail =
+      inconclusive + missed > 0
+        ? `no drill came to a result: ${inconclusive} inconclusive, ${missed} missed; recovery is unproven for the period`
+        : "no drill at all: recovery is unproven for the period";
+    findings.push(finding(source, { severity: "missing_evidence", kind: "no_drill", detail }));
+  }
+  if ((unaccounted ?? 0) > 0)
+    findings.push(
+      finding(source, {
+        severity: "deficiency",
+        kind: "slots_unaccounted",
+        detail: `nothing accounts for the last ${unaccounted} slots of drills: no run, and no record that they were missed`,
+      }),
+    );
+  return findings;
+}
+
+function aboutRecoveryTime(source: SourceReport): Finding[] {
+  const late = source.recoveryTime.actual.filter(({ seconds, objectiveSeconds }) => seconds > objectiveSeconds);
+  const [first] = late;
+  if (first === undefined) return [];
+  const detail = `${late.length} of ${source.recoveryTime.actual.length} measured recoveries took longer than the recovery time objective`;
+  return [finding(source, { severity: "deficiency", kind: "recovery_time_breach", at: first.at, detail, references: late.map(({ run }) => run) })];
+}
+
+function aboutVerification(source: SourceReport): Finding[] {
+  const { copies, neverVerified } = source.verification;
+  const findings = perRepository(standingDamage(copies)).map(([repository, damaged]) =>
+    finding(source, {
+      severity: "deficiency",
+      kind: "damage_found",
+      repository,
+      at: damaged[0]?.at ?? null,
+      detail: `${damaged.length} backups were found damaged`,
+      references: damaged.map(({ backup }) => backup),
+    }),
+  );
+  if (neverVerified === null)
+    return [...findings, finding(source, { severity: "missing_evidence", kind: "copy_never_verified", detail: "which copies there are was never looked up" })];
+  const unseen = perRepository(neverVerified).map(([repository, copiesThere]) =>
+    finding(source, {
+      severity: "missing_evidence",
+      kind: "copy_never_verified",
+      repository,
+      detail: `${copiesThere.length} backups were never verified in this copy`,
+      references: copiesThere.map(({ backup }) => backup),
+    }),
+  );
+  return [...findings, ...unseen];
+}
+
+function aboutGaps(source: SourceReport): Finding[] {
+  return perRepository(source.gaps ?? []).map(([repository, gaps]) =>
+    finding(source, {
+      severity: "deficiency",
+      kind: "wal_gap",
+      repository,
+      at: source.seenAt,
+      detail: `${gaps.length} gaps in the WAL (${gaps.map(({ timeline, startLsn, endLsn }) => `timeline ${timeline} from ${startLsn} to ${endLsn}`).join("; ")})`,
+    }),
+  );
+}
+
+function perRepository<T extends { readonly repository: string }>(items: readonly T[]): [string, T[]][] {
+  return [...Map.groupBy(items, ({ repository }) => repository)];
+}

@@ -1,0 +1,106 @@
+import type { BackupType } from "../domain/backup-id.ts";
+import { dueSlots, dueWork } from "../domain/schedule.ts";
+import type { Schedule } from "../domain/schedule.ts";
+import type { SourceConfig } from "../policy/types.ts";
+
+/** The kinds of scheduled work, most urgent first. */
+export const TASK_OPERATIONS = ["log", "backup", "expire", "verify", "drill"] as const;
+export type TaskOperation = (typeof TASK_OPERATIONS)[number];
+
+/** Something to do now, for the sake of one slot. Plain data: it travels to another thread. */
+export interface Task {
+  readonly source: string;
+  readonly operation: TaskOperation;
+  readonly type: BackupType | "log" | null;
+  readonly slot: string;
+}
+
+/** Slots that will not be run, and why. More than one for an interval that is too long to list. */
+export interface PassedOver {
+  readonly source: string;
+  readonly operation: TaskOperation;
+  readonly type: BackupType | "log" | null;
+  readonly outcome: "missed" | "superseded";
+  readonly slot: string;
+  readonly until: string | null;
+  readonly slots: number;
+  readonly reason: string;
+}
+
+export interface DueNow {
+  readonly run: readonly Task[];
+  readonly passedOver: readonly PassedOver[];
+}
+
+/** What the history says: the newest slot of each kind that was dealt with, and since when there is a backup to verify, drill and expire. */
+export interface ScheduleHistory {
+  lastHandled(operation: TaskOperation, type: string | null): Date | null;
+  readonly firstBackupAt: Date | null;
+}
+
+const OLDER_REASON = "nothing ran at its time";
+
+/** What is due for one source at `now`: a function of policy, history and time, whatever woke us. */
+export function findDue(source: SourceConfig, history: ScheduleHistory, now: Date): DueNow {
+  const backups = dueBackups(source, history, now);
+  const others = otherSchedules(source).map(({ operation, type, schedule }) => dueOf(source, operation, type, schedule, history, now));
+  return { run: [backups, ...others].flatMap((due) => due.run), passedOver: [backups, ...others].flatMap((due) => due.passedOver) };
+}
+
+function dueBackups(source: SourceConfig, history: ScheduleHistory, now: Date): DueNow {
+  const inputs = [...source.policy.backups.values()].map(({ type, schedule }) => ({ type, schedule, lastHandled: history.lastHandled("backup", type) }));
+  const { decisions, older } = dueWork(inputs, now);
+  const common = { source: source.name, operation: "backup" } as const;
+  return {
+    run: decisions.filter(({ decision }) => decision === "run").map(({ type, slot }) => ({ ...common, type, slot: slot.toISOString() })),
+    passedOver: [
+      ...older.map(({ type, from, until, count, reason }) => ({
+        ...common,
+        type,
+        outcome: "missed" as const,
+        slot: from.toISOString(),
+        until: until.toISOString(),
+        slots: count,
+        reason,
+      })),
+      ...decisions.flatMap(({ type, slot, decision, reason }) =>
+        decision === "run" ? [] : [{ ...common, type, outcome: decision, slot: slot.toISOString(), until: null, slots: 1, reason }],
+      ),
+    ],
+  };
+}
+
+function otherSchedules({ policy }: SourceConfig): { operation: TaskOperation; type: "log" | null; schedule: Schedule }[] {
+  const log = policy.log !== null && policy.log.schedule.kind !== "stream" ? [{ operation: "log" as const, type: "log" as const, schedule: policy.log.schedule }] : [];
+  const verify = policy.verify === null ? [] : [{ operation: "verify" as const, type: null, schedule: policy.verify.schedule }];
+  const drills = policy.drills === null ? [] : [{ operation: "drill" as const, type: null, schedule: policy.drills.schedule }];
+  return [...log, { operation: "expire", type: null, schedule: policy.expire.schedule }, ...verify, ...drills];
+}
+
+/** Verification, drills and expiry begin with the first backup: before it there is nothing to do, and nothing is missed. */
+function dueOf(source: SourceConfig, operation: TaskOperation, type: "log" | null, schedule: Schedule, history: ScheduleHistory, now: Date): DueNow {
+  const last = history.lastHandled(operation, type) ?? (operation === "log" ? null : history.firstBackupAt);
+  if (last === null && operation !== "log") return { run: [], passedOver: [] };
+  const { slot, missed, older } = dueSlots(schedule, last, now);
+  if (slot === null) return { run: [], passedOver: [] };
+  const common = { source: source.name, operation, type };
+  const missedOne = (at: Date): PassedOver => ({
+    ...common,
+    outcome: "missed",
+    slot: at.toISOString(),
+    until: null,
+    slots: 1,
+    reason: `${OLDER_REASON}; the slot of ${slot.toISOString()} serves it`,
+  });
+  return {
+    run: [{ ...common, slot: slot.toISOString() }],
+    passedOver: [
+      ...older.map(({ from, until, count, reason }) => ({ ...common, outcome: "missed" as const, slot: from.toISOString(), until: until.toISOString(), slots: count, reason })),
+      ...missed.map(missedOne),
+    ],
+  };
+}
+
+export function byUrgency(a: Task, b: Task): number {
+  return a.operation === b.operation ? a.slot.localeCompare(b.slot) : TASK_OPERATIONS.indexOf(a.operation) - TASK_OPERATIONS.indexOf(b.operation);
+}
