@@ -29,10 +29,10 @@ export interface Success {
   readonly startedAt: string;
 }
 
-/** When what succeeded, from a time to this day, oldest first. */
-export function successesSince(catalog: Catalog, source: string, from: string): Success[] {
+/** Of each kind of work that has succeeded since `from`, when the newest success began. */
+export function newestSuccesses(catalog: Catalog, source: string, from: string): Success[] {
   return catalog
-    .all("select operation, type, started_at from runs where source = :source and outcome = 'succeeded' and started_at >= :from order by started_at", { source, from })
+    .all("select operation, type, max(started_at) as started_at from runs where source = :source and outcome = 'succeeded' and started_at >= :from group by operation, type", { source, from })
     .map((row) => ({ operation: textOf(row, "operation"), type: textOrNull(row, "type"), startedAt: textOf(row, "started_at") }));
 }
 

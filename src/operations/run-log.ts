@@ -37,7 +37,8 @@ async function openLog(
   return { place: { source: source.name, systemIdentifier: identity.systemIdentifier, segmentBytes: walSegmentBytes }, repositories };
 }
 
-async function startLog(installation: Installation, source: SourceConfig, context: OperationContext, onPosition: (position: StreamPosition) => void): Promise<RunningStream> {
+/** Starts streaming a source's WAL into its log repositories. */
+export async function startLog(installation: Installation, source: SourceConfig, context: OperationContext, onPosition: (position: StreamPosition) => void): Promise<RunningStream> {
   const target = await installation.target(source);
   const { place, repositories } = await openLog(installation, source, target, context);
   return startStream(

@@ -1,0 +1,101 @@
+import type { Catalog } from "../catalog/catalog.ts";
+import { lastApplied } from "../catalog/runs.ts";
+import type { ComplianceReport, EvidenceHead, EvidenceState, ObjectiveVerdict, ReportSource, SourceReport, TierSummary } from "../domain/compliance.ts";
+import { findingsOf, findingsOfRecord } from "../domain/control-findings.ts";
+import { CONTROLS } from "../domain/control-map.ts";
+import { evaluateControls, worstStatus } from "../domain/control-status.ts";
+import { HoldfastError } from "../errors.ts";
+import { VERSION } from "../version.ts";
+import { buildSourceReport } from "./source-report.ts";
+
+export interface ReportRequest {
+  readonly catalog: Catalog;
+  /** The inventory, as far as a report looks at it. */
+  readonly inventory: { readonly sources: ReadonlyMap<string, ReportSource> };
+  /** Inclusive. */
+  readonly from: Date;
+  /** Exclusive. May lie ahead; measuring ends at `now`. */
+  readonly to: Date;
+  readonly now: Date;
+  /** Names; null: all sources of the inventory. */
+  readonly sources: readonly string[] | null;
+  /** The newest entry of this host's evidence log; null: not looked up. */
+  readonly evidenceHead: EvidenceHead | null;
+}
+
+/** The compliance report of a period, from what is on record in the catalog. Throws `HF-USAGE` for a period without length and for a source that is not in the inventory. */
+export function buildReport({ catalog, inventory, from, to, now, sources: chosen, evidenceHead }: ReportRequest): ComplianceReport {
+  if (!(from < to)) throw new HoldfastError("HF-USAGE", "the period ends before it begins", { hint: "give --from a time before --to", facts: { from: from.toISOString(), to: to.toISOString() } });
+  const period = { from: from.toISOString(), to: to.toISOString() };
+  const measuredUntil = new Date(Math.max(from.getTime(), Math.min(to.getTime(), now.getTime())));
+  const names = chosen ?? [...inventory.sources.keys()];
+  const built = names.map((name) => buildSourceReport({ catalog, source: sourceNamed(inventory.sources, name), period, measuredUntil, now }));
+  const sources = built.map(({ report }) => report);
+  const evidence = evidenceState(catalog, evidenceHead);
+  return {
+    kind: "holdfast.compliance-report",
+    version: 1,
+    cover: {
+      scope: { sources: names, notIncluded: [...inventory.sources.keys()].filter((name) => !names.includes(name)) },
+      period,
+      measuredUntil: measuredUntil.toISOString(),
+      generatedAt: now.toISOString(),
+      programVersion: VERSION,
+      evidence,
+    },
+    status: worstStatus(sources.map(({ status }) => status)),
+    summary: summariseTiers(sources),
+    findings: [...findingsOfRecord(evidence), ...sources.flatMap(findingsOf)],
+    sources,
+    controls: evaluateControls(CONTROLS, sources),
+    population: { runs: built.flatMap(({ population }) => population.runs), drills: built.flatMap(({ population }) => population.drills) },
+    limits: LIMITS,
+  };
+}
+
+/** Printed with every report: what signatures and figures cannot do. */
+const LIMITS = [
+  "Figures come from what this installation put on record. A signature shows who said it and that it is unchanged; it does not make it true.",
+  "Verification results and gaps are as last known when the report was made, not as they were at the end of the period.",
+  "A slot that was run counts in the period in which it was run, a slot that was passed over in the period in which it lay.",
+  "The bound on the failure probability holds as far as the drills were independent of each other; few drills prove little.",
+  "Whether the evidence is enough for a control is for the auditor to say.",
+] as const;
+
+function sourceNamed(sources: ReadonlyMap<string, ReportSource>, name: string): ReportSource {
+  const source = sources.get(name);
+  if (source === undefined) throw new HoldfastError("HF-USAGE", `there is no source ${JSON.stringify(name)}`, { hint: `choose from: ${[...sources.keys()].join(", ")}`, facts: { sources: [...sources.keys()] } });
+  return source;
+}
+
+/** Whether all evidence of this host is in the catalog. Evidence of other hosts has heads of its own. */
+function evidenceState(catalog: Catalog, head: EvidenceHead | null): EvidenceState {
+  if (head === null) return { head, includedSequence: null, complete: null };
+  const includedSequence = lastApplied(catalog, head.writer);
+  return { head, includedSequence, complete: includedSequence >= head.sequence };
+}
+
+function summariseTiers(sources: readonly SourceReport[]): TierSummary[] {
+  return [...Map.groupBy(sources, ({ tier }) => tier)].map(([tier, members]) => {
+    const total = (of: (source: SourceReport) => number): number => members.reduce((sum, source) => sum + of(source), 0);
+    return {
+      tier,
+      sources: members.length,
+      recoveryPoint: countVerdicts(members.map(({ recoveryPoint }) => recoveryPoint)),
+      recoveryTime: countVerdicts(members.map(({ recoveryTime }) => recoveryTime.verdict)),
+      drills: {
+        due: total(({ drills }) => drills.due),
+        run: total(({ drills }) => drills.run),
+        passed: total(({ drills }) => drills.passed),
+        failed: total(({ drills }) => drills.failed),
+        inconclusive: total(({ drills }) => drills.inconclusive),
+        missed: total(({ drills }) => drills.missed),
+      },
+    };
+  });
+}
+
+function countVerdicts(verdicts: readonly ObjectiveVerdict[]): Record<ObjectiveVerdict, number> {
+  const count = (verdict: ObjectiveVerdict): number => verdicts.filter((candidate) => candidate === verdict).length;
+  return { held: count("held"), breached: count("breached"), not_evidenced: count("not_evidenced") };
+}

@@ -1,0 +1,70 @@
+import type { Catalog } from "../catalog/catalog.ts";
+import { firstRecordAt, recordsOfPeriod, newestSuccesses } from "../catalog/compliance-queries.ts";
+import { listVerified } from "../catalog/runs.ts";
+import type { Run } from "../catalog/runs.ts";
+import { readSnapshot } from "../catalog/snapshots.ts";
+import type { DrillRecord, Population, ReportSource, RunRecord, SourceReport } from "../domain/compliance.ts";
+import { evaluateRules, SOURCE_RULES } from "../domain/control-rules.ts";
+import { worstStatus } from "../domain/control-status.ts";
+import { exposureOf, recoveryPointVerdict } from "./copy-exposure.ts";
+import { countDrills, recoveryTimeOf } from "./drill-counts.ts";
+import { drillRecord } from "./drill-record.ts";
+import { runRecord, scheduleOf, slotsInPeriod } from "./run-record.ts";
+import type { Period } from "./run-record.ts";
+import { verificationOf } from "./verification.ts";
+import { countBackups, countOtherWork, unaccountedSlots } from "./work-counts.ts";
+
+export interface SourceReportRequest {
+  readonly catalog: Catalog;
+  readonly source: ReportSource;
+  readonly period: Period;
+  /** The end of the period, or now if that is earlier. */
+  readonly measuredUntil: Date;
+  readonly now: Date;
+}
+
+/** One source over the period, and the records that its figures are made from. */
+export function buildSourceReport(request: SourceReportRequest): { readonly report: SourceReport; readonly population: Population } {
+  const { catalog, source, period, measuredUntil, now } = request;
+  const { records, drills, verifications } = readRecords(request);
+  const successes = newestSuccesses(catalog, source.name, period.from);
+  const snapshot = readSnapshot(catalog, source.name);
+  const facts = { catalog, source, records, successes, now, measuredUntil };
+  const figures = {
+    backups: countBackups(facts),
+    otherWork: countOtherWork(facts),
+    drills: countDrills(drills, successes, unaccountedSlots(facts, "drill", null)),
+    recoveryTime: recoveryTimeOf(drills, source.objectives.rtoSeconds),
+    verification: verificationOf(verifications, listVerified(catalog, source.name), snapshot?.info ?? null),
+    exposure: exposureOf(catalog, source, { from: new Date(period.from), to: measuredUntil }),
+    gaps: snapshot?.info.gaps ?? null,
+  };
+  const rules = evaluateRules({ ...figures, drillRecords: drills, period, firstRecordAt: firstRecordAt(catalog, source.name), runs: records.length });
+  const report: SourceReport = {
+    name: source.name,
+    tier: source.tier,
+    dataClass: source.dataClass,
+    policy: source.policy.name,
+    systemIdentifier: snapshot?.info.systemIdentifier ?? null,
+    objectives: { rtoSeconds: source.objectives.rtoSeconds, rpoSeconds: source.objectives.rpoSeconds },
+    status: worstStatus(rules.filter(({ rule }) => SOURCE_RULES.includes(rule)).map(({ status }) => status)),
+    rules,
+    recoveryPoint: recoveryPointVerdict(figures.exposure),
+    ...figures,
+    seenAt: snapshot?.at ?? null,
+  };
+  return { report, population: { runs: records, drills } };
+}
+
+function readRecords({ catalog, source, period }: SourceReportRequest): { records: RunRecord[]; drills: DrillRecord[]; verifications: Run[] } {
+  const records: RunRecord[] = [];
+  const drills: DrillRecord[] = [];
+  const verifications: Run[] = [];
+  for (const run of recordsOfPeriod(catalog, { source: source.name, ...period })) {
+    const slots = slotsInPeriod(run, scheduleOf(source, run.operation, run.type), period);
+    records.push(runRecord(run, slots));
+    if (run.operation === "drill") drills.push(drillRecord(run, slots));
+    if (run.operation === "verify") verifications.push(run);
+  }
+  return { records, drills, verifications };
+}

@@ -1,0 +1,102 @@
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { parseLsn } from "../../src/domain/lsn.ts";
+import type { SourceInfo } from "../../src/domain/source-info.ts";
+import { startCluster, startOnFolder } from "../support/cluster.ts";
+import { digestDatabases } from "../support/digest.ts";
+import type { ClusterDigest } from "../support/digest.ts";
+import { assertSound } from "../support/oracle.ts";
+import { describeEachPostgres } from "../support/postgres-suite.ts";
+import type { Cluster } from "../support/running-cluster.ts";
+import { openSite } from "../support/site.ts";
+import type { Site } from "../support/site.ts";
+import { buildWorkload, mutate } from "../support/workload.ts";
+import { brokenPromises, startWriter, tornWrites, writtenIn } from "../support/writer.ts";
+import type { WriterReport } from "../support/writer.ts";
+
+/** A moment at which nobody was writing: what was in the source then, and when that was by its own clock. */
+interface Moment {
+  readonly at: string;
+  readonly digest: ClusterDigest;
+  readonly writer: WriterReport;
+}
+
+interface Taken {
+  readonly id: string;
+  readonly stopLsn: string;
+}
+
+describeEachPostgres("the main job", {}, (binaries) => {
+  const variants = [
+    { reader: "remote", checksums: true },
+    { reader: "local", checksums: false },
+  ] as const;
+
+  test.each(variants)("full, incremental, differential, incremental restore exactly, on their own and to a moment ($reader reader, checksums $checksums)", async ({ reader, checksums }) => {
+    await using source = await startCluster({ binaries, checksums, tablespaces: 1, ...(binaries.major >= 17 ? { summarizeWal: true } : {}) });
+    await buildWorkload(source);
+    await using site = await openSite({ cluster: source, local: reader === "local" });
+    const stream = site.start({}, "wal", "stream");
+    const backups: Taken[] = [];
+    const moments: Moment[] = [];
+    let sequence = 1;
+    for (const [step, type] of (["full", "incr", "diff", "incr"] as const).entries()) {
+      const writer = await startWriter(source, { connections: 2, ratePerSecond: 200, firstSequence: sequence });
+      await writer.more(20);
+      const outcome = await site.run("backup", "--type", type, "--json");
+      expect(outcome.stderr).not.toMatch(/error/);
+      backups.push(outcome.json<Taken>());
+      await mutate(source, 11, step + 1);
+      await writer.more(20);
+      const report = await writer.stop();
+      sequence += 100_000;
+      const [row] = await source.sql("select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') as at");
+      moments.push({ at: row?.["at"] ?? "", digest: await digestDatabases(source.url()), writer: report });
+      // Something after the moment, so that stopping at it is not the same as reaching the end.
+      await source.sql("create table if not exists afterwards (at timestamptz)");
+      await source.sql("insert into afterwards values (clock_timestamp())");
+    }
+    await settle(site, source);
+    stream.process.kill("SIGTERM");
+    expect((await stream.ended()).exitCode).toBe(0);
+    const reports = moments.map(({ writer }) => writer);
+    const everything: WriterReport = { acknowledged: reports.flatMap((one) => one.acknowledged), unanswered: reports.flatMap((one) => one.unanswered), lost: 0 };
+    for (const { id, stopLsn } of backups) await restoreAndCheck(site, source, ["--backup", id, "--to", "immediate"], async (restored) => {
+      await using session = await restored.connect();
+      expect(brokenPromises(everything, await writtenIn(session), parseLsn(stopLsn))).toEqual({ missing: [], unexpected: [] });
+      expect(await tornWrites(session)).toBe(0);
+    });
+    for (const { at, digest } of moments) await restoreAndCheck(site, source, ["--to", at], async (restored) => {
+      expect(await digestDatabases(restored.url())).toEqual(digest);
+    });
+    expect(await site.run("verify")).toMatchObject({ exitCode: 0 });
+  });
+});
+
+/** Waits until everything the source has written is in the repository. */
+async function settle(site: Site, source: Cluster): Promise<void> {
+  await source.sql("select pg_switch_wal()");
+  const [row] = await source.sql("select pg_current_wal_flush_lsn() as lsn");
+  const wanted = parseLsn(row?.["lsn"] ?? "");
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const info = (await site.run("info", "--json")).json<{ sources: SourceInfo[] }>();
+    const end = info.sources[0]?.windows.at(-1)?.endLsn;
+    if (end !== undefined && parseLsn(end) >= wanted) return;
+  }
+  throw new Error("WAL did not arrive");
+}
+
+let restores = 0;
+
+/** Restores with the real command, starts the result as its owner would, and holds it against the oracle. */
+async function restoreAndCheck(site: Site, source: Cluster, what: readonly string[], check: (restored: Cluster) => Promise<void>): Promise<void> {
+  const folder = join(site.folder, `restored-${++restores}`);
+  const places = source.place.tablespaceDirectories.map((original, i) => ["--tablespace", `${original}=${folder}-space${i}`]).flat();
+  const outcome = await site.run("restore", ...what, "--target", folder, ...places, "--json");
+  expect(outcome.exitCode, `${what.join(" ")}: ${outcome.stderr}`).toBe(0);
+  await using restored = await startOnFolder(folder, { binaries: source.binaries, leftRecovery: true });
+  await check(restored);
+  const report = await assertSound(restored.url(), { isRestored: true });
+  expect(report.tables).toBeGreaterThan(10);
+  expect(report.indexes).toBeGreaterThan(10);
+}

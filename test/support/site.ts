@@ -1,0 +1,124 @@
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Cluster } from "./running-cluster.ts";
+import { openScratchFolder } from "./scratch-folder.ts";
+
+/** An installation of Holdfast of its own around one cluster: inventory, policy, repositories; and the real command, run as a process. */
+export interface Site extends AsyncDisposable {
+  readonly folder: string;
+  readonly inventory: string;
+  /** Address of a repository by name. */
+  repository(name?: string): string;
+  readonly key: string;
+  /** Runs `holdfast …` to its end. */
+  run(...args: string[]): Promise<Outcome>;
+  /** As `run`, with more environment. */
+  runWith(env: Readonly<Record<string, string>>, ...args: string[]): Promise<Outcome>;
+  /** Starts `holdfast …` and leaves it running; it is killed when the site is disposed. */
+  start(env: Readonly<Record<string, string>>, ...args: string[]): Running;
+}
+
+export interface Outcome {
+  readonly exitCode: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Standard output as JSON. */
+  json<T>(): T;
+}
+
+export interface Running {
+  readonly process: ChildProcess;
+  output(): string;
+  ended(): Promise<Outcome>;
+}
+
+export interface SiteOptions {
+  readonly cluster: Cluster;
+  readonly repositories?: readonly string[];
+  /** Reads the data directory instead of SQL. */
+  readonly local?: boolean;
+  /** The `backups:` section and what follows it. */
+  readonly policy?: string;
+  readonly sourceExtra?: string;
+}
+
+const MAIN = fileURLToPath(new URL("../../src/main-lab.ts", import.meta.url));
+/** Long enough to be called random by a person, and in the form that needs no stretching. */
+const GENERATED_KEY = "abcde-fghij-klmno-pqrst-uvwxy-z2345";
+
+export const PLAIN_POLICY = (repositories: string): string => `backups:
+  full: { schedule: { cron: "0 2 * * 0" }, retention: 12w, repositories: [${repositories}] }
+  incremental: { schedule: { cron: "0 2 * * *" }, retention: 30d, repositories: [${repositories}] }
+  differential: { schedule: { every: 6h }, retention: 7d, repositories: [${repositories}] }
+  log: { schedule: stream, retention: 24h, repositories: [${repositories}] }
+`;
+
+export async function openSite(options: SiteOptions): Promise<Site> {
+  await using resources = new AsyncDisposableStack();
+  const scratch = resources.use(await openScratchFolder());
+  const folder = scratch.path;
+  // The server's user passes through on its way to restored clusters.
+  await chmod(folder, 0o755);
+  const names = options.repositories ?? ["onsite"];
+  const inventory = join(folder, "holdfast.yaml");
+  await mkdir(join(folder, "policies"));
+  await writeFile(join(folder, "policies/plain.yaml"), `version: 1\nname: plain\n${options.policy ?? PLAIN_POLICY(names.join(", "))}`);
+  await writeFile(inventory, inventoryText(folder, names, options));
+  const children = new Set<ChildProcess>();
+  resources.defer(async () => {
+    for (const child of children) if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
+  });
+  const env = { ...process.env, SITE_KEY: GENERATED_KEY, SITE_URL: options.cluster.url(), HOLDFAST_CONFIG: inventory, HOLDFAST_KEY: GENERATED_KEY };
+  const start = (extra: Readonly<Record<string, string>>, args: readonly string[]): Running => launch(children, { ...env, ...extra }, args);
+  const site: Site = {
+    folder,
+    inventory,
+    key: GENERATED_KEY,
+    repository: (name = "onsite") => `file://${join(folder, name)}`,
+    run: async (...args) => start({}, args).ended(),
+    runWith: async (extra, ...args) => start(extra, args).ended(),
+    start: (extra, ...args) => start(extra, args),
+    [Symbol.asyncDispose]: async () => held.disposeAsync(),
+  };
+  const made = await site.run("init", "--json");
+  if (made.exitCode !== 0) throw new Error(`holdfast init failed: ${made.stderr}`);
+  const held = resources.move();
+  return site;
+}
+
+function inventoryText(folder: string, names: readonly string[], options: SiteOptions): string {
+  const repositories = names.map((name) => `  ${name}: { url: "file://${join(folder, name)}", encryption: { passphrase: env:SITE_KEY } }`);
+  const local = options.local === true ? `, dataDirectory: "${options.cluster.dataDirectory}"` : "";
+  return [
+    "version: 1",
+    "state: ./state",
+    "repositories:",
+    ...repositories,
+    `postgres: { binaries: ["${options.cluster.binaries.directory}"] }`,
+    "scratch: { directory: ./scratch }",
+    "sources:",
+    `  db: { kind: postgres, connection: env:SITE_URL, policy: plain${local}${options.sourceExtra ?? ""} }`,
+    "",
+  ].join("\n");
+}
+
+function launch(children: Set<ChildProcess>, env: Readonly<Record<string, string | undefined>>, args: readonly string[]): Running {
+  const child = spawn(process.execPath, [MAIN, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
+  children.add(child);
+  let [stdout, stderr] = ["", ""];
+  child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+  const ended = new Promise<Outcome>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (exitCode, signal) => {
+      children.delete(child);
+      resolve({ exitCode, signal, stdout, stderr, json: <T>() => JSON.parse(stdout) as T });
+    });
+  });
+  return { process: child, output: () => stdout + stderr, ended: async () => ended };
+}
+
