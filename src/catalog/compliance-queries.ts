@@ -42,14 +42,50 @@ export function firstRecordAt(catalog: Catalog, source: string): string | null {
   return row === undefined ? null : textOrNull(row, "at");
 }
 
-/** The newest run of a kind that really began; of one outcome, or of any. */
-export function newestRun(catalog: Catalog, kind: { source: string; operation: string; type: string | null; outcome: RunOutcome | null }): Run | null {
-  const [row] = catalog.all(
+export interface RunKind {
+  readonly source: string;
+  readonly operation: string;
+  /** Null: of any type, and of none. */
+  readonly type: string | null;
+  /** Null: however it ended. */
+  readonly outcome: RunOutcome | null;
+}
+
+/** The newest runs of a kind that really began, newest first. */
+export function newestRuns(catalog: Catalog, kind: RunKind, limit: number): Run[] {
+  const rows = catalog.all(
     `select id from runs where source = :source and operation = :operation and (:type is null or type = :type)
-       and (:outcome is null or outcome = :outcome) and outcome not in ('missed', 'superseded') order by started_at desc limit 1`,
-    kind,
+       and (:outcome is null or outcome = :outcome) and outcome not in ('missed', 'superseded') order by started_at desc limit :limit`,
+    { ...kind, limit },
   );
-  return row === undefined ? null : findRun(catalog, textOf(row, "id"));
+  return rows.flatMap((row) => findRun(catalog, textOf(row, "id")) ?? []);
+}
+
+export function newestRun(catalog: Catalog, kind: RunKind): Run | null {
+  return newestRuns(catalog, kind, 1)[0] ?? null;
+}
+
+export interface RunPage {
+  readonly source: string | null;
+  readonly operation: string | null;
+  readonly outcome: RunOutcome | null;
+  /** Began at or after, and before. */
+  readonly from: string | null;
+  readonly to: string | null;
+  readonly limit: number;
+  readonly offset: number;
+}
+
+const PAGE_CONDITIONS = { source: "source = :source", operation: "operation = :operation", outcome: "outcome = :outcome", from: "started_at >= :from", to: "started_at < :to" } as const;
+const PAGE_FILTERS = ["source", "operation", "outcome", "from", "to"] as const;
+
+/** One page of runs, newest first. Only the conditions that are asked for are in the query, so that an index can serve them. */
+export function pageOfRuns(catalog: Catalog, page: RunPage): Run[] {
+  const asked = PAGE_FILTERS.filter((filter) => page[filter] !== null);
+  const where = asked.length === 0 ? "" : `where ${asked.map((filter) => PAGE_CONDITIONS[filter]).join(" and ")}`;
+  const values = Object.fromEntries(asked.map((filter) => [filter, page[filter]]));
+  const rows = catalog.all(`select id from runs ${where} order by started_at desc, sequence desc limit :limit offset :offset`, { ...values, limit: page.limit, offset: page.offset });
+  return rows.flatMap((row) => findRun(catalog, textOf(row, "id")) ?? []);
 }
 
 /** Which copies a run reached, as its figures say it; each operation says it in its own way. */

@@ -5,7 +5,7 @@ import type { Html } from "./html.ts";
 
 export const UNKNOWN = html`<span class="unknown">unknown</span>`;
 /** There is nothing to be known: no such event. */
-export const NONE = html`<span class="none">none</span>`;
+export const NONE = html`<span class="none" aria-label="none">–</span>`;
 
 export function time(at: string | null, absent: Html = NONE): Html {
   return at === null ? absent : html`<time datetime="${at}">${formatTime(at)}</time>`;

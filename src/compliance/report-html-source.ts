@@ -1,5 +1,6 @@
 import type { ComplianceReport, CopyExposure, DrillCounts, SourceReport, WorkCounts } from "../domain/compliance.ts";
 import { RULES } from "../domain/control-map.ts";
+import { counted } from "../domain/control-wording.ts";
 import { exposureFigure } from "./exposure-figure.ts";
 import { html, NOTHING } from "./html.ts";
 import type { Html, HtmlValue } from "./html.ts";
@@ -42,7 +43,7 @@ function tiles({ recoveryPoint, recoveryTime, exposure, drills, objectives }: So
   return html`<div class="tiles">
 ${tile("Recovery point", objectiveBadge(recoveryPoint), html`worst exposure ${duration(worstSeconds)}, objective ${duration(objectives.rpoSeconds)}`)}
 ${tile("Recovery time", objectiveBadge(recoveryTime.verdict), html`longest recovery ${duration(recoveryTime.maxSeconds)}, objective ${duration(objectives.rtoSeconds)}`)}
-${tile("Drills", html`${count(drills.passed)} of ${count(drills.run)} passed`, lastDrill(drills))}
+${tile("Drills", drills.run === 0 ? "none" : html`${count(drills.passed)} of ${count(drills.run)} passed`, lastDrill(drills))}
 </div>`;
 }
 
@@ -154,7 +155,7 @@ function verificationTable({ verification: { runs } }: SourceReport): Html {
     columns: ["At", "Result", "Tier", "Copies", "Objects#", "Read#", "Damaged#"],
     rows: runs.map((run) => [
       time(run.at),
-      yesNoBadge(run.ok, { yes: "good", no: "damage" }),
+      yesNoBadge(run.ok, { yes: "good", no: "damage", none: "no result" }),
       run.tier ?? UNKNOWN,
       run.repositories.length === 0 ? UNKNOWN : run.repositories.join(", "),
       count(run.objects),
@@ -165,18 +166,24 @@ function verificationTable({ verification: { runs } }: SourceReport): Html {
   });
 }
 
+/** Copies that are good are counted; each that is not, or that nobody looked at, is named. */
 function verifiedCopies({ verification: { copies, neverVerified } }: SourceReport): Html {
-  const known = copies
-    .filter(({ present }) => present !== false)
-    .map(({ repository, backup, tier, at, ok }) => [repository, html`<code>${backup}</code>`, yesNoBadge(ok, { yes: "good", no: "damaged" }), tier, time(at)]);
-  const unseen = (neverVerified ?? []).map(({ repository, backup }) => [repository, html`<code>${backup}</code>`, yesNoBadge(null, { yes: "", no: "" }), NONE, html`never`]);
+  const there = copies.filter(({ present }) => present !== false);
+  const good = [...Map.groupBy(there.filter(({ ok }) => ok), ({ repository, tier }) => JSON.stringify([repository, tier])).values()].map((group): HtmlValue[] => {
+    const times = group.map(({ at }) => at).toSorted();
+    return [group[0]?.repository ?? "", counted(group.length, "backup"), yesNoBadge(true, COPY_WORDS), group[0]?.tier ?? "", time(times[0] ?? null), time(times.at(-1) ?? null)];
+  });
+  const damaged = there.filter(({ ok }) => !ok).map(({ repository, backup, tier, at }) => [repository, html`<code>${backup}</code>`, yesNoBadge(false, COPY_WORDS), tier, time(at), time(at)]);
+  const unseen = (neverVerified ?? []).map(({ repository, backup }) => [repository, html`<code>${backup}</code>`, yesNoBadge(null, COPY_WORDS), NONE, NONE, html`never`]);
   return table({
     caption: "Copies as last verified",
-    columns: ["Copy", "Backup", "Result", "Tier", "At"],
-    rows: [...known, ...unseen],
+    columns: ["Copy", "Backup", "Result", "Tier", "First", "Last"],
+    rows: [...damaged, ...unseen, ...good],
     empty: neverVerified === null ? "the repositories were never looked at" : "there is no backup",
   });
 }
+
+const COPY_WORDS = { yes: "good", no: "damaged", none: "never verified" };
 
 function gapTable({ gaps }: SourceReport): Html {
   return table({

@@ -1,3 +1,4 @@
+import { FINDING_SEVERITIES } from "../domain/compliance.ts";
 import type { ComplianceReport, DrillRecord, EvidenceState, RunRecord } from "../domain/compliance.ts";
 import type { ControlResult } from "../domain/control-status.ts";
 import { RULES } from "../domain/control-map.ts";
@@ -27,7 +28,7 @@ export function renderReport(report: ComplianceReport): string {
 <header>
 <p class="kind">Holdfast · backup and recovery evidence</p>
 <h1>${formatTime(cover.period.from).slice(0, 16)} <span class="dash">to</span> ${formatTime(cover.period.to).slice(0, 16)}</h1>
-<p class="lead">${statusBadge(report.status)} All times are UTC. The report supports evidence for the controls it names; it does not state that anybody complies with them.</p>
+<p class="lead">${statusBadge(report.status)} over all sources. All times are UTC. The report supports evidence for the controls it names; it does not state that anybody complies with them.</p>
 </header>
 <main>
 ${summary(report)}
@@ -49,21 +50,21 @@ function summary({ sources, findings: all, population }: ComplianceReport): Html
   const held = (verdict: string): number => sources.filter(({ recoveryPoint }) => recoveryPoint === verdict).length;
   const fast = (verdict: string): number => sources.filter(({ recoveryTime }) => recoveryTime.verdict === verdict).length;
   const total = (of: "passed" | "failed" | "run"): number => sources.reduce((sum, { drills }) => sum + drills[of], 0);
-  const deficiencies = all.filter(({ severity }) => severity === "deficiency").length;
+  const bySeverity = FINDING_SEVERITIES.map((severity) => `${all.filter((finding) => finding.severity === severity).length} ${severity.replace("_", " ")}`).join(", ");
   const others = (breached: number, open: number): HtmlValue => `${breached} breached, ${open} not evidenced`;
   return html`<section class="tiles wide">
 ${tile("Recovery point held", html`${count(held("held"))} of ${count(sources.length)}`, others(held("breached"), held("not_evidenced")))}
 ${tile("Recovery time held", html`${count(fast("held"))} of ${count(sources.length)}`, others(fast("breached"), fast("not_evidenced")))}
 ${tile("Drills passed", html`${count(total("passed"))} of ${count(total("run"))}`, `${total("failed")} failed`)}
-${tile("Findings", count(all.length), `${deficiencies} deficiencies, ${all.length - deficiencies} missing evidence`)}
+${tile("Findings", count(all.length), bySeverity)}
 ${tile("Records", count(population.runs.length), "runs and slots in the population")}
 </section>`;
 }
 
 function findings({ findings: all }: ComplianceReport): Html {
-  const worstFirst = all.toSorted((a, b) => a.severity.localeCompare(b.severity));
+  const worstFirst = all.toSorted((a, b) => FINDING_SEVERITIES.indexOf(a.severity) - FINDING_SEVERITIES.indexOf(b.severity));
   return html`<section><h2>Findings</h2>${table({
-    caption: "What stands open",
+    caption: "What has to be answered, the worst first",
     columns: ["Severity", "Source", "Copy", "Since", "Finding", "About"],
     rows: worstFirst.map(({ severity, source, repository, at, detail, references }) => [
       severityBadge(severity),
@@ -114,13 +115,12 @@ function controls(all: readonly ControlResult[]): Html {
 <p>Each row says which control the evidence supports, and how well. The wording is a paraphrase. <q>Not evidenced</q> means that no record shows it, which is not the same as not applicable.</p>
 ${table({
   caption: "Supports evidence for",
-  columns: ["Framework", "Control", "Asks", "Status", "Records#", "Artefacts", "Why", "Not shown here"],
-  rows: all.map(({ framework, control, asks, status, rows, artefacts, bySource, notShown }) => [
+  columns: ["Framework", "Control", "Asks", "Status", "Artefacts", "Why", "Not shown here"],
+  rows: all.map(({ framework, control, asks, status, artefacts, bySource, notShown }) => [
     framework,
     html`<strong>${control}</strong>`,
     asks,
     statusBadge(status),
-    count(rows),
     artefacts.join(", "),
     why(status, bySource),
     notShown,
@@ -161,15 +161,18 @@ function drillRegister(drills: readonly DrillRecord[]): Html {
   })}</section>`;
 }
 
-/** A page with more rows is no longer one that can be read or printed; the JSON has them all. */
+/** A page with more rows is no longer one that can be read or printed. */
 const MOST_RUNS = 2000;
+/** Work that comes every few minutes: on the page only where it did not succeed. */
+const ROUTINE: readonly string[] = ["expire", "log"];
 
-function runPopulation(runs: readonly RunRecord[]): Html {
-  const note = runs.length > MOST_RUNS ? html`<p>The first ${MOST_RUNS} of ${runs.length} records; all of them are in the JSON.</p>` : NOTHING;
+function runPopulation(all: readonly RunRecord[]): Html {
+  const runs = all.filter(({ operation, outcome }) => !(ROUTINE.includes(operation) && outcome === "succeeded")).slice(0, MOST_RUNS);
+  const note = runs.length < all.length ? html`<p>${runs.length} of ${all.length} records. Left out are successful runs of expire and log, and what goes beyond ${MOST_RUNS} rows; the JSON has every one.</p>` : NOTHING;
   return html`<section><h2>Run population</h2>${note}${table({
     caption: "Every run, and every slot that was passed over",
     columns: ["Slot", "Began", "Source", "Work", "By", "Outcome", "Slots#", "Took#", "Backup", "Why"],
-    rows: runs.slice(0, MOST_RUNS).map((run) => [
+    rows: runs.map((run) => [
       slotOf(run),
       run.outcome === "missed" || run.outcome === "superseded" ? NONE : time(run.startedAt),
       run.source,

@@ -1,4 +1,4 @@
-import type { ObjectiveVerdict } from "../domain/compliance.ts";
+import type { FindingSeverity, ObjectiveVerdict } from "../domain/compliance.ts";
 import type { ControlStatus } from "../domain/control-status.ts";
 import { html, NOTHING } from "./html.ts";
 import type { Html, HtmlValue } from "./html.ts";
@@ -40,8 +40,15 @@ export function objectiveBadge(verdict: ObjectiveVerdict): Html {
   }
 }
 
-export function severityBadge(severity: "deficiency" | "missing_evidence"): Html {
-  return severity === "deficiency" ? badge("bad", "deficiency") : badge("open", "missing evidence");
+export function severityBadge(severity: FindingSeverity): Html {
+  switch (severity) {
+    case "deficiency":
+      return badge("bad", "deficiency");
+    case "missing_evidence":
+      return badge("open", "missing evidence");
+    case "exception":
+      return badge("fair", "exception");
+  }
 }
 
 const OUTCOME_TONES: Readonly<Record<string, Tone>> = {
@@ -62,8 +69,8 @@ export function outcomeBadge(outcome: string): Html {
   return badge(OUTCOME_TONES[outcome] ?? "open", outcome.replaceAll("_", " "));
 }
 
-export function yesNoBadge(ok: boolean | null, words: { yes: string; no: string }): Html {
-  return ok === null ? badge("open", "no result") : ok ? badge("good", words.yes) : badge("bad", words.no);
+export function yesNoBadge(ok: boolean | null, words: { yes: string; no: string; none: string }): Html {
+  return ok === null ? badge("open", words.none) : ok ? badge("good", words.yes) : badge("bad", words.no);
 }
 
 export interface Table {

@@ -23,6 +23,7 @@ h1 .dash { color: var(--soft); font-weight: 400; }
 .lead { max-width: 46rem; color: var(--soft); margin: 0 0 2rem; }
 .lead .badge { margin-right: 0.5rem; }
 section { margin: 3.2rem 0 0; }
+h2 .badge { margin-left: 0.4rem; }
 section.source { border-top: 2px solid var(--strong-rule); padding-top: 1.6rem; }
 code { font: 0.86em/1.4 ui-monospace, "SF Mono", "Cascadia Mono", "Liberation Mono", monospace; overflow-wrap: anywhere; }
 q { quotes: "“" "”"; }
@@ -53,7 +54,7 @@ caption { text-align: left; font-weight: 600; padding: 0 0 0.45rem; }
 th { text-align: left; vertical-align: bottom; font-weight: 500; color: var(--soft); font-size: 0.8rem; border-bottom: 1px solid var(--strong-rule); padding: 0.3rem 0.7rem 0.35rem 0; }
 td { vertical-align: top; border-bottom: 1px solid var(--rule); padding: 0.42rem 0.7rem 0.42rem 0; overflow-wrap: break-word; }
 th:last-child, td:last-child { padding-right: 0; }
-.figure { text-align: right; white-space: nowrap; } td time { white-space: nowrap; } td b { font-weight: 600; }
+.figure { text-align: right; white-space: nowrap; } .figure + .words { padding-left: 0.9rem; } td time { white-space: nowrap; } td b { font-weight: 600; }
 
 .copy { margin: 0.9rem 0 1.4rem; } .copy h4 .badge, .copy h4 .none { margin-left: 0.5rem; font-weight: 400; } .copy h4 .badge { font-weight: 600; }
 figure { margin: 0; } .plot { position: relative; height: 6.5rem; border-bottom: 1px solid var(--strong-rule); background: var(--card); }
@@ -69,13 +70,16 @@ figure { margin: 0; } .plot { position: relative; height: 6.5rem; border-bottom:
   table, tbody, caption { display: block; } thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   tr { display: block; border: 1px solid var(--rule); border-radius: 10px; background: var(--card); padding: 0.35rem 0.8rem; margin: 0 0 0.6rem; }
   td { display: grid; grid-template-columns: minmax(6.5rem, 38%) 1fr; gap: 0.6rem; padding: 0.22rem 0; border: 0; text-align: left; white-space: normal; }
+  td.figure { text-align: left; white-space: normal; } td.figure + td.words { padding-left: 0; }
   td::before { content: attr(data-label); color: var(--soft); font-size: 0.8rem; } td > span { min-width: 0; overflow-wrap: anywhere; } td time { white-space: normal; }
+  td:has(> span > .none:only-child), td:has(> span:empty) { display: none; }
   .facts { grid-template-columns: 1fr 1fr; }
 }
 @media print {
   @page { margin: 16mm 14mm; }
   :root { --paper: #fff; --card: #fff; --ink: #000; --soft: #444; --rule: #ccc; --strong-rule: #888; --accent: #1d4a75; --accent-soft: #e3ebf3; --good: #14532d; --good-soft: #fff; --fair: #5c4000; --fair-soft: #fff; --bad: #7f1d1d; --bad-soft: #fff; --open: #333; --open-soft: #e8e8e8; }
-  body { padding: 0; max-width: none; font-size: 9.5pt; } section { margin-top: 1.6rem; } section.source { break-before: page; }
+  body { padding: 0; max-width: none; font-size: 9.5pt; } section { margin-top: 1.6rem; } h2 .badge { margin-left: 0.4rem; }
+section.source { break-before: page; }
   h2, h3, h4, caption { break-after: avoid; } tr, .tile, .copy { break-inside: avoid; } thead { display: table-header-group; }
   table { font-size: 8pt; } .badge { padding-left: 0; font-size: 8.5pt; } .badge, .plot .unobserved, .plot .area { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Run, Verified } from "../catalog/runs.ts";
+import { repositoriesSeen } from "../domain/compliance.ts";
 import type { Verification, VerifyRun } from "../domain/compliance.ts";
 import type { SourceInfo } from "../domain/source-info.ts";
 
@@ -16,7 +17,7 @@ const figuresSchema = z.object({
 /** `runs`: verify runs of the period, oldest first. `info`: what was last seen in the repositories; null if they were never looked at. */
 export function verificationOf(runs: readonly Run[], verified: readonly Verified[], info: SourceInfo | null): Verification {
   const there = info === null ? null : copiesThere(info);
-  const seen = new Set(there?.map(({ repository }) => repository));
+  const seen = info === null ? new Set<string>() : repositoriesSeen(info);
   const key = ({ repository, backup }: { repository: string; backup: string }): string => JSON.stringify([repository, backup]);
   const present = new Set(there?.map(key));
   const known = new Set(verified.map(key));

@@ -3,7 +3,7 @@ import type { ControlResult, ControlStatus, RuleResult } from "./control-status.
 import type { DrillFault, DrillVerdict } from "./drill-verdict.ts";
 import type { ExposureSummary } from "./exposure-series.ts";
 import type { Schedule } from "./schedule.ts";
-import type { GapView } from "./source-info.ts";
+import type { GapView, SourceInfo } from "./source-info.ts";
 
 /**
  * The compliance report of a period: what was due, what was done, what was measured, and what that supports evidence for. Plain data, the same for JSON, HTML and the API.
@@ -181,9 +181,13 @@ export interface CopyExposure extends ExposureSummary {
   readonly verdict: ObjectiveVerdict;
 }
 
-/** Something an auditor will ask about. `deficiency`: it stands. `missing_evidence`: it may be well, and nothing shows it. */
+/** Worst first. `deficiency`: it stands. `missing_evidence`: it may be well, and nothing shows it. `exception`: it was not well, and was seen to end. */
+export const FINDING_SEVERITIES = ["deficiency", "missing_evidence", "exception"] as const;
+export type FindingSeverity = (typeof FINDING_SEVERITIES)[number];
+
+/** Something an auditor will ask about. */
 export interface Finding {
-  readonly severity: "deficiency" | "missing_evidence";
+  readonly severity: FindingSeverity;
   readonly kind: FindingKind;
   /** Null: of the whole installation. */
   readonly source: string | null;
@@ -286,6 +290,11 @@ export function copiesOf({ policy }: ReportSource): string[] {
 /** The copies that must hold the recovery point objective by themselves: those the log goes to. Without a log, all. */
 export function copiesWithObjective(source: ReportSource): readonly string[] {
   return source.policy.log?.repositories ?? copiesOf(source);
+}
+
+/** The repositories that were reached when a source was last looked at. Of one that was not, nothing is known: neither what is in it nor what is missing. */
+export function repositoriesSeen({ backups, windows, gaps }: SourceInfo): ReadonlySet<string> {
+  return new Set([...windows, ...gaps, ...backups.flatMap(({ copies }) => copies)].map(({ repository }) => repository));
 }
 
 /** The upper bound (95 % confidence, Clopper-Pearson) of the probability that a restore fails, after n independent drills none of which failed. Null for none. */

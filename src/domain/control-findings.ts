@@ -1,8 +1,10 @@
 import type { CopyExposure, EvidenceState, Finding, SourceReport, WorkCounts } from "./compliance.ts";
 import { MOST_UNOBSERVED_SHARE, standingDamage } from "./control-rules.ts";
+import { counted } from "./control-wording.ts";
 import { formatDuration } from "./duration.ts";
+import { beyondObjective } from "./exposure-series.ts";
 
-/** What stands open about one source at the end of the period: what an auditor would ask about, and an operator should have asked first. */
+/** What an auditor would ask about one source, and an operator should have asked first. */
 export function findingsOf(source: SourceReport): Finding[] {
   return [
     ...[...source.backups, ...source.otherWork].flatMap((work) => aboutWork(source, work)),
@@ -31,7 +33,7 @@ function aboutWork(source: SourceReport, work: WorkCounts): Finding[] {
   const what = work.type === null ? work.operation : `${work.type} ${work.operation}`;
   const findings: Finding[] = [];
   if (work.withoutLaterSuccess.length > 0) {
-    const detail = `${work.withoutLaterSuccess.length} ${what} runs failed or were missed, and none has succeeded after them`;
+    const detail = `${counted(work.withoutLaterSuccess.length, `${what} run`)} failed or missed, and none has succeeded since`;
     findings.push(finding(source, { severity: "deficiency", kind: "no_success_since", at: work.lastSuccessAt, detail, references: work.withoutLaterSuccess }));
   }
   if ((work.unaccounted ?? 0) > 0)
@@ -39,18 +41,19 @@ function aboutWork(source: SourceReport, work: WorkCounts): Finding[] {
       finding(source, {
         severity: "deficiency",
         kind: "slots_unaccounted",
-        detail: `nothing accounts for the last ${work.unaccounted} slots of ${what}: no run, and no record that they were missed`,
+        detail: `nothing accounts for the last ${counted(work.unaccounted ?? 0, "slot")} of ${what}: no run, and no record of a miss`,
       }),
     );
   return findings;
 }
 
-function aboutExposure(source: SourceReport, { repository, breaches, worst, objectiveSeconds, unobservedShare }: CopyExposure): Finding[] {
+function aboutExposure(source: SourceReport, copy: CopyExposure): Finding[] {
+  const { repository, breaches, worst, objectiveSeconds, unobservedShare } = copy;
   const findings: Finding[] = [];
   const [first] = breaches;
   if (first !== undefined) {
-    const detail = `${breaches.length} times beyond the recovery point objective of ${formatDuration(objectiveSeconds)}, at worst ${Math.round(worst?.seconds ?? first.peakSeconds)} s`;
-    findings.push(finding(source, { severity: "deficiency", kind: "recovery_point_breach", repository, at: first.from, detail }));
+    const detail = `${counted(breaches.length, "time")} beyond the recovery point objective of ${formatDuration(objectiveSeconds)}, at worst ${Math.round(worst?.seconds ?? first.peakSeconds)} s`;
+    findings.push(finding(source, { severity: beyondObjective(copy) ? "deficiency" : "exception", kind: "recovery_point_breach", repository, at: first.from, detail }));
   }
   if (unobservedShare === null || unobservedShare > MOST_UNOBSERVED_SHARE) {
     const detail =
@@ -68,7 +71,7 @@ function aboutDrills(source: SourceReport): Finding[] {
       finding(source, {
         severity: "deficiency",
         kind: "drill_failed",
-        detail: `${withoutLaterPass.length} drills failed, and none has passed after them`,
+        detail: `${counted(withoutLaterPass.length, "drill")} failed, and none has passed since`,
         references: withoutLaterPass,
       }),
     );
@@ -84,18 +87,19 @@ function aboutDrills(source: SourceReport): Finding[] {
       finding(source, {
         severity: "deficiency",
         kind: "slots_unaccounted",
-        detail: `nothing accounts for the last ${unaccounted} slots of drills: no run, and no record that they were missed`,
+        detail: `nothing accounts for the last ${counted(unaccounted ?? 0, "slot")} of drills: no run, and no record of a miss`,
       }),
     );
   return findings;
 }
 
 function aboutRecoveryTime(source: SourceReport): Finding[] {
-  const late = source.recoveryTime.actual.filter(({ seconds, objectiveSeconds }) => seconds > objectiveSeconds);
+  const { actual } = source.recoveryTime;
+  const late = actual.filter(({ seconds, objectiveSeconds }) => seconds > objectiveSeconds);
   const [first] = late;
   if (first === undefined) return [];
-  const detail = `${late.length} of ${source.recoveryTime.actual.length} measured recoveries took longer than the recovery time objective`;
-  return [finding(source, { severity: "deficiency", kind: "recovery_time_breach", at: first.at, detail, references: late.map(({ run }) => run) })];
+  const detail = `${late.length} of ${counted(actual.length, "measured recovery", "measured recoveries")} took longer than the recovery time objective`;
+  return [finding(source, { severity: late.at(-1) === actual.at(-1) ? "deficiency" : "exception", kind: "recovery_time_breach", at: first.at, detail, references: late.map(({ run }) => run) })];
 }
 
 function aboutVerification(source: SourceReport): Finding[] {
@@ -106,7 +110,7 @@ function aboutVerification(source: SourceReport): Finding[] {
       kind: "damage_found",
       repository,
       at: damaged[0]?.at ?? null,
-      detail: `${damaged.length} backups were found damaged`,
+      detail: `${counted(damaged.length, "backup")} found damaged`,
       references: damaged.map(({ backup }) => backup),
     }),
   );
@@ -117,7 +121,7 @@ function aboutVerification(source: SourceReport): Finding[] {
       severity: "missing_evidence",
       kind: "copy_never_verified",
       repository,
-      detail: `${copiesThere.length} backups were never verified in this copy`,
+      detail: `${counted(copiesThere.length, "backup")} never verified in this copy`,
       references: copiesThere.map(({ backup }) => backup),
     }),
   );
@@ -131,7 +135,7 @@ function aboutGaps(source: SourceReport): Finding[] {
       kind: "wal_gap",
       repository,
       at: source.seenAt,
-      detail: `${gaps.length} gaps in the WAL (${gaps.map(({ timeline, startLsn, endLsn }) => `timeline ${timeline} from ${startLsn} to ${endLsn}`).join("; ")})`,
+      detail: `${counted(gaps.length, "gap")} in the WAL (${gaps.map(({ timeline, startLsn, endLsn }) => `timeline ${timeline} from ${startLsn} to ${endLsn}`).join("; ")})`,
     }),
   );
 }

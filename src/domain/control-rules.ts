@@ -1,6 +1,7 @@
 import type { CopyExposure, DrillRecord, SourceReport, VerifiedCopy } from "./compliance.ts";
 import type { RuleName } from "./control-map.ts";
 import type { ControlStatus, RuleResult } from "./control-status.ts";
+import { counted } from "./control-wording.ts";
 import { beyondObjective } from "./exposure-series.ts";
 import { reaches, VERIFY_TIERS } from "./verify-tier.ts";
 
@@ -44,7 +45,7 @@ function backupsOperated({ backups }: RuleFacts): RuleResult {
   const counts = `${succeeded} succeeded, ${failed} failed, ${missed} missed`;
   if (rows === 0) return result("backups_operated", "not_evidenced", 0, "no backup is on record in the period");
   if (standing > 0) return result("backups_operated", "deficient", rows, `${counts}; ${standing} of them without a later success`);
-  if (unaccounted > 0) return result("backups_operated", "deficient", rows, `${counts}; nothing accounts for the last ${unaccounted} slots of the schedule`);
+  if (unaccounted > 0) return result("backups_operated", "deficient", rows, `${counts}; nothing accounts for the last ${counted(unaccounted, "slot")} of the schedule`);
   return failed + missed > 0
     ? result("backups_operated", "effective_with_exceptions", rows, `${counts}; each was followed by a success`)
     : result("backups_operated", "effective", rows, counts);
@@ -54,14 +55,14 @@ function copiesVerified({ verification, gaps, period }: RuleFacts): RuleResult {
   const { copies, neverVerified } = verification;
   const runs = verification.runs.filter((run) => run.ok !== null);
   const damaged = standingDamage(copies);
-  if (damaged.length > 0) return result("copies_verified", "deficient", runs.length, `${damaged.length} copies were found damaged, and none of them was found good since`);
-  if (gaps !== null && gaps.length > 0) return result("copies_verified", "deficient", runs.length, `${gaps.length} gaps in the WAL: points in time that cannot be recovered`);
+  if (damaged.length > 0) return result("copies_verified", "deficient", runs.length, `${counted(damaged.length, "copy", "copies")} found damaged, and not found good since`);
+  if (gaps !== null && gaps.length > 0) return result("copies_verified", "deficient", runs.length, `${counted(gaps.length, "gap")} in the WAL: points in time that cannot be recovered`);
   if (runs.length === 0) return result("copies_verified", "not_evidenced", 0, "no verification came to a result in the period");
   if (neverVerified === null) return result("copies_verified", "not_evidenced", runs.length, "which copies there are was never looked up");
   const unseen = neverVerified.length;
   const failed = runs.filter((run) => run.ok === false).length;
-  const counts = `${runs.length} verifications, ${failed} of which found damage; ${copies.filter((copy) => copy.at >= period.from).length} copies verified since the period began`;
-  if (unseen > 0 || failed > 0) return result("copies_verified", "effective_with_exceptions", runs.length, `${counts}; ${unseen} copies were never verified`);
+  const counts = `${counted(runs.length, "verification")}, ${failed} of which found damage; ${counted(copies.filter((copy) => copy.at >= period.from).length, "copy", "copies")} verified since the period began`;
+  if (unseen > 0 || failed > 0) return result("copies_verified", "effective_with_exceptions", runs.length, `${counts}; ${counted(unseen, "copy", "copies")} never verified`);
   return result("copies_verified", "effective", runs.length, counts);
 }
 
@@ -78,13 +79,13 @@ function recoveryTested({ drills }: RuleFacts): RuleResult {
   if (withoutLaterPass.length > 0) return result("recovery_tested", "deficient", run, `${counts}; the last failure was not followed by a pass`);
   if (failed + inconclusive + missed + withoutVerdict > 0) return result("recovery_tested", "effective_with_exceptions", run, counts);
   return (unaccounted ?? 0) > 0
-    ? result("recovery_tested", "effective_with_exceptions", run, `${counts}; nothing accounts for the last ${unaccounted} slots`)
+    ? result("recovery_tested", "effective_with_exceptions", run, `${counts}; nothing accounts for the last ${counted(unaccounted ?? 0, "slot")}`)
     : result("recovery_tested", "effective", run, counts);
 }
 
 function failuresRetested({ drills: { run, failed, withoutLaterPass } }: RuleFacts): RuleResult {
   if (run === 0) return result("failures_retested", "not_evidenced", 0, "no drill came to a result in the period");
-  if (withoutLaterPass.length > 0) return result("failures_retested", "deficient", run, `${withoutLaterPass.length} failed drills were not followed by one that passed`);
+  if (withoutLaterPass.length > 0) return result("failures_retested", "deficient", run, `${counted(withoutLaterPass.length, "failed drill")} not followed by one that passed`);
   return failed > 0
     ? result("failures_retested", "effective", run, `${failed} failed, each followed by one that passed`)
     : result("failures_retested", "effective", run, "no drill failed");
@@ -96,7 +97,7 @@ function recoveryPointsSampled({ drillRecords }: RuleFacts): RuleResult {
   const unseeded = executed.filter(({ seed }) => seed === null).length;
   const backups = new Set(executed.flatMap(({ backupId }) => (backupId === null ? [] : [backupId]))).size;
   if (unseeded > 0) return result("recovery_points_sampled", "effective_with_exceptions", executed.length, `${unseeded} of ${executed.length} drills have no seed on record`);
-  return result("recovery_points_sampled", "effective", executed.length, `${executed.length} drills from ${backups} backups, each with a seed on record`);
+  return result("recovery_points_sampled", "effective", executed.length, `${counted(executed.length, "drill")} from ${counted(backups, "backup")}, each with a seed on record`);
 }
 
 function recoveryPointHeld({ exposure }: RuleFacts): RuleResult {
@@ -109,7 +110,7 @@ function recoveryPointHeld({ exposure }: RuleFacts): RuleResult {
   const dark = copies.filter(({ unobservedShare }) => unobservedShare === null || unobservedShare > MOST_UNOBSERVED_SHARE);
   if (dark.length > 0) return of("not_evidenced", `exposure of ${names(dark)} was unobserved for more than ${MOST_UNOBSERVED_SHARE * 100} % of the time`);
   const breached = copies.filter(({ breaches }) => breaches.length > 0);
-  if (breached.length > 0) return of("effective_with_exceptions", `${sum(breached, ({ breaches }) => breaches.length)} breaches (${names(breached)}), each seen to end`);
+  if (breached.length > 0) return of("effective_with_exceptions", `${counted(sum(breached, ({ breaches }) => breaches.length), "breach", "breaches")} (${names(breached)}), and last seen within the objective`);
   const unseen = copies.filter(({ unobservedShare }) => unobservedShare !== 0);
   return unseen.length > 0
     ? of("effective_with_exceptions", "within the objective whenever it was observed, which was not all the time")
@@ -124,13 +125,13 @@ function recoveryTimeHeld({ recoveryTime: { actual } }: RuleFacts): RuleResult {
     return result("recovery_time_held", "deficient", actual.length, `the last of ${actual.length} measured recoveries took longer than the objective`);
   return late > 0
     ? result("recovery_time_held", "effective_with_exceptions", actual.length, `${late} of ${actual.length} measured recoveries took longer than the objective, the last did not`)
-    : result("recovery_time_held", "effective", actual.length, `all ${actual.length} measured recoveries were within the objective`);
+    : result("recovery_time_held", "effective", actual.length, `${counted(actual.length, "measured recovery", "measured recoveries")}, all within the objective`);
 }
 
 function encryptionExercised({ verification }: RuleFacts): RuleResult {
   const decoded = verification.runs.filter((run) => run.ok === true && VERIFY_TIERS.some((tier) => tier === run.tier && reaches(tier, "decoded")));
   if (decoded.length === 0) return result("encryption_exercised", "not_evidenced", 0, "no verification in the period read everything back and found it good");
-  return result("encryption_exercised", "effective", decoded.length, `${decoded.length} verifications decrypted and authenticated everything they read`);
+  return result("encryption_exercised", "effective", decoded.length, `${counted(decoded.length, "verification")} decrypted and authenticated everything there is`);
 }
 
 function historyKept({ firstRecordAt, period, runs }: RuleFacts): RuleResult {

@@ -16,7 +16,6 @@ export interface RuleResult {
 /** A control of a framework, and what the evidence of all sources in scope says about it. */
 export interface ControlResult extends ControlDefinition {
   readonly status: ControlStatus;
-  readonly rows: number;
   /** One per source and rule, the worst first. */
   readonly bySource: readonly { readonly source: string; readonly rule: RuleName; readonly status: ControlStatus; readonly rows: number; readonly reason: string }[];
 }
@@ -36,6 +35,6 @@ export function evaluateControls(controls: readonly ControlDefinition[], sources
         rules.filter(({ rule }) => control.rules.includes(rule)).map(({ rule, status, rows, reason }) => ({ source: name, rule, status, rows, reason })),
       )
       .toSorted((a, b) => WORST_FIRST.indexOf(a.status) - WORST_FIRST.indexOf(b.status));
-    return { ...control, status: worstStatus(bySource.map(({ status }) => status)), rows: bySource.reduce((sum, { rows }) => sum + rows, 0), bySource };
+    return { ...control, status: worstStatus(bySource.map(({ status }) => status)), bySource };
   });
 }

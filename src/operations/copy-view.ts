@@ -31,7 +31,8 @@ export class CopyView {
   readonly histories: ReadonlyMap<number, TimelineHistory>;
   /** Position of the WAL stream as its lease last said. */
   readonly stream: LeaseState | null;
-  readonly damage: readonly DamageError[];
+  /** Timelines whose history (or list of expired WAL) cannot be read. */
+  readonly damage: ReadonlyMap<number, DamageError>;
   readonly expired: ReadonlyMap<number, readonly ExpiredRange[]>;
   #indexed: Map<string, SegmentLedger> | null = null;
 
@@ -52,26 +53,26 @@ export class CopyView {
     const binding = await readBinding(repository, source);
     if (binding === null) return null;
     const place = { source, systemIdentifier: binding.systemIdentifier, segmentBytes: binding.walSegmentBytes };
-    const damage: DamageError[] = [];
+    const damage = new Map<number, DamageError>();
     const histories = new Map<number, TimelineHistory>();
     const expired = new Map<number, readonly ExpiredRange[]>();
-    const collect = async (act: () => Promise<void>): Promise<void> => {
+    const collect = async (timeline: number, act: () => Promise<void>): Promise<void> => {
       try {
         await act();
       } catch (error) {
         if (!(error instanceof DamageError)) throw error;
-        damage.push(error);
+        damage.set(timeline, error);
       }
     };
     for (const timeline of await listTimelines(repository, place)) {
-      await collect(async () => void histories.set(timeline, await readTimelineHistory(repository, place, timeline)));
-      await collect(async () => void expired.set(timeline, await readExpired(repository, place, timeline)));
+      await collect(timeline, async () => void histories.set(timeline, await readTimelineHistory(repository, place, timeline)));
+      await collect(timeline, async () => void expired.set(timeline, await readExpired(repository, place, timeline)));
     }
     const [listing, inventory, stream] = [await listManifests(repository, source), await listWal(repository, place), await readLease(repository, leaseScopes.wal(source))];
     return new CopyView({ repository, source, place, listing, inventory, histories, stream, damage, expired });
   }
 
-  /** The newest timeline that can be followed; null where there is no WAL at all. */
+  /** The newest timeline that can be followed; null where there is no WAL at all. One beyond it that cannot be read is in `damage`, and must not be passed over in silence. */
   get newestTimeline(): number | null {
     return [...this.histories.keys()].toSorted((a, b) => a - b).at(-1) ?? null;
   }

@@ -61,6 +61,9 @@ function chooseHistory(view: CopyView, { timeline, backup }: RestoreChoice): Tim
     if (stored !== undefined) return of(stored.manifest.postgres.timeline);
   }
   const newest = view.newestTimeline;
+  // A newer timeline that cannot be read is not a reason to restore an older one without a word.
+  const unreadable = [...view.damage].find(([number]) => newest === null || number > newest)?.[1];
+  if (unreadable !== undefined) throw unreadable;
   if (newest === null) throw new HoldfastError("HF-NO-BACKUP", `${view.repository.name} holds no WAL of ${view.source}`, { hint: "see 'holdfast info'" });
   return of(newest);
 }

@@ -26,7 +26,7 @@ const SEGMENTS_AT_ONCE = 4;
 /** Verifies the WAL of one source: every object to the tier, and that nothing is missing between them. Continuity is checked whatever the tier. */
 export async function verifyWal(work: WalVerification, context: OperationContext): Promise<void> {
   const { view, report } = work;
-  for (const damage of view.damage) report.add(damage, { backups: view.listing.backups.map(({ manifest }) => manifest.id) });
+  for (const damage of view.damage.values()) report.add(damage, { backups: view.listing.backups.map(({ manifest }) => manifest.id) });
   for (const timeline of view.histories.keys()) if (timeline > 1) await collecting(work, null, () => readTimelineHistory(view.repository, view.place, timeline));
   await pMap(
     view.inventory.segments,

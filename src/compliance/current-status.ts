@@ -1,0 +1,135 @@
+import type { Catalog } from "../catalog/catalog.ts";
+import { newestRun, newestRuns, newestSample } from "../catalog/compliance-queries.ts";
+import type { Run } from "../catalog/runs.ts";
+import { readSnapshot } from "../catalog/snapshots.ts";
+import type { Snapshot } from "../catalog/snapshots.ts";
+import { copiesOf, copiesWithObjective, repositoriesSeen } from "../domain/compliance.ts";
+import type { DrillRecord, ReportSource } from "../domain/compliance.ts";
+import { judgeNow } from "../domain/control-now.ts";
+import type { CurrentCopy, StatusReason, StatusVerdict } from "../domain/control-now.ts";
+import { SAMPLE_HOLDS_SECONDS } from "../domain/exposure-series.ts";
+import type { GapView, WindowView } from "../domain/source-info.ts";
+import { cameToResult, drillRecord } from "./drill-record.ts";
+
+/** How one source stands now, as far as the catalog knows: what the status route, the metrics and a dashboard show. */
+export interface CurrentStatus {
+  readonly name: string;
+  readonly verdict: StatusVerdict;
+  readonly reasons: readonly StatusReason[];
+  readonly objectives: { readonly rtoSeconds: number; readonly rpoSeconds: number };
+  /** The newest moment any copy can bring back. */
+  readonly recoverableTo: string | null;
+  readonly copies: readonly CurrentCopy[];
+  /** The newest run of each kind of backup that the policy asks for. */
+  readonly lastBackups: readonly LastBackup[];
+  readonly lastDrill: DrillRecord | null;
+  /** When a drill last passed. */
+  readonly lastProvenAt: string | null;
+  /** Recovery time of the last drill that came to a result. */
+  readonly lastRtoSeconds: number | null;
+  /** Null: the repositories were never looked at. */
+  readonly gaps: readonly GapView[] | null;
+  readonly seenAt: string | null;
+}
+
+export interface LastBackup {
+  readonly type: string;
+  readonly lastSuccessAt: string | null;
+  readonly lastSuccessId: string | null;
+  readonly lastRunAt: string | null;
+  readonly lastOutcome: string | null;
+}
+
+export function currentStatus(catalog: Catalog, source: ReportSource, now: Date): CurrentStatus {
+  const snapshot = readSnapshot(catalog, source.name);
+  const copies = copiesOf(source).map((repository) => currentCopy(catalog, source, snapshot, repository, now));
+  const drills = recentDrills(catalog, source.name);
+  const lastResult = drills.find(cameToResult) ?? null;
+  const lastBackups = backupKinds(source).map(({ operation, type }) => lastBackup(catalog, source.name, operation, type));
+  const gaps = snapshot?.info.gaps ?? null;
+  const damaged = (snapshot?.info.backups ?? []).flatMap((backup) => backup.copies.filter(({ state }) => state === "damaged").map(({ repository }) => ({ repository, backup: backup.id })));
+  return {
+    name: source.name,
+    ...judgeNow({ copies, objectives: source.objectives, backups: snapshot?.info.backups.length ?? null, gaps: gaps ?? [], damaged, lastDrill: lastResult, failedSince: lastBackups.filter(hasFailed).map(({ type }) => type) }),
+    objectives: { rtoSeconds: source.objectives.rtoSeconds, rpoSeconds: source.objectives.rpoSeconds },
+    recoverableTo: copies.map(({ recoverableTo }) => recoverableTo).reduce(laterOf, null),
+    copies,
+    lastBackups,
+    lastDrill: drills[0] ?? null,
+    lastProvenAt: newestRun(catalog, { source: source.name, operation: "drill", type: null, outcome: "succeeded" })?.finishedAt ?? null,
+    lastRtoSeconds: lastResult?.rtoActualSeconds ?? null,
+    gaps,
+    seenAt: snapshot?.at ?? null,
+  };
+}
+
+function currentCopy(catalog: Catalog, source: ReportSource, snapshot: Snapshot | null, repository: string, now: Date): CurrentCopy {
+  const sample = newestSample(catalog, source.name, repository);
+  const isFresh = sample !== null && Math.abs(now.getTime() - Date.parse(sample.at)) <= SAMPLE_HOLDS_SECONDS * 1000;
+  const seconds = isFresh ? sample.seconds : null;
+  const window = newestWindow(snapshot, repository);
+  const objectiveApplies = copiesWithObjective(source).includes(repository);
+  return {
+    repository,
+    objectiveApplies,
+    observed: seconds !== null,
+    exposureSeconds: seconds,
+    exposureBytes: seconds === null ? null : (sample?.bytes ?? null),
+    sampledAt: sample?.at ?? null,
+    held: seconds === null || !objectiveApplies ? null : seconds <= source.objectives.rpoSeconds,
+    recoverableFrom: window?.from ?? null,
+    recoverableTo: window?.to ?? null,
+    gaps: gapsOf(snapshot, repository),
+  };
+}
+
+/** The stretch of time travel that reaches furthest: where one could go back to from now. */
+function newestWindow(snapshot: Snapshot | null, repository: string): WindowView | null {
+  const windows = snapshot?.info.windows.filter((window) => window.repository === repository) ?? [];
+  return windows.reduce<WindowView | null>((newest, window) => (newest === null || isAfter(window, newest) ? window : newest), null);
+}
+
+function isAfter(a: WindowView, b: WindowView): boolean {
+  return a.timeline === b.timeline ? Date.parse(a.from) > Date.parse(b.from) : a.timeline > b.timeline;
+}
+
+function gapsOf(snapshot: Snapshot | null, repository: string): number | null {
+  if (snapshot === null || !repositoriesSeen(snapshot.info).has(repository)) return null;
+  return snapshot.info.gaps.filter((gap) => gap.repository === repository).length;
+}
+
+/** So many are looked at to find one that came to a result. */
+const RECENT_DRILLS = 50;
+
+/** Those that ended, newest first. */
+function recentDrills(catalog: Catalog, source: string): DrillRecord[] {
+  return newestRuns(catalog, { source, operation: "drill", type: null, outcome: null }, RECENT_DRILLS)
+    .filter(({ outcome }) => outcome !== "running")
+    .map((run) => drillRecord(run, run.scheduledFor === null ? 0 : run.slots));
+}
+
+function backupKinds({ policy }: ReportSource): { operation: string; type: string }[] {
+  const backups = [...policy.backups.keys()].map((type) => ({ operation: "backup", type }));
+  return policy.log === null || policy.log.schedule.kind === "stream" ? backups : [...backups, { operation: "log", type: "log" }];
+}
+
+function lastBackup(catalog: Catalog, source: string, operation: string, type: string): LastBackup {
+  const success = newestRun(catalog, { source, operation, type, outcome: "succeeded" });
+  const last = newestRun(catalog, { source, operation, type, outcome: null });
+  return { type, lastSuccessAt: success?.finishedAt ?? null, lastSuccessId: backupIdOf(success), lastRunAt: last?.startedAt ?? null, lastOutcome: last?.outcome ?? null };
+}
+
+function backupIdOf(run: Run | null): string | null {
+  const id = run?.facts["id"];
+  return typeof id === "string" ? id : null;
+}
+
+function hasFailed({ lastOutcome }: LastBackup): boolean {
+  return lastOutcome === "failed" || lastOutcome === "interrupted";
+}
+
+/** RFC 3339 texts of different precision: compared as times. */
+function laterOf(a: string | null, b: string | null): string | null {
+  if (a === null || b === null) return a ?? b;
+  return Date.parse(a) >= Date.parse(b) ? a : b;
+}

@@ -1,0 +1,220 @@
+import { execFile } from "node:child_process";
+import { readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { systemClock } from "../../src/clock.ts";
+import { DamageError, HoldfastError } from "../../src/errors.ts";
+import type { OperationContext } from "../../src/operations/context.ts";
+import { CopyView } from "../../src/operations/copy-view.ts";
+import { planRestore } from "../../src/operations/plan-restore.ts";
+import { restore } from "../../src/operations/restore.ts";
+import { verifyRepository } from "../../src/operations/verify-repository.ts";
+import type { VerifyResult } from "../../src/operations/verify-repository.ts";
+import { openRepository } from "../../src/repository/repository.ts";
+import { openLocalStore } from "../../src/storage/local-store.ts";
+import { startCluster } from "../support/cluster.ts";
+import { describePostgres } from "../support/postgres-suite.ts";
+import { Random } from "../support/random.ts";
+import { asUser, serverUser } from "../support/server-user.ts";
+import { openSite } from "../support/site.ts";
+import type { Site } from "../support/site.ts";
+import { digestTree, listTree } from "../support/tree.ts";
+
+/** Every kind of object, damaged in every way. HOLDFAST_DAMAGES=all damages every object; by default a fixed sample of each kind. */
+const ALL = process.env["HOLDFAST_DAMAGES"] === "all";
+const PER_KIND = ALL ? Number.POSITIVE_INFINITY : 1;
+
+const KINDS = {
+  descriptor: /^holdfast\.json$/,
+  key: /^keys\//,
+  host: /^hosts\//,
+  lease: /^leases\//,
+  binding: /\/bindings\//,
+  manifest: /\/manifests\//,
+  contents: /\/contents$/,
+  pack: /\/data\/\d{8}$/,
+  map: /\/map\/\d{8}$/,
+  segment: /\/[0-9A-F]{24}-[0-9a-f]{32}$/,
+  part: /\/parts\//,
+  index: /\/index\//,
+  history: /\/history\//,
+  evidence: /^evidence\//,
+} as const;
+type Kind = keyof typeof KINDS;
+
+const WAYS = ["first byte", "last byte", "random byte", "truncated", "swapped", "deleted"] as const;
+type Way = (typeof WAYS)[number];
+
+/** What a restore needs: damage to these must be noticed by it too. */
+const NEEDED_BY_RESTORE = new Set<Kind>(["descriptor", "key", "manifest", "pack", "map", "segment", "part", "history"]);
+
+const context: OperationContext = { clock: systemClock, signal: new AbortController().signal, onProgress: () => undefined, onNotice: () => undefined };
+
+describePostgres("a damaged repository", { clientTools: ["pg_waldump"] }, (binaries) => {
+  let resources: AsyncDisposableStack;
+  let site: Site;
+  let root: string;
+  let objects: string[];
+  let whole: Map<string, string>;
+
+  beforeAll(async () => {
+    await using stack = new AsyncDisposableStack();
+    const source = stack.use(await startCluster({ binaries, initdbArgs: ["--wal-segsize=1"], settings: { wal_keep_size: "400MB" } }));
+    await moveWalTo(source, "0000000100000000000000F0");
+    site = stack.use(await openSite({ cluster: source }));
+    root = join(site.folder, "onsite");
+    await source.sql("create table t (id int primary key, text text)");
+    await source.sql("insert into t select g, md5(g::text) from generate_series(1, 5000) g");
+    expect((await site.run("backup", "--json")).exitCode).toBe(0);
+    await source.sql("update t set text = 'changed' where id < 100");
+    expect((await site.run("backup", "--type", "incr", "--json")).exitCode).toBe(0);
+    const stream = site.start({}, "wal", "stream");
+    // Enough segments for an index over 256 of them, then a promotion for a history file, then an unfinished segment for a part.
+    for (let i = 0; i < 270; i++) await source.sql("select pg_logical_emit_message(true, 'fill', repeat('x', 100)); select pg_switch_wal()");
+    stream.process.kill("SIGTERM");
+    expect((await stream.ended()).exitCode).toBe(0);
+    await promoteToNextTimeline(source);
+    const again = site.start({}, "wal", "stream");
+    await source.sql("insert into t select g, 'on the next timeline' from generate_series(10001, 10100) g");
+    await waitFor(async () => (await listTree(root)).some((path) => KINDS.part.test(path) && path.includes("/00000002/")));
+    again.process.kill("SIGTERM");
+    expect((await again.ended()).exitCode).toBe(0);
+    objects = await listTree(root);
+    expect(await verify()).toMatchObject({ ok: true, damage: [] });
+    whole = await restoredTree();
+    resources = stack.move();
+  });
+
+  afterAll(async () => resources.disposeAsync());
+
+  async function verify(): Promise<VerifyResult> {
+    const repository = await openRepository({ name: "onsite", store: openLocalStore(root), secret: site.key, host: null });
+    return verifyRepository({ repository, source: null, backup: null, tier: "pages" }, context);
+  }
+
+  /** The files a restore to latest produces: compared with those of the undamaged repository. */
+  async function restoredTree(): Promise<Map<string, string>> {
+    const target = join(site.folder, "restored");
+    try {
+      const repository = await openRepository({ name: "onsite", store: openLocalStore(root), secret: site.key, host: null });
+      const view = await CopyView.open(repository, "db");
+      if (view === null) throw new DamageError("sources/db", "nothing is there", "missing");
+      const plan = await planRestore(view, { target: { kind: "latest" }, backup: null, timeline: "latest", exclusive: false, acceptGap: false });
+      await restore({ plan, target, tablespaces: new Map(), owner: null, action: "promote", socketDirectory: "/tmp", port: 5499, sharedBuffersMaxBytes: 1 << 26 }, context);
+      return await digestTree(target);
+    } finally {
+      await rm(target, { recursive: true, force: true });
+    }
+  }
+
+  test("holds objects of every kind", () => {
+    for (const [kind, pattern] of Object.entries(KINDS)) expect(objects.filter((path) => pattern.test(path)).length, kind).toBeGreaterThan(0);
+  });
+
+  // A lease that is gone means that nobody writes: no loss, and nothing that could tell.
+  const cases = (Object.keys(KINDS) as Kind[]).flatMap((kind) => WAYS.map((way) => ({ kind, way }))).filter(({ kind, way }) => kind !== "lease" || way !== "deleted");
+
+  test.each(cases)("$kind: $way", async ({ kind, way }) => {
+    const random = new Random(`damage/${kind}/${way}`);
+    const candidates = objects.filter((path) => KINDS[kind].test(path));
+    for (const path of sample(candidates, PER_KIND, random)) {
+      const other = candidates.find((candidate) => candidate !== path);
+      if (way === "swapped" && other === undefined) continue;
+      const undo = await damage(path, way, other ?? path, random);
+      try {
+        const touched = way === "swapped" && other !== undefined ? [path, other] : [path];
+        await expectFound(touched, kind);
+        if (NEEDED_BY_RESTORE.has(kind)) await expectNothingWrong(path);
+      } finally {
+        await undo();
+      }
+    }
+  });
+
+  test("is whole again afterwards", async () => {
+    expect(await verify()).toMatchObject({ ok: true, damage: [] });
+  });
+
+  async function damage(path: string, way: Way, other: string, random: Random): Promise<() => Promise<void>> {
+    const [file, otherFile] = [join(root, path), join(root, other)];
+    const [bytes, otherBytes] = [await readFile(file), await readFile(otherFile)];
+    const changed = Buffer.from(bytes);
+    const flip = (at: number): void => void (changed[at] = (changed[at] ?? 0) ^ (1 << random.integer(0, 7)));
+    if (way === "first byte") flip(0);
+    if (way === "last byte") flip(bytes.length - 1);
+    if (way === "random byte") flip(random.integer(0, bytes.length - 1));
+    if (way === "deleted") await rm(file);
+    else await writeFile(file, way === "truncated" ? bytes.subarray(0, random.integer(0, bytes.length - 1)) : way === "swapped" ? otherBytes : changed);
+    if (way === "swapped") await writeFile(otherFile, bytes);
+    return async () => {
+      await writeFile(file, bytes);
+      if (way === "swapped") await writeFile(otherFile, otherBytes);
+    };
+  }
+
+  /** Verification says no, and names the object, or refuses to open the repository, naming it. */
+  async function expectFound(paths: readonly string[], kind: Kind): Promise<void> {
+    let named: string[];
+    let hurt: string[] = [];
+    try {
+      const result = await verify();
+      expect(result.ok, `${paths.join(", ")} was not noticed`).toBe(false);
+      named = result.damage.map(({ object }) => object);
+      hurt = result.damage.flatMap(({ backups }) => backups);
+    } catch (error) {
+      if (!(error instanceof DamageError)) throw error;
+      named = [error.object];
+      hurt = ["all"];
+    }
+    // A missing part or segment is known by its place, not by the end of its name, which says something about its content.
+    const isNamed = paths.some((path) => named.some((object) => path === object || path.startsWith(object) || object.startsWith(path)));
+    expect(isNamed, `${paths.join(", ")} is not among ${named.slice(0, 5).join(", ")}`).toBe(true);
+    if (kind === "pack" || kind === "map" || kind === "manifest" || kind === "contents") expect(hurt.length).toBeGreaterThan(0);
+  }
+
+  /** A restore refuses, or hands over exactly what it would have without the damage. */
+  async function expectNothingWrong(path: string): Promise<void> {
+    let tree: Map<string, string>;
+    try {
+      tree = await restoredTree();
+    } catch (error) {
+      expect(error, `${path}: ${String(error)}`).toBeInstanceOf(HoldfastError);
+      return;
+    }
+    const differing = [...whole].filter(([name, digest]) => tree.get(name) !== digest).map(([name]) => name);
+    // Another backup may have served instead: then its label differs, and so do pages that WAL brings up to date.
+    const label = tree.get("backup_label");
+    if (label === whole.get("backup_label")) expect(differing, path).toEqual([]);
+  }
+});
+
+function sample(candidates: readonly string[], count: number, random: Random): string[] {
+  if (candidates.length <= count) return [...candidates];
+  const chosen = new Set<string>();
+  while (chosen.size < count) chosen.add(candidates[random.integer(0, candidates.length - 1)] ?? "");
+  return [...chosen];
+}
+
+/** Begins WAL at another segment, shortly before a group of 256 begins: so that a complete group does not take twice as many. */
+async function moveWalTo(cluster: Awaited<ReturnType<typeof startCluster>>, segment: string): Promise<void> {
+  await cluster.stop("fast");
+  await promisify(execFile)(join(cluster.binaries.directory, "pg_resetwal"), ["-l", segment, "-D", cluster.dataDirectory], asUser(await serverUser()));
+  await cluster.start();
+}
+
+/** Stops the server, makes it a standby of nobody, and promotes it: the same data on the next timeline. */
+async function promoteToNextTimeline(cluster: Awaited<ReturnType<typeof startCluster>>): Promise<void> {
+  await cluster.stop("fast");
+  await writeFile(join(cluster.dataDirectory, "standby.signal"), "");
+  await cluster.start();
+  await cluster.promote();
+}
+
+async function waitFor(condition: () => Promise<boolean>): Promise<void> {
+  for (let attempt = 0; attempt < 300; attempt++) {
+    if (await condition()) return;
+    await systemClock.sleep(100);
+  }
+  throw new Error("waited for 30 s in vain");
+}
