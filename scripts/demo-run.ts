@@ -15,7 +15,7 @@ import { BY_HAND, runBackup } from "../src/operations/run-backup.ts";
 import { runDrill } from "../src/operations/run-drill.ts";
 import { startLog } from "../src/operations/run-log.ts";
 import type { RunningStream } from "../src/operations/run-stream.ts";
-import { writeReport } from "../src/operations/run-report.ts";
+import { writeReport } from "../src/cli/write-report.ts";
 import { runVerify } from "../src/operations/run-verify.ts";
 import type { VerifyView } from "../src/operations/run-verify.ts";
 import { formatPassphrase } from "../src/repository/identity.ts";
@@ -53,7 +53,9 @@ export async function runDemo({ folder, source, context, say }: DemoStage): Prom
   say("streaming WAL");
   const stream = await startLog(app, config, context, () => undefined);
   const backups: BackupView[] = [];
-  let lagSeconds: number | null = null;
+  let lagSeconds: number;
+  let verify: VerifyView;
+  let drill: DrillResult;
   try {
     for (const type of ["full", "incremental", "differential", "incremental"] as const) {
       say(`${type} backup`);
@@ -61,13 +63,13 @@ export async function runDemo({ folder, source, context, say }: DemoStage): Prom
       await change(source, backups.length);
     }
     lagSeconds = await measureLag(source, stream, context);
+    say("verifying everything");
+    verify = await runVerify(app, { source: config, backup: null, tier: "pages", repository: null, ...BY_HAND }, context);
+    say("drill: restore, start, replay, check");
+    drill = await runDrill(app, { source: config, select: "latest", to: null, repository: null, keep: false, ...BY_HAND }, context);
   } finally {
     await stream.stop();
   }
-  say("verifying everything");
-  const verify = await runVerify(app, { source: config, backup: null, tier: "pages", repository: null, ...BY_HAND }, context);
-  say("drill: restore, start, replay, check");
-  const drill = await runDrill(app, { source: config, select: "latest", to: null, repository: null, keep: false, ...BY_HAND }, context);
   return { ...(await conclude(app, { folder, source }, { backups, verify, drill, lagSeconds })), durationSeconds: elapsed() };
 }
 

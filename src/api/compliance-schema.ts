@@ -2,7 +2,22 @@ import { z } from "zod";
 import { FINDING_KINDS, FINDING_SEVERITIES } from "../domain/compliance.ts";
 import { CONTROL_STATUSES } from "../domain/control-status.ts";
 import { drillSchema, drillVerdict } from "./run-schemas.ts";
-import { bytesOrNull, count, countOrNull, isPeriod, NOT_A_PERIOD, objectives, periodQuery, seconds, secondsOrNull, sourceQuery, text, textOrNull, time, timeOrNull } from "./schema-parts.ts";
+import {
+  bytesOrNull,
+  count,
+  countOrNull,
+  isPeriod,
+  NOT_A_PERIOD,
+  objectives,
+  periodQuery,
+  seconds,
+  secondsOrNull,
+  sourceQuery,
+  text,
+  textOrNull,
+  time,
+  timeOrNull,
+} from "./schema-parts.ts";
 import { copyExposureSchema } from "./source-schemas.ts";
 
 const status = z.enum(CONTROL_STATUSES);
@@ -27,7 +42,15 @@ const tierSchema = z.object({
   drills: z.object({ due: count, run: count, passed: count, failed: count, inconclusive: count, missed: count }),
 });
 
-const findingSchema = z.object({ severity: z.enum(FINDING_SEVERITIES), kind: z.enum(FINDING_KINDS), source: textOrNull, repository: textOrNull, at: timeOrNull, detail: text, references: texts });
+const findingSchema = z.object({
+  severity: z.enum(FINDING_SEVERITIES),
+  kind: z.enum(FINDING_KINDS),
+  source: textOrNull,
+  repository: textOrNull,
+  at: timeOrNull,
+  detail: text,
+  references: texts,
+});
 
 const workSchema = z.object({
   operation: text,

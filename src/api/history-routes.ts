@@ -38,11 +38,15 @@ export function addHistoryRoutes(api: Api, context: RouteContext): void {
     );
   });
 
-  api.get("/api/v1/compliance", { schema: { summary: "The compliance report of a period (the last 30 days)", querystring: complianceQuery, response: { 200: complianceSchema } } }, async ({ query }) => {
-    const now = clock.now();
-    const sources = sourcesOf(context, query.source).map(({ name }) => name);
-    return buildReport({ catalog, inventory, ...periodOf(query, now, MONTH_SECONDS), now, sources, evidenceHead: await evidenceHead() });
-  });
+  api.get(
+    "/api/v1/compliance",
+    { schema: { summary: "The compliance report of a period (the last 30 days)", querystring: complianceQuery, response: { 200: complianceSchema } } },
+    async ({ query }) => {
+      const now = clock.now();
+      const sources = sourcesOf(context, query.source).map(({ name }) => name);
+      return buildReport({ catalog, inventory, ...periodOf(query, now, MONTH_SECONDS), now, sources, evidenceHead: await evidenceHead() });
+    },
+  );
 }
 
 function runView(run: Run): ReturnType<typeof runRecord> & Pick<Run, "outcome"> {

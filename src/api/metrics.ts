@@ -73,11 +73,11 @@ function defineMetrics(registry: Registry): Metrics {
     windowStart: gauge("holdfast_recovery_window_start_timestamp_seconds", "The earliest time in the stretch of time travel that reaches furthest.", copy),
     windowEnd: gauge("holdfast_recovery_window_end_timestamp_seconds", "Until when everything committed can be brought back.", copy),
     gaps: gauge("holdfast_wal_gaps", "Gaps in the WAL of this copy when it was last looked at.", copy),
-    lastSuccess: gauge("holdfast_last_success_timestamp_seconds", "When an operation last succeeded. The repository is empty where an operation is not of one copy, the type where it has none.", [
-      ...copy,
-      "operation",
-      "type",
-    ]),
+    lastSuccess: gauge(
+      "holdfast_last_success_timestamp_seconds",
+      "When an operation last succeeded. The repository is empty where an operation is not of one copy, the type where it has none.",
+      [...copy, "operation", "type"],
+    ),
     drillPass: gauge("holdfast_drill_last_pass_timestamp_seconds", "When a drill last passed.", source),
     drillRto: gauge("holdfast_drill_rto_seconds", "Recovery time measured by the last drill that came to a result.", source),
     runs: counter("holdfast_runs_total", "Runs that ended, by outcome; slots that a stronger backup served are superseded.", [...source, "operation", "outcome"]),

@@ -16,7 +16,14 @@ const policySchema = z.object({
   /** Null: from the tier and the data class of each source. */
   objectives: z.object({ rtoSeconds: secondsOrNull, rpoSeconds: secondsOrNull }),
   backups: z.array(
-    z.object({ type: z.enum(BACKUP_TYPES), schedule: scheduleSchema, retention: retentionSchema, repositories: z.array(text).readonly(), verify: text, recoveryTimeBudgetSeconds: secondsOrNull }),
+    z.object({
+      type: z.enum(BACKUP_TYPES),
+      schedule: scheduleSchema,
+      retention: retentionSchema,
+      repositories: z.array(text).readonly(),
+      verify: text,
+      recoveryTimeBudgetSeconds: secondsOrNull,
+    }),
   ),
   log: z.object({ schedule: scheduleSchema, retentionSeconds: seconds, repositories: z.array(text).readonly(), recoveryTimeBudgetSeconds: secondsOrNull }).nullable(),
   verify: z.object({ schedule: scheduleSchema, tier: text }).nullable(),

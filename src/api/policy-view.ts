@@ -7,7 +7,14 @@ export function policyViews({ sources }: Inventory): PolicyView[] {
   const byPolicy = Map.groupBy(sources.values(), ({ policy }) => policy.name);
   return [...byPolicy.values()].flatMap((users) => {
     const [first] = users;
-    return first === undefined ? [] : [policyView(first.policy, users.map(({ name }) => name))];
+    return first === undefined
+      ? []
+      : [
+          policyView(
+            first.policy,
+            users.map(({ name }) => name),
+          ),
+        ];
   });
 }
 
@@ -21,7 +28,14 @@ function policyView(policy: Policy, usedBy: string[]): PolicyView {
     log: log === null ? null : { ...log, schedule: scheduleView(log.schedule) },
     verify: verify === null ? null : { schedule: scheduleView(verify.schedule), tier: verify.tier },
     expire: { schedule: scheduleView(expire.schedule) },
-    drills: drills === null ? null : { schedule: scheduleView(drills.schedule), select: drills.select, checks: drills.checks.map((check) => ({ kind: check.kind, name: check.name, required: check.required })) },
+    drills:
+      drills === null
+        ? null
+        : {
+            schedule: scheduleView(drills.schedule),
+            select: drills.select,
+            checks: drills.checks.map((check) => ({ kind: check.kind, name: check.name, required: check.required })),
+          },
     windows,
   };
 }

@@ -46,7 +46,11 @@ export function invalidRequest(httpPart: string, issues: readonly z.core.$ZodIss
 
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
   // Already text: a problem must not pass through the schema of the answer it stands for.
-  return reply.code(problem.status).header("content-type", PROBLEM_TYPE).serializer((payload: string) => payload).send(JSON.stringify(problem));
+  return reply
+    .code(problem.status)
+    .header("content-type", PROBLEM_TYPE)
+    .serializer((payload: string) => payload)
+    .send(JSON.stringify(problem));
 }
 
 export function problemOf(status: number, detail: string, more: Partial<Pick<Problem, "code" | "hint" | "errors">> = {}): Problem {

@@ -66,18 +66,23 @@ export function createApi(options: ApiOptions): Api {
 function addRoutes(api: Api, options: ApiOptions): void {
   const routes: DescribedRoute[] = [];
   api.addHook("onRoute", ({ method, url, schema = {} }) => {
-    if (method === "GET") routes.push({ url, summary: schema.summary ?? "", querystring: zodOrNull(schema.querystring), params: zodOrNull(schema.params), answer: answerOf(schema.response) });
+    if (method === "GET")
+      routes.push({ url, summary: schema.summary ?? "", querystring: zodOrNull(schema.querystring), params: zodOrNull(schema.params), answer: answerOf(schema.response) });
   });
   const context = { ...options, evidenceHead: options.evidenceHead ?? (async () => null) };
   addHealthRoutes(api, options);
   addSourceRoutes(api, context);
   addHistoryRoutes(api, context);
-  api.get("/api/v1/openapi.json", { schema: { summary: "This description", querystring: noQuery, response: { 200: z.record(z.string(), z.unknown()) } } }, () => openApiDocument(routes, options.version));
+  api.get("/api/v1/openapi.json", { schema: { summary: "This description", querystring: noQuery, response: { 200: z.record(z.string(), z.unknown()) } } }, () =>
+    openApiDocument(routes, options.version),
+  );
   refuseOtherMethods(api, new Set(routes.map(({ url }) => url)));
 }
 
 function addHealthRoutes(api: Api, { catalog, inventory, clock, isSchedulerRunning, version }: ApiOptions): void {
-  api.get("/healthz", { schema: { summary: "The process is alive; looks at nothing", querystring: noQuery, response: { 200: z.object({ status: z.literal("ok") }) } } }, () => ({ status: "ok" as const }));
+  api.get("/healthz", { schema: { summary: "The process is alive; looks at nothing", querystring: noQuery, response: { 200: z.object({ status: z.literal("ok") }) } } }, () => ({
+    status: "ok" as const,
+  }));
 
   const ready = z.object({ status: z.literal("ready") });
   api.get("/readyz", { schema: { summary: "The catalog answers and the scheduler runs; 503 otherwise", querystring: noQuery, response: { 200: ready } } }, () => {

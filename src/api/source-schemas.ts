@@ -1,7 +1,24 @@
 import { z } from "zod";
 import { BACKUP_TYPES } from "../domain/backup-id.ts";
 import { drillSchema } from "./run-schemas.ts";
-import { bytesOrNull, count, countOrNull, isPeriod, NOT_A_PERIOD, objectives, page, pageQuery, periodQuery, seconds, secondsOrNull, sourceQuery, text, textOrNull, time, timeOrNull } from "./schema-parts.ts";
+import {
+  bytesOrNull,
+  count,
+  countOrNull,
+  isPeriod,
+  NOT_A_PERIOD,
+  objectives,
+  page,
+  pageQuery,
+  periodQuery,
+  seconds,
+  secondsOrNull,
+  sourceQuery,
+  text,
+  textOrNull,
+  time,
+  timeOrNull,
+} from "./schema-parts.ts";
 
 export const copySchema = z.object({
   repository: text,
@@ -83,7 +100,13 @@ const backupSchema = z.object({
 export const backupsSchema = page(backupSchema);
 export const backupsQuery = z.strictObject({ ...sourceQuery, ...pageQuery });
 
-const walSchema = z.object({ source: text, seenAt: timeOrNull, windows: z.array(windowSchema).readonly(), gaps: z.array(gapSchema).readonly().nullable(), copies: z.array(copySchema).readonly() });
+const walSchema = z.object({
+  source: text,
+  seenAt: timeOrNull,
+  windows: z.array(windowSchema).readonly(),
+  gaps: z.array(gapSchema).readonly().nullable(),
+  copies: z.array(copySchema).readonly(),
+});
 export const walListSchema = z.object({ items: z.array(walSchema) });
 export const walQuery = z.strictObject(sourceQuery);
 

@@ -16,10 +16,15 @@ declare module "fastify" {
   }
 }
 
-export const validatorCompiler: FastifySchemaCompiler<z.ZodType> = ({ schema, httpPart }) => (data) => {
-  const parsed = schema.safeParse(data);
-  return parsed.success ? { value: parsed.data } : { error: invalidRequest(httpPart ?? "request", parsed.error.issues) };
-};
+export const validatorCompiler: FastifySchemaCompiler<z.ZodType> =
+  ({ schema, httpPart }) =>
+  (data) => {
+    const parsed = schema.safeParse(data);
+    return parsed.success ? { value: parsed.data } : { error: invalidRequest(httpPart ?? "request", parsed.error.issues) };
+  };
 
 /** An answer that does not fit its schema is a bug, and answered as one. */
-export const serializerCompiler: FastifySerializerCompiler<z.ZodType> = ({ schema }) => (data) => JSON.stringify(schema.parse(data));
+export const serializerCompiler: FastifySerializerCompiler<z.ZodType> =
+  ({ schema }) =>
+  (data) =>
+    JSON.stringify(schema.parse(data));

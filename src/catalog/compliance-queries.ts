@@ -32,7 +32,10 @@ export interface Success {
 /** Of each kind of work that has succeeded since `from`, when the newest success began. */
 export function newestSuccesses(catalog: Catalog, source: string, from: string): Success[] {
   return catalog
-    .all("select operation, type, max(started_at) as started_at from runs where source = :source and outcome = 'succeeded' and started_at >= :from group by operation, type", { source, from })
+    .all("select operation, type, max(started_at) as started_at from runs where source = :source and outcome = 'succeeded' and started_at >= :from group by operation, type", {
+      source,
+      from,
+    })
     .map((row) => ({ operation: textOf(row, "operation"), type: textOrNull(row, "type"), startedAt: textOf(row, "started_at") }));
 }
 
@@ -76,7 +79,13 @@ export interface RunPage {
   readonly offset: number;
 }
 
-const PAGE_CONDITIONS = { source: "source = :source", operation: "operation = :operation", outcome: "outcome = :outcome", from: "started_at >= :from", to: "started_at < :to" } as const;
+const PAGE_CONDITIONS = {
+  source: "source = :source",
+  operation: "operation = :operation",
+  outcome: "outcome = :outcome",
+  from: "started_at >= :from",
+  to: "started_at < :to",
+} as const;
 const PAGE_FILTERS = ["source", "operation", "outcome", "from", "to"] as const;
 
 /** One page of runs, newest first. Only the conditions that are asked for are in the query, so that an index can serve them. */
@@ -84,7 +93,11 @@ export function pageOfRuns(catalog: Catalog, page: RunPage): Run[] {
   const asked = PAGE_FILTERS.filter((filter) => page[filter] !== null);
   const where = asked.length === 0 ? "" : `where ${asked.map((filter) => PAGE_CONDITIONS[filter]).join(" and ")}`;
   const values = Object.fromEntries(asked.map((filter) => [filter, page[filter]]));
-  const rows = catalog.all(`select id from runs ${where} order by started_at desc, sequence desc limit :limit offset :offset`, { ...values, limit: page.limit, offset: page.offset });
+  const rows = catalog.all(`select id from runs ${where} order by started_at desc, sequence desc limit :limit offset :offset`, {
+    ...values,
+    limit: page.limit,
+    offset: page.offset,
+  });
   return rows.flatMap((row) => findRun(catalog, textOf(row, "id")) ?? []);
 }
 

@@ -57,7 +57,8 @@ export function verifyAttestation(bytes: Uint8Array, publicKeyBase64: string, fi
   const envelope = parseEnvelope(bytes);
   if (envelope === null || envelope.payloadType !== PAYLOAD_TYPE) return unread("invalid", "it is not a well-formed signed statement", null);
   const signer = envelope.keyId;
-  if (signer !== key.fingerprint) return unread("indeterminate", `it names another signer (${signer.slice(0, 16)}…) than the key it was checked against (${key.fingerprint.slice(0, 16)}…)`, signer);
+  if (signer !== key.fingerprint)
+    return unread("indeterminate", `it names another signer (${signer.slice(0, 16)}…) than the key it was checked against (${key.fingerprint.slice(0, 16)}…)`, signer);
   if (!isSignedBy(envelope, key)) return unread("invalid", "the signature does not fit the content", signer);
   const statement = statementSchema.safeParse(parseJson(envelope.payload));
   if (!statement.success) return unread("invalid", "it is signed, but not a statement about a report", signer);

@@ -4,7 +4,8 @@ import type { Run } from "../catalog/runs.ts";
 import { readSnapshot } from "../catalog/snapshots.ts";
 import type { Snapshot } from "../catalog/snapshots.ts";
 import { copiesOf, copiesWithObjective, repositoriesSeen } from "../domain/compliance.ts";
-import type { DrillRecord, ReportSource } from "../domain/compliance.ts";
+import type { ReportSource } from "../domain/compliance.ts";
+import type { DrillRecord } from "../domain/control-population.ts";
 import { judgeNow } from "../domain/control-now.ts";
 import type { CurrentCopy, StatusReason, StatusVerdict } from "../domain/control-now.ts";
 import { SAMPLE_HOLDS_SECONDS } from "../domain/exposure-series.ts";
@@ -47,10 +48,20 @@ export function currentStatus(catalog: Catalog, source: ReportSource, now: Date)
   const lastResult = drills.find(cameToResult) ?? null;
   const lastBackups = backupKinds(source).map(({ operation, type }) => lastBackup(catalog, source.name, operation, type));
   const gaps = snapshot?.info.gaps ?? null;
-  const damaged = (snapshot?.info.backups ?? []).flatMap((backup) => backup.copies.filter(({ state }) => state === "damaged").map(({ repository }) => ({ repository, backup: backup.id })));
+  const damaged = (snapshot?.info.backups ?? []).flatMap((backup) =>
+    backup.copies.filter(({ state }) => state === "damaged").map(({ repository }) => ({ repository, backup: backup.id })),
+  );
   return {
     name: source.name,
-    ...judgeNow({ copies, objectives: source.objectives, backups: snapshot?.info.backups.length ?? null, gaps: gaps ?? [], damaged, lastDrill: lastResult, failedSince: lastBackups.filter(hasFailed).map(({ type }) => type) }),
+    ...judgeNow({
+      copies,
+      objectives: source.objectives,
+      backups: snapshot?.info.backups.length ?? null,
+      gaps: gaps ?? [],
+      damaged,
+      lastDrill: lastResult,
+      failedSince: lastBackups.filter(hasFailed).map(({ type }) => type),
+    }),
     objectives: { rtoSeconds: source.objectives.rtoSeconds, rpoSeconds: source.objectives.rpoSeconds },
     recoverableTo: copies.map(({ recoverableTo }) => recoverableTo).reduce(laterOf, null),
     copies,

@@ -1,6 +1,7 @@
 import type { Success } from "../catalog/compliance-queries.ts";
 import { failureProbabilityUpperBound95 } from "../domain/compliance.ts";
-import type { DrillCounts, DrillRecord, RecoveryTime } from "../domain/compliance.ts";
+import type { DrillCounts, RecoveryTime } from "../domain/compliance.ts";
+import type { DrillRecord } from "../domain/control-population.ts";
 import { cameToResult, passed } from "./drill-record.ts";
 import { dueSlots } from "./work-counts.ts";
 
@@ -30,7 +31,9 @@ export function recoveryTimeOf(drills: readonly DrillRecord[], objectiveSeconds:
   const actual = drills.filter(cameToResult).flatMap((drill) => {
     const { rtoActualSeconds, rtoObjectiveSeconds } = drill;
     if (rtoActualSeconds === null) return [];
-    return [{ run: drill.run, at: drill.finishedAt ?? drill.startedAt, seconds: rtoActualSeconds, objectiveSeconds: rtoObjectiveSeconds ?? objectiveSeconds, verdict: drill.verdict }];
+    return [
+      { run: drill.run, at: drill.finishedAt ?? drill.startedAt, seconds: rtoActualSeconds, objectiveSeconds: rtoObjectiveSeconds ?? objectiveSeconds, verdict: drill.verdict },
+    ];
   });
   const isLate = actual.some((recovery) => recovery.seconds > recovery.objectiveSeconds);
   return {

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Run } from "../catalog/runs.ts";
-import type { DrillRecord } from "../domain/compliance.ts";
+import type { DrillRecord } from "../domain/control-population.ts";
 import { DRILL_FAULTS, DRILL_VERDICTS } from "../domain/drill-verdict.ts";
 
 /** What a drill put on record. Entries may come from an older or newer version: a figure that is missing or of another kind is unknown, and takes nothing else with it. */

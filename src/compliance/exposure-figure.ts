@@ -15,16 +15,18 @@ export function exposureFigure(source: string, { repository, series, objectiveSe
   const [first] = series.points;
   const title = `Exposure of ${source} in ${repository}: at worst ${worst === null ? "unknown" : formatSeconds(worst.seconds)}, objective ${formatSeconds(objectiveSeconds)}`;
   return html`<figure class="exposure">
-<div class="plot">
-<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label="${title}"><title>${title}</title>
-<path class="unobserved" d="${unobservedPath(series)}"/>
-<path class="objective" d="M0 ${round(objectiveAt)}H${WIDTH}"/>
-<path class="area" d="${seriesPath(series, top, "area")}"/><path class="line" d="${seriesPath(series, top, "line")}"/>
-</svg>
-<span class="objective-label" style="top:${round(objectiveAt)}%">objective ${formatSeconds(objectiveSeconds)}</span>
-</div>
-<div class="axis"><span>${formatTime(first?.at ?? measuredUntil)}</span><span>${formatTime(measuredUntil)}</span></div>
-</figure>`;
+    <div class="plot">
+      <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label="${title}">
+        <title>${title}</title>
+        <path class="unobserved" d="${unobservedPath(series)}" />
+        <path class="objective" d="M0 ${round(objectiveAt)}H${WIDTH}" />
+        <path class="area" d="${seriesPath(series, top, "area")}" />
+        <path class="line" d="${seriesPath(series, top, "line")}" />
+      </svg>
+      <span class="objective-label" style="top:${round(objectiveAt)}%">objective ${formatSeconds(objectiveSeconds)}</span>
+    </div>
+    <div class="axis"><span>${formatTime(first?.at ?? measuredUntil)}</span><span>${formatTime(measuredUntil)}</span></div>
+  </figure>`;
 }
 
 /** Each run of observed steps as a stepped line of its own: nothing is drawn across what was not seen. */

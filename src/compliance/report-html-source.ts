@@ -10,41 +10,35 @@ import { facts, objectiveBadge, outcomeBadge, statusBadge, table, tile, yesNoBad
 /** The chapter of one source. */
 export function sourceChapter(source: SourceReport, { cover }: ComplianceReport): Html {
   return html`<section class="source">
-<h2>${source.name} ${statusBadge(source.status)}</h2>
-${facts([
-  ["Tier", source.tier],
-  ["Data class", source.dataClass],
-  ["Policy", source.policy],
-  ["System identifier", source.systemIdentifier ?? UNKNOWN],
-  ["Repositories last seen", time(source.seenAt, html`never`)],
-])}
-${tiles(source)}
-${rulesTable(source)}
-<h3>Recovery point: exposure of each copy</h3>
-${source.exposure.map((copy) => copyFigure(source.name, copy, cover.measuredUntil))}
-${exposureTable(source)}
-${breachTable(source)}
-<h3>Backups</h3>
-${workTable("Backups of the period", source.backups, "no backup is due by the policy, and none is on record")}
-${workTable("Other work of the period", source.otherWork, "none is on record")}
-<h3>Recovery time: drills</h3>
-${drillFacts(source.drills)}
-${recoveryTable(source)}
-<h3>Verification</h3>
-${verificationTable(source)}
-${verifiedCopies(source)}
-${gapTable(source)}
-</section>`;
+    <h2>${source.name} ${statusBadge(source.status)}</h2>
+    ${facts([
+      ["Tier", source.tier],
+      ["Data class", source.dataClass],
+      ["Policy", source.policy],
+      ["System identifier", source.systemIdentifier ?? UNKNOWN],
+      ["Repositories last seen", time(source.seenAt, html`never`)],
+    ])}
+    ${tiles(source)} ${rulesTable(source)}
+    <h3>Recovery point: exposure of each copy</h3>
+    ${source.exposure.map((copy) => copyFigure(source.name, copy, cover.measuredUntil))} ${exposureTable(source)} ${breachTable(source)}
+    <h3>Backups</h3>
+    ${workTable("Backups of the period", source.backups, "no backup is due by the policy, and none is on record")}
+    ${workTable("Other work of the period", source.otherWork, "none is on record")}
+    <h3>Recovery time: drills</h3>
+    ${drillFacts(source.drills)} ${recoveryTable(source)}
+    <h3>Verification</h3>
+    ${verificationTable(source)} ${verifiedCopies(source)} ${gapTable(source)}
+  </section>`;
 }
 
 function tiles({ recoveryPoint, recoveryTime, exposure, drills, objectives }: SourceReport): Html {
   const worst = exposure.filter(({ objectiveApplies }) => objectiveApplies).flatMap((copy) => (copy.worst === null ? [] : [copy.worst.seconds]));
   const worstSeconds = worst.length === 0 ? null : Math.max(...worst);
   return html`<div class="tiles">
-${tile("Recovery point", objectiveBadge(recoveryPoint), html`worst exposure ${duration(worstSeconds)}, objective ${duration(objectives.rpoSeconds)}`)}
-${tile("Recovery time", objectiveBadge(recoveryTime.verdict), html`longest recovery ${duration(recoveryTime.maxSeconds)}, objective ${duration(objectives.rtoSeconds)}`)}
-${tile("Drills", drills.run === 0 ? "none" : html`${count(drills.passed)} of ${count(drills.run)} passed`, lastDrill(drills))}
-</div>`;
+    ${tile("Recovery point", objectiveBadge(recoveryPoint), html`worst exposure ${duration(worstSeconds)}, objective ${duration(objectives.rpoSeconds)}`)}
+    ${tile("Recovery time", objectiveBadge(recoveryTime.verdict), html`longest recovery ${duration(recoveryTime.maxSeconds)}, objective ${duration(objectives.rtoSeconds)}`)}
+    ${tile("Drills", drills.run === 0 ? "none" : html`${count(drills.passed)} of ${count(drills.run)} passed`, lastDrill(drills))}
+  </div>`;
 }
 
 function lastDrill({ last }: DrillCounts): Html {
@@ -63,7 +57,10 @@ function rulesTable({ rules }: SourceReport): Html {
 function copyFigure(source: string, copy: CopyExposure, measuredUntil: string): Html {
   const note = copy.objectiveApplies ? objectiveBadge(copy.verdict) : html`<span class="none">not asked to hold the objective by itself</span>`;
   const figure = copy.samples === 0 ? html`<p class="empty">Exposure of this copy was not observed in the period.</p>` : exposureFigure(source, copy, measuredUntil);
-  return html`<div class="copy"><h4>${copy.repository} ${note}</h4>${figure}</div>`;
+  return html`<div class="copy">
+    <h4>${copy.repository} ${note}</h4>
+    ${figure}
+  </div>`;
 }
 
 function exposureTable({ exposure }: SourceReport): Html {
@@ -144,7 +141,13 @@ function recoveryTable({ recoveryTime: { actual } }: SourceReport): Html {
   return table({
     caption: "Measured recoveries, from declaration to last check",
     columns: ["At", "Took#", "Objective#", "Verdict", "Drill"],
-    rows: actual.map(({ run, at, seconds, objectiveSeconds, verdict }) => [time(at), duration(seconds), duration(objectiveSeconds), outcomeBadge(verdict), html`<code>${run}</code>`]),
+    rows: actual.map(({ run, at, seconds, objectiveSeconds, verdict }) => [
+      time(at),
+      duration(seconds),
+      duration(objectiveSeconds),
+      outcomeBadge(verdict),
+      html`<code>${run}</code>`,
+    ]),
     empty: "no recovery was measured in the period",
   });
 }
@@ -169,11 +172,18 @@ function verificationTable({ verification: { runs } }: SourceReport): Html {
 /** Copies that are good are counted; each that is not, or that nobody looked at, is named. */
 function verifiedCopies({ verification: { copies, neverVerified } }: SourceReport): Html {
   const there = copies.filter(({ present }) => present !== false);
-  const good = [...Map.groupBy(there.filter(({ ok }) => ok), ({ repository, tier }) => JSON.stringify([repository, tier])).values()].map((group): HtmlValue[] => {
+  const good = [
+    ...Map.groupBy(
+      there.filter(({ ok }) => ok),
+      ({ repository, tier }) => JSON.stringify([repository, tier]),
+    ).values(),
+  ].map((group): HtmlValue[] => {
     const times = group.map(({ at }) => at).toSorted();
     return [group[0]?.repository ?? "", counted(group.length, "backup"), yesNoBadge(true, COPY_WORDS), group[0]?.tier ?? "", time(times[0] ?? null), time(times.at(-1) ?? null)];
   });
-  const damaged = there.filter(({ ok }) => !ok).map(({ repository, backup, tier, at }) => [repository, html`<code>${backup}</code>`, yesNoBadge(false, COPY_WORDS), tier, time(at), time(at)]);
+  const damaged = there
+    .filter(({ ok }) => !ok)
+    .map(({ repository, backup, tier, at }) => [repository, html`<code>${backup}</code>`, yesNoBadge(false, COPY_WORDS), tier, time(at), time(at)]);
   const unseen = (neverVerified ?? []).map(({ repository, backup }) => [repository, html`<code>${backup}</code>`, yesNoBadge(null, COPY_WORDS), NONE, NONE, html`never`]);
   return table({
     caption: "Copies as last verified",

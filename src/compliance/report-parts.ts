@@ -87,23 +87,49 @@ export function table({ caption, columns, rows, empty }: Table): Html {
   if (rows.length === 0) return html`<p class="empty"><strong>${caption}:</strong> ${empty}</p>`;
   const heads = columns.map((column) => ({ name: column.replace(/#$/, ""), kind: column.endsWith("#") ? "figure" : "words" }));
   return html`<table>
-<caption>${caption}</caption>
-<thead><tr>${heads.map(({ name, kind }) => html`<th scope="col" class="${kind}">${name}</th>`)}</tr></thead>
-<tbody>
-${rows.map((row) => html`<tr>${row.map((cell, index) => html`<td class="${heads[index]?.kind ?? "words"}" data-label="${heads[index]?.name ?? ""}"><span>${cell}</span></td>`)}</tr>\n`)}</tbody>
-</table>`;
+    <caption>
+      ${caption}
+    </caption>
+    <thead>
+      <tr>
+        ${heads.map(({ name, kind }) => html`<th scope="col" class="${kind}">${name}</th>`)}
+      </tr>
+    </thead>
+    <tbody>
+      ${rows.map(
+        (row) =>
+          html`<tr>
+            ${row.map((cell, index) => html`<td class="${heads[index]?.kind ?? "words"}" data-label="${heads[index]?.name ?? ""}"><span>${cell}</span></td>`)}
+          </tr> `,
+      )}
+    </tbody>
+  </table>`;
 }
 
 /** Facts as name and value. */
 export function facts(pairs: readonly (readonly [string, HtmlValue])[]): Html {
-  return html`<dl class="facts">${pairs.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
+  return html`<dl class="facts">
+    ${pairs.map(
+      ([name, value]) =>
+        html`<div>
+          <dt>${name}</dt>
+          <dd>${value}</dd>
+        </div>`,
+    )}
+  </dl>`;
 }
 
 /** A figure that is meant to be seen first. */
 export function tile(name: string, value: HtmlValue, note: HtmlValue = NOTHING): Html {
-  return html`<div class="tile"><h4>${name}</h4><p class="value">${value}</p><p class="note">${note}</p></div>`;
+  return html`<div class="tile">
+    <h4>${name}</h4>
+    <p class="value">${value}</p>
+    <p class="note">${note}</p>
+  </div>`;
 }
 
 export function list(items: readonly HtmlValue[]): Html {
-  return html`<ul>${items.map((item) => html`<li>${item}</li>`)}</ul>`;
+  return html`<ul>
+    ${items.map((item) => html`<li>${item}</li>`)}
+  </ul>`;
 }

@@ -25,7 +25,8 @@ export interface ReportRequest {
 
 /** The compliance report of a period, from what is on record in the catalog. Throws `HF-USAGE` for a period without length and for a source that is not in the inventory. */
 export function buildReport({ catalog, inventory, from, to, now, sources: chosen, evidenceHead }: ReportRequest): ComplianceReport {
-  if (!(from < to)) throw new HoldfastError("HF-USAGE", "the period ends before it begins", { hint: "give --from a time before --to", facts: { from: from.toISOString(), to: to.toISOString() } });
+  if (!(from < to))
+    throw new HoldfastError("HF-USAGE", "the period ends before it begins", { hint: "give --from a time before --to", facts: { from: from.toISOString(), to: to.toISOString() } });
   const period = { from: from.toISOString(), to: to.toISOString() };
   const measuredUntil = new Date(Math.max(from.getTime(), Math.min(to.getTime(), now.getTime())));
   const names = chosen ?? [...inventory.sources.keys()];
@@ -64,7 +65,11 @@ const LIMITS = [
 
 function sourceNamed(sources: ReadonlyMap<string, ReportSource>, name: string): ReportSource {
   const source = sources.get(name);
-  if (source === undefined) throw new HoldfastError("HF-USAGE", `there is no source ${JSON.stringify(name)}`, { hint: `choose from: ${[...sources.keys()].join(", ")}`, facts: { sources: [...sources.keys()] } });
+  if (source === undefined)
+    throw new HoldfastError("HF-USAGE", `there is no source ${JSON.stringify(name)}`, {
+      hint: `choose from: ${[...sources.keys()].join(", ")}`,
+      facts: { sources: [...sources.keys()] },
+    });
   return source;
 }
 

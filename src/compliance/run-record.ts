@@ -1,5 +1,6 @@
 import type { Run } from "../catalog/runs.ts";
-import type { ReportSource, RunRecord } from "../domain/compliance.ts";
+import type { ReportSource } from "../domain/compliance.ts";
+import type { RunRecord } from "../domain/control-population.ts";
 import type { Schedule } from "../domain/schedule.ts";
 import { slotsBetween } from "../domain/schedule.ts";
 

@@ -3,7 +3,8 @@ import { firstRecordAt, recordsOfPeriod, newestSuccesses } from "../catalog/comp
 import { listVerified } from "../catalog/runs.ts";
 import type { Run } from "../catalog/runs.ts";
 import { readSnapshot } from "../catalog/snapshots.ts";
-import type { DrillRecord, Population, ReportSource, RunRecord, SourceReport } from "../domain/compliance.ts";
+import type { ReportSource, SourceReport } from "../domain/compliance.ts";
+import type { DrillRecord, Population, RunRecord } from "../domain/control-population.ts";
 import { evaluateRules, SOURCE_RULES } from "../domain/control-rules.ts";
 import { worstStatus } from "../domain/control-status.ts";
 import { exposureOf, recoveryPointVerdict } from "./copy-exposure.ts";

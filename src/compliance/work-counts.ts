@@ -3,7 +3,8 @@ import { firstRecordAt } from "../catalog/compliance-queries.ts";
 import type { Success } from "../catalog/compliance-queries.ts";
 import { firstSuccess, lastHandledSlot } from "../catalog/runs.ts";
 import { BACKUP_TYPES } from "../domain/backup-id.ts";
-import type { ReportSource, RunRecord, WorkCounts } from "../domain/compliance.ts";
+import type { ReportSource, WorkCounts } from "../domain/compliance.ts";
+import type { RunRecord } from "../domain/control-population.ts";
 import { slotsBetween } from "../domain/schedule.ts";
 import { MOST_SLOTS, scheduleOf } from "./run-record.ts";
 
@@ -73,7 +74,11 @@ const WAITING_MS = 86_400_000;
  * Slots that nobody accounts for. The scheduler puts every slot on record when it takes up a later one, so only the newest can be missing: because it no longer runs.
  * Counted by the policy as it is now; null where there is no schedule, or nothing on record from which to count.
  */
-export function unaccountedSlots({ catalog, source, now, measuredUntil }: Pick<WorkFacts, "catalog" | "source" | "now" | "measuredUntil">, operation: string, type: string | null): number | null {
+export function unaccountedSlots(
+  { catalog, source, now, measuredUntil }: Pick<WorkFacts, "catalog" | "source" | "now" | "measuredUntil">,
+  operation: string,
+  type: string | null,
+): number | null {
   const schedule = scheduleOf(source, operation, type);
   if (schedule === null) return null;
   const after = lastHandledSlot(catalog, source.name, operation, type) ?? beginOf(catalog, source.name, operation);

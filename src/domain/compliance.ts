@@ -1,6 +1,7 @@
 import type { BackupType } from "./backup-id.ts";
+import type { Population } from "./control-population.ts";
 import type { ControlResult, ControlStatus, RuleResult } from "./control-status.ts";
-import type { DrillFault, DrillVerdict } from "./drill-verdict.ts";
+import type { DrillVerdict } from "./drill-verdict.ts";
 import type { ExposureSummary } from "./exposure-series.ts";
 import type { Schedule } from "./schedule.ts";
 import type { GapView, SourceInfo } from "./source-info.ts";
@@ -213,58 +214,6 @@ export const FINDING_KINDS = [
   "record_incomplete",
 ] as const;
 export type FindingKind = (typeof FINDING_KINDS)[number];
-
-/** Every run and every slot of the period, those that did not happen too: what an auditor samples from. */
-export interface Population {
-  readonly runs: readonly RunRecord[];
-  readonly drills: readonly DrillRecord[];
-}
-
-export interface RunRecord {
-  readonly id: string;
-  readonly source: string;
-  readonly operation: string;
-  readonly type: string | null;
-  readonly trigger: string;
-  readonly scheduledFor: string | null;
-  /** The last slot of an interval. */
-  readonly until: string | null;
-  /** How many slots of the period it stands for; 0 for a run that no slot asked for. */
-  readonly slots: number;
-  readonly startedAt: string;
-  readonly finishedAt: string | null;
-  readonly durationSeconds: number | null;
-  readonly outcome: string;
-  readonly reason: string | null;
-  readonly backupId: string | null;
-}
-
-export interface DrillRecord {
-  readonly run: string;
-  readonly source: string;
-  readonly scheduledFor: string | null;
-  readonly slots: number;
-  readonly startedAt: string;
-  readonly finishedAt: string | null;
-  readonly outcome: string;
-  readonly reason: string | null;
-  readonly verdict: DrillVerdict | null;
-  readonly fault: DrillFault | null;
-  readonly repository: string | null;
-  readonly backupId: string | null;
-  readonly target: string | null;
-  /** Put on record before the run, so that the point could not be chosen afterwards. */
-  readonly seed: string | null;
-  readonly expectedLsn: string | null;
-  readonly achievedLsn: string | null;
-  readonly heartbeatOk: boolean | null;
-  readonly rtoActualSeconds: number | null;
-  readonly rtoObjectiveSeconds: number | null;
-  readonly rpoActualSeconds: number | null;
-  readonly rpoObjectiveSeconds: number | null;
-  readonly phases: readonly { readonly name: string; readonly seconds: number }[];
-  readonly checks: readonly { readonly name: string; readonly required: boolean; readonly outcome: string }[];
-}
 
 /** What a report needs to know of a source: a part of its configuration. */
 export interface ReportSource {

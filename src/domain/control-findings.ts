@@ -33,7 +33,7 @@ function aboutWork(source: SourceReport, work: WorkCounts): Finding[] {
   const what = work.type === null ? work.operation : `${work.type} ${work.operation}`;
   const findings: Finding[] = [];
   if (work.withoutLaterSuccess.length > 0) {
-    const detail = `${counted(work.withoutLaterSuccess.length, `${what} run`)} failed or missed, and none has succeeded since`;
+    const detail = `${counted(work.withoutLaterSuccess.length, "record")} of ${what} that failed, was interrupted or was missed, and no success since`;
     findings.push(finding(source, { severity: "deficiency", kind: "no_success_since", at: work.lastSuccessAt, detail, references: work.withoutLaterSuccess }));
   }
   if ((work.unaccounted ?? 0) > 0)
@@ -99,7 +99,15 @@ function aboutRecoveryTime(source: SourceReport): Finding[] {
   const [first] = late;
   if (first === undefined) return [];
   const detail = `${late.length} of ${counted(actual.length, "measured recovery", "measured recoveries")} took longer than the recovery time objective`;
-  return [finding(source, { severity: late.at(-1) === actual.at(-1) ? "deficiency" : "exception", kind: "recovery_time_breach", at: first.at, detail, references: late.map(({ run }) => run) })];
+  return [
+    finding(source, {
+      severity: late.at(-1) === actual.at(-1) ? "deficiency" : "exception",
+      kind: "recovery_time_breach",
+      at: first.at,
+      detail,
+      references: late.map(({ run }) => run),
+    }),
+  ];
 }
 
 function aboutVerification(source: SourceReport): Finding[] {

@@ -1,4 +1,4 @@
-import type { DrillRecord } from "./compliance.ts";
+import type { DrillRecord } from "./control-population.ts";
 import { counted } from "./control-wording.ts";
 import { formatDuration } from "./duration.ts";
 import type { GapView } from "./source-info.ts";
@@ -60,13 +60,21 @@ function aboutCopies({ copies, objectives: { rpoSeconds } }: NowFacts): StatusRe
     .flatMap(({ repository, exposureSeconds }): StatusReason[] => {
       if (exposureSeconds === null) return [{ kind: "unknown", text: `exposure of the copy in ${repository} is not observed` }];
       if (exposureSeconds <= rpoSeconds) return [];
-      return [{ kind: "breached", text: `the copy in ${repository} is exposed for ${Math.round(exposureSeconds)} s, the recovery point objective is ${formatDuration(rpoSeconds)}` }];
+      return [
+        { kind: "breached", text: `the copy in ${repository} is exposed for ${Math.round(exposureSeconds)} s, the recovery point objective is ${formatDuration(rpoSeconds)}` },
+      ];
     });
 }
 
 function aboutDamage({ gaps, damaged }: NowFacts): StatusReason[] {
-  const gapReasons = perRepository(gaps).map(([repository, found]): StatusReason => ({ kind: "breached", text: `${counted(found.length, "gap")} in the WAL of the copy in ${repository}: times in between cannot be recovered` }));
-  const damageReasons = perRepository(damaged).map(([repository, found]): StatusReason => ({ kind: "breached", text: `${counted(found.length, "backup")} damaged in the copy in ${repository}` }));
+  const gapReasons = perRepository(gaps).map(([repository, found]): StatusReason => ({
+    kind: "breached",
+    text: `${counted(found.length, "gap")} in the WAL of the copy in ${repository}: times in between cannot be recovered`,
+  }));
+  const damageReasons = perRepository(damaged).map(([repository, found]): StatusReason => ({
+    kind: "breached",
+    text: `${counted(found.length, "backup")} damaged in the copy in ${repository}`,
+  }));
   return [...gapReasons, ...damageReasons];
 }
 
@@ -75,7 +83,9 @@ function aboutDrill({ lastDrill, objectives: { rtoSeconds } }: NowFacts): Status
   if (lastDrill.verdict === "fail") return [{ kind: "breached", text: "the last drill failed" }];
   const { rtoActualSeconds } = lastDrill;
   if (rtoActualSeconds === null) return [{ kind: "unknown", text: "the last drill did not measure the recovery time" }];
-  return rtoActualSeconds > rtoSeconds ? [{ kind: "breached", text: `the last drill took ${Math.round(rtoActualSeconds)} s, the recovery time objective is ${formatDuration(rtoSeconds)}` }] : [];
+  return rtoActualSeconds > rtoSeconds
+    ? [{ kind: "breached", text: `the last drill took ${Math.round(rtoActualSeconds)} s, the recovery time objective is ${formatDuration(rtoSeconds)}` }]
+    : [];
 }
 
 function aboutFailures({ failedSince }: NowFacts): StatusReason[] {

@@ -1,4 +1,5 @@
-import type { CopyExposure, DrillRecord, SourceReport, VerifiedCopy } from "./compliance.ts";
+import type { CopyExposure, SourceReport, VerifiedCopy } from "./compliance.ts";
+import type { DrillRecord } from "./control-population.ts";
 import type { RuleName } from "./control-map.ts";
 import type { ControlStatus, RuleResult } from "./control-status.ts";
 import { counted } from "./control-wording.ts";
@@ -44,7 +45,7 @@ function backupsOperated({ backups }: RuleFacts): RuleResult {
   const unaccounted = sum(backups, (work) => work.unaccounted ?? 0);
   const counts = `${succeeded} succeeded, ${failed} failed, ${missed} missed`;
   if (rows === 0) return result("backups_operated", "not_evidenced", 0, "no backup is on record in the period");
-  if (standing > 0) return result("backups_operated", "deficient", rows, `${counts}; ${standing} of them without a later success`);
+  if (standing > 0) return result("backups_operated", "deficient", rows, `${counts}; not each was followed by a success`);
   if (unaccounted > 0) return result("backups_operated", "deficient", rows, `${counts}; nothing accounts for the last ${counted(unaccounted, "slot")} of the schedule`);
   return failed + missed > 0
     ? result("backups_operated", "effective_with_exceptions", rows, `${counts}; each was followed by a success`)
@@ -56,7 +57,8 @@ function copiesVerified({ verification, gaps, period }: RuleFacts): RuleResult {
   const runs = verification.runs.filter((run) => run.ok !== null);
   const damaged = standingDamage(copies);
   if (damaged.length > 0) return result("copies_verified", "deficient", runs.length, `${counted(damaged.length, "copy", "copies")} found damaged, and not found good since`);
-  if (gaps !== null && gaps.length > 0) return result("copies_verified", "deficient", runs.length, `${counted(gaps.length, "gap")} in the WAL: points in time that cannot be recovered`);
+  if (gaps !== null && gaps.length > 0)
+    return result("copies_verified", "deficient", runs.length, `${counted(gaps.length, "gap")} in the WAL: points in time that cannot be recovered`);
   if (runs.length === 0) return result("copies_verified", "not_evidenced", 0, "no verification came to a result in the period");
   if (neverVerified === null) return result("copies_verified", "not_evidenced", runs.length, "which copies there are was never looked up");
   const unseen = neverVerified.length;
@@ -110,7 +112,15 @@ function recoveryPointHeld({ exposure }: RuleFacts): RuleResult {
   const dark = copies.filter(({ unobservedShare }) => unobservedShare === null || unobservedShare > MOST_UNOBSERVED_SHARE);
   if (dark.length > 0) return of("not_evidenced", `exposure of ${names(dark)} was unobserved for more than ${MOST_UNOBSERVED_SHARE * 100} % of the time`);
   const breached = copies.filter(({ breaches }) => breaches.length > 0);
-  if (breached.length > 0) return of("effective_with_exceptions", `${counted(sum(breached, ({ breaches }) => breaches.length), "breach", "breaches")} (${names(breached)}), and last seen within the objective`);
+  if (breached.length > 0)
+    return of(
+      "effective_with_exceptions",
+      `${counted(
+        sum(breached, ({ breaches }) => breaches.length),
+        "breach",
+        "breaches",
+      )} (${names(breached)}), and last seen within the objective`,
+    );
   const unseen = copies.filter(({ unobservedShare }) => unobservedShare !== 0);
   return unseen.length > 0
     ? of("effective_with_exceptions", "within the objective whenever it was observed, which was not all the time")

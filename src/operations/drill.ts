@@ -157,7 +157,8 @@ class DrillAttempt {
     const { target, resolved, view } = this.#plan;
     const aimedAt = target.kind === "latest" ? fromDate(this.#declaredAt) : target.kind === "time" ? target.time : null;
     if (aimedAt === null) return null;
-    const found = this.#reached.lastCommitAt ?? resolved.lastCommit?.at ?? null;
+    // What the server reports leaves out the record it stopped after; that one was checked by its transaction.
+    const found = resolved.lastCommit?.start === resolved.record ? resolved.lastCommit.at : (this.#reached.lastCommitAt ?? resolved.lastCommit?.at ?? null);
     const covered = view.coveredUntil(resolved.walEnd);
     const upTo = covered !== null && (found === null || covered > found) ? covered : found;
     return upTo === null ? null : Math.max(0, Number(aimedAt - upTo) / 1_000_000);

@@ -100,6 +100,12 @@ export class EvidenceLog {
     }
   }
 
+  /** The last entry of this host; null where there is none. */
+  async head(): Promise<{ writer: string; sequence: number; sha256: string } | null> {
+    const head = await this.#currentHead();
+    return head === null ? null : { writer: this.writer, ...head };
+  }
+
   /** Copies what a repository does not have yet and covers it with a checkpoint. Returns how many entries were copied. */
   async copyTo(repository: WritableRepository): Promise<number> {
     const head = await this.#currentHead();

@@ -1,12 +1,12 @@
-import { join } from "node:path";
 import { expect, test } from "vitest";
 import { parseLsn } from "../../src/domain/lsn.ts";
 import type { SourceInfo } from "../../src/domain/source-info.ts";
-import { startCluster, startOnFolder } from "../support/cluster.ts";
+import { startCluster } from "../support/cluster.ts";
 import { digestDatabases } from "../support/digest.ts";
 import type { ClusterDigest } from "../support/digest.ts";
 import { assertSound } from "../support/oracle.ts";
 import { describeEachPostgres } from "../support/postgres-suite.ts";
+import { restoreAndStart } from "../support/restored.ts";
 import type { Cluster } from "../support/running-cluster.ts";
 import { openSite } from "../support/site.ts";
 import type { Site } from "../support/site.ts";
@@ -86,15 +86,9 @@ async function settle(site: Site, source: Cluster): Promise<void> {
   throw new Error("WAL did not arrive");
 }
 
-let restores = 0;
-
 /** Restores with the real command, starts the result as its owner would, and holds it against the oracle. */
 async function restoreAndCheck(site: Site, source: Cluster, what: readonly string[], check: (restored: Cluster) => Promise<void>): Promise<void> {
-  const folder = join(site.folder, `restored-${++restores}`);
-  const places = source.place.tablespaceDirectories.map((original, i) => ["--tablespace", `${original}=${folder}-space${i}`]).flat();
-  const outcome = await site.run("restore", ...what, "--target", folder, ...places, "--json");
-  expect(outcome.exitCode, `${what.join(" ")}: ${outcome.stderr}`).toBe(0);
-  await using restored = await startOnFolder(folder, { binaries: source.binaries, leftRecovery: true });
+  await using restored = await restoreAndStart(site, source, ...what);
   await check(restored);
   const report = await assertSound(restored.url(), { isRestored: true });
   expect(report.tables).toBeGreaterThan(10);

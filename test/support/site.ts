@@ -46,7 +46,7 @@ export interface SiteOptions {
   readonly sourceExtra?: string;
 }
 
-const MAIN = fileURLToPath(new URL("../../src/main-lab.ts", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 /** Long enough to be called random by a person, and in the form that needs no stretching. */
 const GENERATED_KEY = "abcde-fghij-klmno-pqrst-uvwxy-z2345";
 

@@ -60,11 +60,17 @@ test("every single flipped byte of the envelope takes validity away, and never t
 });
 
 test("a file that was slipped in beside the signed ones is invalid", () => {
-  expect(verifyAttestation(signed, signer.publicKey, [...files, { name: "summary.html", bytes: Buffer.from("all is well") }])).toMatchObject({ verdict: "invalid", problems: ["summary.html is not among the files that were signed"] });
+  expect(verifyAttestation(signed, signer.publicKey, [...files, { name: "summary.html", bytes: Buffer.from("all is well") }])).toMatchObject({
+    verdict: "invalid",
+    problems: ["summary.html is not among the files that were signed"],
+  });
 });
 
 test("a signed file that is not there leaves it open", () => {
-  expect(verifyAttestation(signed, signer.publicKey, files.slice(0, 1))).toMatchObject({ verdict: "indeterminate", problems: ["report.html was signed, and is not here to be compared"] });
+  expect(verifyAttestation(signed, signer.publicKey, files.slice(0, 1))).toMatchObject({
+    verdict: "indeterminate",
+    problems: ["report.html was signed, and is not here to be compared"],
+  });
 });
 
 test("against another key nothing can be said, and a forger cannot borrow a name", () => {
@@ -75,8 +81,20 @@ test("against another key nothing can be said, and a forger cannot borrow a name
 });
 
 test("something else that the same host signed is no report", () => {
-  expect(verifyAttestation(resigned((statement) => (statement["predicateType"] = "urn:holdfast:evidence:v1")), signer.publicKey, files)).toMatchObject({ verdict: "invalid", facts: null });
-  expect(verifyAttestation(resigned(() => undefined, "application/vnd.holdfast.manifest+json"), signer.publicKey, files)).toMatchObject({ verdict: "invalid" });
+  expect(
+    verifyAttestation(
+      resigned((statement) => (statement["predicateType"] = "urn:holdfast:evidence:v1")),
+      signer.publicKey,
+      files,
+    ),
+  ).toMatchObject({ verdict: "invalid", facts: null });
+  expect(
+    verifyAttestation(
+      resigned(() => undefined, "application/vnd.holdfast.manifest+json"),
+      signer.publicKey,
+      files,
+    ),
+  ).toMatchObject({ verdict: "invalid" });
   expect(verifyAttestation(signEnvelope("application/vnd.in-toto+json", Buffer.from("not json"), signer), signer.publicKey, files)).toMatchObject({ verdict: "invalid" });
   expect(verifyAttestation(Buffer.from("not an envelope"), signer.publicKey, files)).toMatchObject({ verdict: "invalid", signer: null });
 });

@@ -55,13 +55,41 @@ export class History implements AsyncDisposable {
   /** A run that has begun; returns its id. */
   began({ source = "orders", operation, type = null, at, slot = null }: Ran): string {
     const run = `${iso(at).replaceAll(/[-:.]/g, "")}-${operation}-${this.#sequence.toString(36)}`;
-    this.entry("run.started", at, { run, source, operation, type, trigger: slot === null ? "manual" : "schedule", scheduledFor: slot === null ? null : iso(slot), holder: { host: "db1", pid: 1 } });
+    this.entry("run.started", at, {
+      run,
+      source,
+      operation,
+      type,
+      trigger: slot === null ? "manual" : "schedule",
+      scheduledFor: slot === null ? null : iso(slot),
+      holder: { host: "db1", pid: 1 },
+    });
     return run;
   }
 
-  passedOver(what: { source?: string; operation: string; type?: string | null; slot: string; until?: string; slots?: number; outcome?: "missed" | "superseded"; at?: string }): void {
+  passedOver(what: {
+    source?: string;
+    operation: string;
+    type?: string | null;
+    slot: string;
+    until?: string;
+    slots?: number;
+    outcome?: "missed" | "superseded";
+    at?: string;
+  }): void {
     const { source = "orders", operation, type = null, slot, until, slots = 1, outcome = "missed", at = until ?? slot } = what;
-    this.entry("run.missed", at, { run: `passed-${this.#sequence}`, source, operation, type, trigger: "schedule", scheduledFor: iso(slot), outcome, until: until === undefined ? null : iso(until), slots, reason: outcome === "missed" ? "nothing ran at its time" : "a stronger backup falls due within the same hour" });
+    this.entry("run.missed", at, {
+      run: `passed-${this.#sequence}`,
+      source,
+      operation,
+      type,
+      trigger: "schedule",
+      scheduledFor: iso(slot),
+      outcome,
+      until: until === undefined ? null : iso(until),
+      slots,
+      reason: outcome === "missed" ? "nothing ran at its time" : "a stronger backup falls due within the same hour",
+    });
   }
 
   drilled(at: string, figures: Readonly<Record<string, unknown>> = {}, more: Partial<Ran> = {}): string {
@@ -72,7 +100,21 @@ export class History implements AsyncDisposable {
   }
 
   /** Samples of one copy, every `everySeconds` in [from, to). */
-  observed({ source = "orders", repository = "onsite", from, to, everySeconds = 15, seconds }: { source?: string; repository?: string; from: string; to: string; everySeconds?: number; seconds: (at: Date) => number | null }): void {
+  observed({
+    source = "orders",
+    repository = "onsite",
+    from,
+    to,
+    everySeconds = 15,
+    seconds,
+  }: {
+    source?: string;
+    repository?: string;
+    from: string;
+    to: string;
+    everySeconds?: number;
+    seconds: (at: Date) => number | null;
+  }): void {
     this.catalog.transaction(() => {
       for (let ms = Date.parse(iso(from)); ms < Date.parse(iso(to)); ms += everySeconds * 1000) {
         const value = seconds(new Date(ms));

@@ -20,12 +20,19 @@ async function eventfulDay(): Promise<History> {
   history.ran({ operation: "backup", type: "full", at: "2026-11-01 02:00:01", slot: "2026-11-01 02:00", figures: { id: "20261101T020001Z-full" } });
   history.passedOver({ operation: "backup", type: "incremental", slot: "2026-11-01 02:00", outcome: "superseded" });
   history.passedOver({ source: "wiki", operation: "backup", type: "incremental", slot: "2026-11-01 02:00", until: "2026-11-01 12:00", slots: 5 });
-  history.ran({ operation: "verify", at: "2026-11-01 03:00:01", figures: VERIFY_FIGURES, verified: [{ repository: "onsite", source: "orders", backup: "20261101T020000Z-full", tier: "decoded", ok: true }] });
+  history.ran({
+    operation: "verify",
+    at: "2026-11-01 03:00:01",
+    figures: VERIFY_FIGURES,
+    verified: [{ repository: "onsite", source: "orders", backup: "20261101T020000Z-full", tier: "decoded", ok: true }],
+  });
   history.drilled("2026-11-01 04:00:00", { rtoActualSeconds: 412.5 });
   history.drilled("2026-11-01 05:00:00", { rtoActualSeconds: 1013.25, verdict: "fail" });
   history.observed({ repository: "onsite", from: "2026-11-01 00:00", to: "2026-11-02 00:00", everySeconds: 30, seconds: (at) => (at.getUTCHours() === 6 ? 400.5 : 2) });
   history.observed({ repository: "cloud", from: "2026-11-01 00:00", to: "2026-11-01 18:00", everySeconds: 30, seconds: () => 31 });
-  history.seen("2026-11-01 23:00", { gaps: [{ repository: "onsite", timeline: 1, startLsn: "0/6000000", endLsn: "0/7000000", firstSegment: "000000010000000000000006", lastSegment: "000000010000000000000006" }] });
+  history.seen("2026-11-01 23:00", {
+    gaps: [{ repository: "onsite", timeline: 1, startLsn: "0/6000000", endLsn: "0/7000000", firstSegment: "000000010000000000000006", lastSegment: "000000010000000000000006" }],
+  });
   return history;
 }
 
@@ -34,7 +41,9 @@ test("a template escapes every value, in text and in attributes, and markup of i
   expect(html`<p title="${hostile}">${hostile}</p>`.toString()).toBe(
     `<p title="&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt;&amp;">&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt;&amp;</p>`,
   );
-  expect(html`<ul>${["<a>", 3].map((item) => html`<li>${item}</li>`)}</ul>`.toString()).toBe("<ul><li>&lt;a&gt;</li><li>3</li></ul>");
+  expect(
+    html`<b>${["<a>", 3].map((item) => html`<i>${item}</i>`)}</b>`.toString(),
+  ).toBe("<b><i>&lt;a&gt;</i><i>3</i></b>");
   expect(html`${html`<b>kept</b>`}`).toBeInstanceOf(Html);
 });
 
@@ -48,7 +57,11 @@ test("names, reasons and ids that hold markup are shown as text", async () => {
   history.ran({ source: script, operation: script, type: script, at: "2026-11-01 08:00", outcome: "failed", reason: script });
   history.drilled("2026-11-01 09:00", { backupId: script, repository: script, target: script }, { source: script });
   history.observed({ source: script, repository: script, from: "2026-11-01 08:00", to: "2026-11-01 08:10", seconds: () => 9999 });
-  history.seen("2026-11-01 23:00", { name: script, systemIdentifier: script, gaps: [{ repository: script, timeline: 1, startLsn: script, endLsn: script, firstSegment: script, lastSegment: script }] });
+  history.seen("2026-11-01 23:00", {
+    name: script,
+    systemIdentifier: script,
+    gaps: [{ repository: script, timeline: 1, startLsn: script, endLsn: script, firstSegment: script, lastSegment: script }],
+  });
   const orders = inventory.sources.get("orders");
   if (orders === undefined) throw new Error("no orders");
   const hostile = { ...orders, name: script, policy: { ...orders.policy, name: script } };
@@ -61,7 +74,7 @@ test("names, reasons and ids that hold markup are shown as text", async () => {
 test("the page needs nothing from elsewhere", async () => {
   await using history = await eventfulDay();
   const page = renderReport(report(history));
-  expect(page).not.toMatch(/(?:src|href|action)\s*=|url\(|@import|https?:|on[a-z]+="/i);
+  expect(page).not.toMatch(/\s(?:src|href|action|on[a-z]+)\s*=|url\(|@import|https?:/i);
   expect(page).toContain(`content="default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"`);
   expect(page).toMatch(/@media \(prefers-color-scheme: dark\)[\s\S]*@media print/);
 });
@@ -69,7 +82,9 @@ test("the page needs nothing from elsewhere", async () => {
 test("every element that is opened is closed", async () => {
   await using history = await eventfulDay();
   const open: string[] = [];
-  for (const [, slash, name, selfClosed] of renderReport(report(history)).replace(/<style>[\s\S]*?<\/style>/, "").matchAll(/<(\/?)([a-z0-9]+)(?:\s[^<>]*?)?(\/?)>/g)) {
+  for (const [, slash, name, selfClosed] of renderReport(report(history))
+    .replace(/<style>[\s\S]*?<\/style>/, "")
+    .matchAll(/<(\/?)([a-z0-9]+)(?:\s[^<>]*?)?(\/?)>/g)) {
     if (name === undefined || name === "meta" || selfClosed === "/") continue;
     if (slash === "/") expect(open.pop()).toBe(name);
     else open.push(name);
@@ -99,7 +114,6 @@ test("the page has the figures of the report, exactly", async () => {
   expect(exact.length).toBeGreaterThan(20);
   for (const figure of exact) if (figure !== null && figure !== undefined) expect(figures).toContain(String(figure));
   expect(page).toContain("6 min 52 s");
-  for (const { id } of whole.population.runs.filter(({ backupId }) => backupId !== null)) expect(id).not.toBe("");
   expect(page.match(/<tr>/g)?.length).toBeGreaterThan(whole.population.runs.length + whole.controls.length);
 });
 
@@ -135,7 +149,8 @@ test("a drawing has a line only where something was seen", async () => {
 
 test("a report never says that anybody complies", async () => {
   await using history = await eventfulDay();
-  expect(renderReport(report(history)).replace("it does not state that anybody complies with them", "")).not.toMatch(/compliant|complies|certif/i);
+  const words = renderReport(report(history)).replaceAll(/\s+/g, " ").replace("it does not state that anybody complies with them", "");
+  expect(words).not.toMatch(/compliant|complies|certif/i);
 });
 
 test("lengths of time are rounded down to two units, and shares to the side that does not flatter", () => {
@@ -151,8 +166,20 @@ test("damaged and unseen copies are named one by one, good ones counted", async 
   const [first] = SNAPSHOT.backups;
   if (first === undefined) throw new Error("no backup");
   history.seen("2026-11-01 23:00", { backups: [first, { ...first, id: "20261101T080000Z-incr" }, { ...first, id: "20261101T140000Z-incr" }] });
-  const verified = (backup: string, repository: string, ok: boolean): { repository: string; source: string; backup: string; tier: string; ok: boolean } => ({ repository, source: "orders", backup, tier: "decoded", ok });
-  history.ran({ operation: "verify", at: "2026-11-01 15:00", outcome: "failed", figures: { ...VERIFY_FIGURES, ok: false }, verified: [verified(first.id, "onsite", true), verified("20261101T080000Z-incr", "onsite", true), verified("20261101T080000Z-incr", "cloud", false)] });
+  const verified = (backup: string, repository: string, ok: boolean): { repository: string; source: string; backup: string; tier: string; ok: boolean } => ({
+    repository,
+    source: "orders",
+    backup,
+    tier: "decoded",
+    ok,
+  });
+  history.ran({
+    operation: "verify",
+    at: "2026-11-01 15:00",
+    outcome: "failed",
+    figures: { ...VERIFY_FIGURES, ok: false },
+    verified: [verified(first.id, "onsite", true), verified("20261101T080000Z-incr", "onsite", true), verified("20261101T080000Z-incr", "cloud", false)],
+  });
   const page = renderReport(report(history, { sources: ["orders"] }));
   expect(page).toContain("2 backups");
   expect(page.match(/never verified<\/span>/g)).toHaveLength(3);

@@ -28,7 +28,14 @@ test("an empty catalog evidences nothing, and no figure is made up", async () =>
   await using history = await openHistory();
   const empty = report(history);
   expect(new Set(empty.controls.map(({ status }) => status))).toEqual(new Set(["not_evidenced"]));
-  expect(orders(empty)).toMatchObject({ status: "not_evidenced", recoveryPoint: "not_evidenced", systemIdentifier: null, gaps: null, seenAt: null, recoveryTime: { verdict: "not_evidenced", lastSeconds: null, maxSeconds: null, actual: [] } });
+  expect(orders(empty)).toMatchObject({
+    status: "not_evidenced",
+    recoveryPoint: "not_evidenced",
+    systemIdentifier: null,
+    gaps: null,
+    seenAt: null,
+    recoveryTime: { verdict: "not_evidenced", lastSeconds: null, maxSeconds: null, actual: [] },
+  });
   expect(orders(empty).verification).toEqual({ runs: [], copies: [], neverVerified: null });
   expect(orders(empty).drills).toMatchObject({ due: 0, run: 0, last: null, failureProbabilityUpperBound95: null, unaccounted: null });
   expect(orders(empty).exposure.map(({ worst, unobservedShare }) => ({ worst, unobservedShare }))).toEqual([
@@ -134,7 +141,13 @@ test("two tries for one slot are one slot due, and a success makes the failure g
   history.ran({ operation: "backup", type: "incremental", at: "2026-11-02 02:00:01", slot: "2026-11-02 02:00", outcome: "failed", reason: "HF-CONNECT: refused" });
   history.ran({ operation: "backup", type: "incremental", at: "2026-11-02 02:05:00", slot: "2026-11-02 02:00" });
   history.ran({ operation: "backup", type: "incremental", at: "2026-11-02 09:00:00" });
-  expect(incremental(orders(report(history, { ...WEEK, to: "2026-11-03 00:00", now: "2026-11-03 00:00" })))).toMatchObject({ due: 1, succeeded: 2, failed: 1, unscheduled: 1, withoutLaterSuccess: [] });
+  expect(incremental(orders(report(history, { ...WEEK, to: "2026-11-03 00:00", now: "2026-11-03 00:00" })))).toMatchObject({
+    due: 1,
+    succeeded: 2,
+    failed: 1,
+    unscheduled: 1,
+    withoutLaterSuccess: [],
+  });
 });
 
 test("a stronger backup makes a weaker one good, and a weaker one no stronger one", async () => {
@@ -157,7 +170,13 @@ test("slots after the last one on record that nothing accounts for are a finding
   history.passedOver({ operation: "backup", type: "incremental", slot: "2026-11-01 02:00", outcome: "superseded" });
   const stopped = report(history, { ...WEEK, now: "2026-11-20 00:00" });
   expect(incremental(orders(stopped))?.unaccounted).toBe(6);
-  expect(stopped.findings).toContainEqual(expect.objectContaining({ kind: "slots_unaccounted", severity: "deficiency", detail: "nothing accounts for the last 6 slots of incremental backup: no run, and no record of a miss" }));
+  expect(stopped.findings).toContainEqual(
+    expect.objectContaining({
+      kind: "slots_unaccounted",
+      severity: "deficiency",
+      detail: "nothing accounts for the last 6 slots of incremental backup: no run, and no record of a miss",
+    }),
+  );
   // Work that is a few hours late may be waiting for other work: that is not missing yet.
   expect(incremental(orders(report(history, { ...WEEK, now: "2026-11-02 12:00" })))?.unaccounted).toBe(0);
 });
@@ -170,7 +189,12 @@ test("exposure is judged by time, and an end of the period that lies ahead is no
   expect(running.cover).toMatchObject({ measuredUntil: "2026-11-01T12:00:00.000Z", period: { to: "2026-11-08T00:00:00.000Z" } });
   const [onsite, cloud] = orders(running).exposure;
   expect(onsite).toMatchObject({ repository: "onsite", verdict: "held", withinObjectiveShare: 1, unobservedShare: 0, breaches: [] });
-  expect(cloud).toMatchObject({ verdict: "breached", beyondObjectiveShare: 1 / 12, worst: { seconds: 400, at: "2026-11-01T03:00:00.000Z" }, breaches: [{ peakSeconds: 400, end: "recovered" }] });
+  expect(cloud).toMatchObject({
+    verdict: "breached",
+    beyondObjectiveShare: 1 / 12,
+    worst: { seconds: 400, at: "2026-11-01T03:00:00.000Z" },
+    breaches: [{ peakSeconds: 400, end: "recovered" }],
+  });
   expect(orders(running).recoveryPoint).toBe("breached");
   expect(running.findings).toContainEqual(expect.objectContaining({ kind: "recovery_point_breach", repository: "cloud", severity: "exception" }));
 });
@@ -180,7 +204,10 @@ test("a period that was mostly unobserved is not held, however good the rest loo
   for (const repository of ["onsite", "cloud"]) history.observed({ repository, from: "2026-11-01 00:00", to: "2026-11-03 00:00", everySeconds: 60, seconds: () => 1 });
   const dark = orders(report(history));
   expect(dark.recoveryPoint).toBe("not_evidenced");
-  expect(dark.rules.find(({ rule }) => rule === "recovery_point_held")).toMatchObject({ status: "not_evidenced", reason: "exposure of onsite, cloud was unobserved for more than 10 % of the time" });
+  expect(dark.rules.find(({ rule }) => rule === "recovery_point_held")).toMatchObject({
+    status: "not_evidenced",
+    reason: "exposure of onsite, cloud was unobserved for more than 10 % of the time",
+  });
 });
 
 test("copies that nobody verified are named, and verified ones carry their result", async () => {
@@ -206,8 +233,18 @@ test("copies that nobody verified are named, and verified ones carry their resul
 test("damage stands while the copy is there, and also where nobody can look", async () => {
   await using history = await openHistory();
   const damaged = [{ repository: "cloud", source: "orders", backup: "20261101T020000Z-full", tier: "decoded", ok: false }];
-  history.ran({ operation: "verify", at: "2026-11-02 03:00:01", outcome: "failed", reason: "1 objects are damaged or missing", figures: { ...VERIFY_FIGURES, ok: false, damage: [{ object: "x" }] }, verified: damaged });
-  const standing = (): string[] => report(history).findings.filter(({ kind }) => kind === "damage_found").flatMap(({ references }) => references);
+  history.ran({
+    operation: "verify",
+    at: "2026-11-02 03:00:01",
+    outcome: "failed",
+    reason: "1 objects are damaged or missing",
+    figures: { ...VERIFY_FIGURES, ok: false, damage: [{ object: "x" }] },
+    verified: damaged,
+  });
+  const standing = (): string[] =>
+    report(history)
+      .findings.filter(({ kind }) => kind === "damage_found")
+      .flatMap(({ references }) => references);
   history.seen("2026-11-07 23:00");
   expect(standing()).toEqual(["20261101T020000Z-full"]);
   history.seen("2026-11-07 23:10", { backups: [], windows: SNAPSHOT.windows.filter(({ repository }) => repository === "onsite") });
@@ -218,9 +255,13 @@ test("damage stands while the copy is there, and also where nobody can look", as
 
 test("a gap in the WAL is a deficiency", async () => {
   await using history = await openHistory();
-  history.seen("2026-11-07 23:00", { gaps: [{ repository: "onsite", timeline: 1, startLsn: "0/6000000", endLsn: "0/7000000", firstSegment: "000000010000000000000006", lastSegment: "000000010000000000000006" }] });
+  history.seen("2026-11-07 23:00", {
+    gaps: [{ repository: "onsite", timeline: 1, startLsn: "0/6000000", endLsn: "0/7000000", firstSegment: "000000010000000000000006", lastSegment: "000000010000000000000006" }],
+  });
   const gapped = report(history);
-  expect(gapped.findings).toContainEqual(expect.objectContaining({ kind: "wal_gap", severity: "deficiency", repository: "onsite", detail: "1 gap in the WAL (timeline 1 from 0/6000000 to 0/7000000)" }));
+  expect(gapped.findings).toContainEqual(
+    expect.objectContaining({ kind: "wal_gap", severity: "deficiency", repository: "onsite", detail: "1 gap in the WAL (timeline 1 from 0/6000000 to 0/7000000)" }),
+  );
   expect(orders(gapped).rules.find(({ rule }) => rule === "copies_verified")).toMatchObject({ status: "deficient" });
 });
 
@@ -234,7 +275,14 @@ test("the whole population is listed: runs of every outcome and slots that were 
   history.began({ operation: "backup", type: "incremental", at: "2026-11-07 02:00:01", slot: "2026-11-07 02:00" });
   history.ran({ operation: "backup", type: "full", at: "2026-11-08 02:00:01", slot: "2026-11-08 02:00" });
   const { population } = report(history);
-  expect(population.runs.map(({ operation, outcome }) => `${operation} ${outcome}`)).toEqual(["backup superseded", "backup succeeded", "backup missed", "expire cancelled", "drill succeeded", "backup running"]);
+  expect(population.runs.map(({ operation, outcome }) => `${operation} ${outcome}`)).toEqual([
+    "backup superseded",
+    "backup succeeded",
+    "backup missed",
+    "expire cancelled",
+    "drill succeeded",
+    "backup running",
+  ]);
   expect(population.runs[1]).toMatchObject({ backupId: "20261101T020001Z-full", durationSeconds: 60, slots: 1 });
   expect(population.drills).toMatchObject([{ verdict: "pass", seed: "9b1c0de29b1c0de29b1c0de29b1c0de2", achievedLsn: "0/5000148" }]);
 });

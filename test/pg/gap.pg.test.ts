@@ -1,0 +1,130 @@
+import { readdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { SourceInfo } from "../../src/domain/source-info.ts";
+import { startCluster, startOnFolder } from "../support/cluster.ts";
+import { describePostgres } from "../support/postgres-suite.ts";
+import { eventually } from "../support/restored.ts";
+import type { Cluster } from "../support/running-cluster.ts";
+import { openSite } from "../support/site.ts";
+import type { Site } from "../support/site.ts";
+
+/** PostgreSQL restores past a hole by stopping before it, promotes, and logs no error: so we must notice, in every way somebody could meet it. */
+describePostgres("a WAL segment that is missing in the middle", {}, (binaries) => {
+  let resources: AsyncDisposableStack;
+  let source: Cluster;
+  let site: Site;
+  let missing: string;
+
+  beforeAll(async () => {
+    await using stack = new AsyncDisposableStack();
+    source = stack.use(await startCluster({ binaries }));
+    site = stack.use(await openSite({ cluster: source }));
+    await source.sql("create table t (id int primary key, at timestamptz default clock_timestamp())");
+    expect((await site.run("backup")).exitCode).toBe(0);
+    const stream = site.start({}, "wal", "stream");
+    for (let i = 0; i < 6; i++) {
+      await source.sql(`insert into t select g from generate_series(${i * 100}, ${i * 100 + 99}) g`);
+      await source.sql("select pg_switch_wal()");
+    }
+    await source.sql("insert into t values (1000000)");
+    await eventually("the last insert is durable", async () => (await info()).exposure[0]?.seconds === 0);
+    stream.process.kill("SIGTERM");
+    await stream.ended();
+    const segments = (await walFiles()).toSorted();
+    missing = segments.at(-3) ?? "";
+    resources = stack.move();
+  });
+
+  afterAll(async () => resources.disposeAsync());
+
+  async function info(): Promise<SourceInfo> {
+    return (await site.run("info", "--json")).json<{ sources: [SourceInfo] }>().sources[0];
+  }
+
+  async function walFiles(): Promise<string[]> {
+    const root = join(site.folder, "onsite/sources/db/wal");
+    return (await readdir(root, { recursive: true })).filter((path) => /\/[0-9A-F]{24}-[0-9a-f]{32}$/.test(path)).map((path) => join(root, path));
+  }
+
+  async function without<T>(act: () => Promise<T>): Promise<T> {
+    await rename(missing, `${site.folder}/aside`);
+    try {
+      return await act();
+    } finally {
+      await rename(`${site.folder}/aside`, missing);
+    }
+  }
+
+  test("is a gap in info, shortens the window, and is what exposure counts from", async () => {
+    const before = await info();
+    expect(before.gaps).toEqual([]);
+    expect(before.windows).toHaveLength(1);
+    await without(async () => {
+      const { gaps, windows, exposure } = await info();
+      const name = missing.slice(missing.lastIndexOf("/") + 1, -33);
+      expect(gaps).toMatchObject([{ firstSegment: name, lastSegment: name }]);
+      expect(windows).toHaveLength(1);
+      expect(windows[0]?.endLsn).toBe(gaps[0]?.startLsn);
+      expect(Date.parse(windows[0]?.to ?? "")).toBeLessThan(Date.parse(before.windows[0]?.to ?? ""));
+      expect(exposure[0]?.seconds).toBeGreaterThan(0);
+    });
+  });
+
+  test("makes a drill to latest fail, and a restore refuse", async () => {
+    await without(async () => {
+      const drill = await site.run("drill", "--json");
+      expect(drill.json()).toMatchObject({ verdict: "fail", fault: "backup" });
+      expect(drill.exitCode).toBe(1);
+      const restore = await site.run("restore", "--to", "latest", "--target", join(site.folder, "refused"));
+      expect(restore).toMatchObject({ exitCode: 1 });
+      expect(restore.stderr).toMatch(/gap in WAL/);
+      expect((await site.run("verify", "--json")).json()).toMatchObject({ ok: false, damage: [{ kind: "missing" }] });
+    });
+    expect((await site.run("drill", "--json")).json()).toMatchObject({ verdict: "pass" });
+  });
+
+  test("can be accepted: what is before it is restored, and said to be all", async () => {
+    await without(async () => {
+      const target = join(site.folder, "accepted");
+      expect((await site.run("restore", "--to", "latest", "--accept-gap", "--target", target)).exitCode).toBe(0);
+      await using restored = await startOnFolder(target, { binaries, leftRecovery: true });
+      expect(Number((await restored.sql("select count(*) as n from t"))[0]?.["n"])).toBeGreaterThan(0);
+      expect(Number((await restored.sql("select count(*) as n from t where id = 1000000"))[0]?.["n"])).toBe(0);
+    });
+  });
+
+  test("stops PostgreSQL through restore_command alone, where it would promote", async () => {
+    const target = join(site.folder, "by-command");
+    const restored = await restoredWithCommand(target, site.repository());
+    await without(async () => {
+      await expect(startOnFolder(restored, { binaries, leftRecovery: true })).rejects.toThrow(/did not start|shut down|restore_command|126/);
+    });
+  });
+
+  test("does not stop it at the true end of the archive", async () => {
+    const target = join(site.folder, "to-the-end");
+    await using cluster = await startOnFolder(await restoredWithCommand(target, site.repository()), { binaries, leftRecovery: true });
+    expect(Number((await cluster.sql("select count(*) as n from t where id = 1000000"))[0]?.["n"])).toBe(1);
+  });
+
+  test("an unreachable repository stops PostgreSQL too", async () => {
+    const target = join(site.folder, "unreachable");
+    const restored = await restoredWithCommand(target, `file://${site.folder}/nowhere`);
+    await expect(startOnFolder(restored, { binaries, leftRecovery: true })).rejects.toThrow(/did not start|shut down|restore_command|126/);
+  });
+
+  /** A backup restored, and then left to fetch all its WAL by `wal get`, with nothing of ours running and no target but the end. */
+  async function restoredWithCommand(target: string, repository: string): Promise<string> {
+    expect((await site.run("restore", "--to", "immediate", "--target", target)).exitCode).toBe(0);
+    await rm(join(target, "holdfast-wal"), { recursive: true });
+    const { writeFile, chown, stat } = await import("node:fs/promises");
+    const file = join(target, "postgresql.auto.conf");
+    const { uid, gid } = await stat(file);
+    const main = new URL("../../scripts/holdfast.mjs", import.meta.url).pathname;
+    const command = `HOLDFAST_KEY=${site.key} ${process.execPath} ${main} wal get db %f %p --repository ${repository}`;
+    await writeFile(file, `restore_command = '${command}'\nrecovery_target_timeline = 'latest'\narchive_mode = off\n`);
+    await chown(file, uid, gid);
+    return target;
+  }
+});
