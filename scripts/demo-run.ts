@@ -73,7 +73,11 @@ export async function runDemo({ folder, source, context, say }: DemoStage): Prom
   return { ...(await conclude(app, { folder, source }, { backups, verify, drill, lagSeconds })), durationSeconds: elapsed() };
 }
 
-async function conclude(app: App, { folder, source }: Pick<DemoStage, "folder" | "source">, measured: { backups: BackupView[]; verify: VerifyView; drill: DrillResult; lagSeconds: number | null }): Promise<Omit<DemoFigures, "durationSeconds">> {
+async function conclude(
+  app: App,
+  { folder, source }: Pick<DemoStage, "folder" | "source">,
+  measured: { backups: BackupView[]; verify: VerifyView; drill: DrillResult; lagSeconds: number | null },
+): Promise<Omit<DemoFigures, "durationSeconds">> {
   const config = chooseSource(app.inventory, undefined);
   const info = await observeAndKeep(app, config);
   const now = systemClock.now();

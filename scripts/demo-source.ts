@@ -37,11 +37,23 @@ export async function startDemoSource(folder: string): Promise<DemoSource> {
     await must0(path.join(binaries, "initdb"), ["-D", dataDirectory, "-U", "postgres", "-A", "trust", "-k", "-E", "UTF8", "--locale=C"], runAs, folder);
   }
   const port = await freePort();
-  const settings = { listen_addresses: "127.0.0.1", port: String(port), unix_socket_directories: sockets, summarize_wal: "on", max_wal_size: "512MB", fsync: "on", shared_buffers: "64MB" };
+  const settings = {
+    listen_addresses: "127.0.0.1",
+    port: String(port),
+    unix_socket_directories: sockets,
+    summarize_wal: "on",
+    max_wal_size: "512MB",
+    fsync: "on",
+    shared_buffers: "64MB",
+  };
   const supported = await supportedSettings(binaries, settings, runAs);
   const logFile = path.join(folder, "source.log");
   await writeFile(logFile, "", { flag: "a" });
-  const server = startProgram(path.join(binaries, "postgres"), ["-D", dataDirectory, ...supported.flatMap(([name, value]) => ["-c", `${name}=${value}`])], { runAs, cwd: folder, logFile });
+  const server = startProgram(path.join(binaries, "postgres"), ["-D", dataDirectory, ...supported.flatMap(([name, value]) => ["-c", `${name}=${value}`])], {
+    runAs,
+    cwd: folder,
+    logFile,
+  });
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
   const client = await connectWhenReady(url, () => server.exit() !== null, logFile);
   const writer = await startWriting(url);

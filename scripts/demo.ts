@@ -17,11 +17,20 @@ import { startDemoSource } from "./demo-source.ts";
 /** `npm run demo`: the main job from start to finish on a PostgreSQL of its own, in a folder of its own. All figures are measured. */
 const MARKER = ".holdfast-demo";
 
-const { values } = parseArgs({ options: { dir: { type: "string", default: "./demo-data" }, json: { type: "boolean", default: false }, serve: { type: "boolean", default: false }, help: { type: "boolean", default: false } } });
+const { values } = parseArgs({
+  options: {
+    dir: { type: "string", default: "./demo-data" },
+    json: { type: "boolean", default: false },
+    serve: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  },
+});
 const output = createOutput(values.json);
 
 if (values.help)
-  process.stdout.write("npm run demo -- [--dir FOLDER] [--json] [--serve]\n\n  --dir    where everything goes (default ./demo-data)\n  --json   all figures as one document on standard output\n  --serve  afterwards keep the source, the scheduler and the API running\n");
+  process.stdout.write(
+    "npm run demo -- [--dir FOLDER] [--json] [--serve]\n\n  --dir    where everything goes (default ./demo-data)\n  --json   all figures as one document on standard output\n  --serve  afterwards keep the source, the scheduler and the API running\n",
+  );
 else {
   const signal = interruptible();
   const context = createContext(systemClock, signal, output);
@@ -46,7 +55,8 @@ else {
 /** An empty folder that PostgreSQL's user can reach. A folder of an earlier demo is cleared; anything else is left alone. As root in a closed place (root's own home) the data lie in the temporary folder, with a link. */
 async function prepareFolder(wanted: string): Promise<string> {
   const names = await readdir(wanted).catch((): string[] => []);
-  if (names.length > 0 && !names.includes(MARKER)) throw new HoldfastError("HF-TARGET-NOT-EMPTY", `${wanted} is not empty, and not of an earlier demo`, { hint: "choose another with --dir" });
+  if (names.length > 0 && !names.includes(MARKER))
+    throw new HoldfastError("HF-TARGET-NOT-EMPTY", `${wanted} is not empty, and not of an earlier demo`, { hint: "choose another with --dir" });
   await rm(wanted, { recursive: true, force: true });
   await mkdir(path.dirname(wanted), { recursive: true });
   const reachable = await requireReachable(path.dirname(wanted), await serverUser(null)).then(
@@ -68,15 +78,22 @@ async function prepareFolder(wanted: string): Promise<string> {
 /** `holdfast serve` on the demo's inventory, until Ctrl-C. */
 async function keepServing(folder: string, url: string, signal: AbortSignal): Promise<void> {
   const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
-  const child = spawn(process.execPath, [main, "serve", "--config", path.join(folder, "holdfast.yaml")], { stdio: ["ignore", "inherit", "inherit"], env: { ...process.env, DEMO_SOURCE_URL: url } });
+  const child = spawn(process.execPath, [main, "serve", "--config", path.join(folder, "holdfast.yaml")], {
+    stdio: ["ignore", "inherit", "inherit"],
+    env: { ...process.env, DEMO_SOURCE_URL: url },
+  });
   signal.addEventListener("abort", () => child.kill("SIGTERM"));
   await once(child, "exit");
 }
 
 function describe(figures: DemoFigures, folder: string): string {
-  const backups = figures.backups.map((backup) => `  ${backup.id.padEnd(24)} ${formatBytes(backup.storedBytes).padStart(10)} stored of ${formatBytes(backup.sourceBytes)}, ${formatBytes(backup.readBytes)} read, ${formatSeconds(backup.durationSeconds)}`);
+  const backups = figures.backups.map(
+    (backup) =>
+      `  ${backup.id.padEnd(24)} ${formatBytes(backup.storedBytes).padStart(10)} stored of ${formatBytes(backup.sourceBytes)}, ${formatBytes(backup.readBytes)} read, ${formatSeconds(backup.durationSeconds)}`,
+  );
   const { drill } = figures;
-  const objective = (actual: number | null, wanted: number | null): string => (actual === null ? "unknown" : `${formatSeconds(actual)}${wanted === null ? "" : `, objective ${formatSeconds(wanted)}: ${actual <= wanted ? "held" : "BREACHED"}`}`);
+  const objective = (actual: number | null, wanted: number | null): string =>
+    actual === null ? "unknown" : `${formatSeconds(actual)}${wanted === null ? "" : `, objective ${formatSeconds(wanted)}: ${actual <= wanted ? "held" : "BREACHED"}`}`;
   const lines = [
     "",
     `PostgreSQL ${figures.source.version}, ${formatBytes(figures.source.bytes)}, with ${figures.source.commits} commits while this ran`,

@@ -2,7 +2,7 @@ import { pageOfRuns } from "../catalog/compliance-queries.ts";
 import { findRun } from "../catalog/runs.ts";
 import type { Run } from "../catalog/runs.ts";
 import { drillRecord } from "../compliance/drill-record.ts";
-import { buildReport } from "../compliance/report.ts";
+import { buildReportInTurns } from "../compliance/report.ts";
 import { runRecord } from "../compliance/run-record.ts";
 import { complianceQuery, complianceSchema } from "./compliance-schema.ts";
 import { ApiProblem } from "./problem.ts";
@@ -44,7 +44,7 @@ export function addHistoryRoutes(api: Api, context: RouteContext): void {
     async ({ query }) => {
       const now = clock.now();
       const sources = sourcesOf(context, query.source).map(({ name }) => name);
-      return buildReport({ catalog, inventory, ...periodOf(query, now, MONTH_SECONDS), now, sources, evidenceHead: await evidenceHead() });
+      return buildReportInTurns({ catalog, inventory, ...periodOf(query, now, MONTH_SECONDS), now, sources, evidenceHead: await evidenceHead() });
     },
   );
 }

@@ -20,7 +20,7 @@ import {
   timeOrNull,
 } from "./schema-parts.ts";
 
-export const copySchema = z.object({
+const copySchema = z.object({
   repository: text,
   objectiveApplies: z.boolean(),
   observed: z.boolean(),

@@ -1,4 +1,4 @@
-import type { Catalog } from "./catalog.ts";
+import type { Catalog, SqlValue } from "./catalog.ts";
 import { numberOrNull, textOf, textOrNull } from "./catalog.ts";
 import { findRun } from "./runs.ts";
 import type { Run, RunOutcome } from "./runs.ts";
@@ -54,18 +54,30 @@ export interface RunKind {
   readonly outcome: RunOutcome | null;
 }
 
-/** The newest runs of a kind that really began, newest first. */
-export function newestRuns(catalog: Catalog, kind: RunKind, limit: number): Run[] {
-  const rows = catalog.all(
+/** The newest run of a kind that really began. */
+export function newestRun(catalog: Catalog, kind: RunKind): Run | null {
+  return firstOf(
+    catalog,
     `select id from runs where source = :source and operation = :operation and (:type is null or type = :type)
-       and (:outcome is null or outcome = :outcome) and outcome not in ('missed', 'superseded') order by started_at desc limit :limit`,
-    { ...kind, limit },
+       and (:outcome is null or outcome = :outcome) and outcome not in ('missed', 'superseded') order by started_at desc limit 1`,
+    { ...kind },
   );
-  return rows.flatMap((row) => findRun(catalog, textOf(row, "id")) ?? []);
 }
 
-export function newestRun(catalog: Catalog, kind: RunKind): Run | null {
-  return newestRuns(catalog, kind, 1)[0] ?? null;
+/** The newest drill that ended, however; and the newest one that came to a result (an inconclusive one does not). */
+export function newestDrills(catalog: Catalog, source: string): { readonly ended: Run | null; readonly withResult: Run | null } {
+  const newest = (condition: string): Run | null =>
+    firstOf(
+      catalog,
+      `select id from runs where source = :source and operation = 'drill' and outcome not in ('missed', 'superseded', 'running') ${condition} order by started_at desc limit 1`,
+      { source },
+    );
+  return { ended: newest(""), withResult: newest("and facts ->> '$.verdict' in ('pass', 'pass_with_warnings', 'fail')") };
+}
+
+function firstOf(catalog: Catalog, sql: string, values: Record<string, SqlValue>): Run | null {
+  const [row] = catalog.all(sql, values);
+  return row === undefined ? null : findRun(catalog, textOf(row, "id"));
 }
 
 export interface RunPage {
@@ -101,11 +113,14 @@ export function pageOfRuns(catalog: Catalog, page: RunPage): Run[] {
   return rows.flatMap((row) => findRun(catalog, textOf(row, "id")) ?? []);
 }
 
+/** An element of a list of copies, as its repository: some operations name it, others describe it. What is neither is of no copy, and no error. */
+const REPOSITORY_OF_COPY = "case copy.type when 'object' then copy.value ->> '$.repository' else copy.value end";
+
 /** Which copies a run reached, as its figures say it; each operation says it in its own way. */
 const REACHED_COPY: Readonly<Record<string, string>> = {
-  backup: "exists (select 1 from json_each(facts, '$.copies') copy where copy.value ->> '$.repository' = :repository and copy.value ->> '$.state' = 'complete')",
-  verify: "outcome = 'succeeded' and exists (select 1 from json_each(facts, '$.repositories') copy where copy.value = :repository)",
-  expire: "outcome = 'succeeded' and exists (select 1 from json_each(facts, '$.repositories') copy where copy.value ->> '$.repository' = :repository)",
+  backup: `exists (select 1 from json_each(facts, '$.copies') copy where ${REPOSITORY_OF_COPY} = :repository and case copy.type when 'object' then copy.value ->> '$.state' end = 'complete')`,
+  verify: `outcome = 'succeeded' and exists (select 1 from json_each(facts, '$.repositories') copy where ${REPOSITORY_OF_COPY} = :repository)`,
+  expire: `outcome = 'succeeded' and exists (select 1 from json_each(facts, '$.repositories') copy where ${REPOSITORY_OF_COPY} = :repository)`,
   drill: "outcome = 'succeeded' and facts ->> '$.repository' = :repository",
 };
 

@@ -29,7 +29,12 @@ export function reportCommand(): Command {
       perform(options, async ({ output, openApp }) => {
         const period = { from: parseMoment("--from", options.from), to: parseMoment("--to", options.to) };
         const app = await openApp();
-        const { report, files, attestation, evidenceEntries } = await writeReport(app, { ...period, sources: options.source ?? null, formats: options.format, folder: path.resolve(options.out) });
+        const { report, files, attestation, evidenceEntries } = await writeReport(app, {
+          ...period,
+          sources: options.source ?? null,
+          formats: options.format,
+          folder: path.resolve(options.out),
+        });
         output.result({ status: report.status, files, attestation, evidenceEntries, summary: report.summary, findings: report.findings }, () =>
           [`${report.status}: ${report.findings.length} findings`, ...files, `${attestation}  (signed by ${app.host.signer.fingerprint.slice(0, 16)})`, ""].join("\n"),
         );
@@ -42,5 +47,7 @@ export function reportCommand(): Command {
 function parseMoment(option: string, text: string): Date {
   const moment = parseTime(text);
   if (typeof moment === "bigint") return toDate(moment);
-  throw new HoldfastError("HF-TARGET", moment === "no-zone" ? `${option} ${text} has no time zone` : `${option} ${JSON.stringify(text)} is not a time`, { hint: "for example 2026-11-01T00:00Z" });
+  throw new HoldfastError("HF-TARGET", moment === "no-zone" ? `${option} ${text} has no time zone` : `${option} ${JSON.stringify(text)} is not a time`, {
+    hint: "for example 2026-11-01T00:00Z",
+  });
 }

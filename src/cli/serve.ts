@@ -37,7 +37,15 @@ async function serve({ context, openApp }: Tools): Promise<number> {
     recordPassedOver: (passed) => recordPassedOver(app, passed),
     log: (event, fields) => log.info(fields, event),
   });
-  const api = createApi({ catalog: app.catalog, inventory: app.inventory, clock: systemClock, isSchedulerRunning: () => scheduler.isAlive, version: VERSION });
+  const api = createApi({
+    catalog: app.catalog,
+    inventory: app.inventory,
+    clock: systemClock,
+    isSchedulerRunning: () => scheduler.isAlive,
+    version: VERSION,
+    evidenceHead: () => app.journal.evidence.head(),
+    onError: (error) => log.error({ error: String(error) }, "a request failed"),
+  });
   await closeInterrupted(app.journal);
   const { host, port } = app.inventory.api;
   const address = await api.listen({ host, port }).catch((cause: unknown) => {

@@ -39,7 +39,13 @@ export async function writeReport(app: App, order: ReportOrder): Promise<Written
   const evidenceHead = await app.journal.evidence.head();
   const report = buildReport({ catalog: app.catalog, inventory: app.inventory, from: order.from, to: order.to, now, sources: order.sources, evidenceHead });
   const files = order.formats.map((format) => ({ name: `report.${format}`, bytes: Buffer.from(RENDER[format](report)) }));
-  const attestation = signReport(app.host.signer, files, { from: order.from.toISOString(), to: order.to.toISOString(), writtenAt: now.toISOString(), evidenceHead, status: report.status });
+  const attestation = signReport(app.host.signer, files, {
+    from: order.from.toISOString(),
+    to: order.to.toISOString(),
+    writtenAt: now.toISOString(),
+    evidenceHead,
+    status: report.status,
+  });
   try {
     await mkdir(order.folder, { recursive: true });
     for (const { name, bytes } of [...files, { name: "report.dsse.json", bytes: attestation }]) await writeFile(path.join(order.folder, name), bytes);
@@ -47,7 +53,12 @@ export async function writeReport(app: App, order: ReportOrder): Promise<Written
     throw new HoldfastError("HF-STORAGE", `cannot write the report to ${order.folder}: ${messageOf(cause)}`, { hint: "choose another folder with --out", cause });
   }
   const subject = files.map(({ name, bytes }) => ({ name, digest: { sha256: createHash("sha256").update(bytes).digest("hex") } }));
-  const entry = await recordEntry(app.journal, "report.written", { from: order.from.toISOString(), to: order.to.toISOString(), sources: order.sources, status: report.status }, subject);
+  const entry = await recordEntry(
+    app.journal,
+    "report.written",
+    { from: order.from.toISOString(), to: order.to.toISOString(), sources: order.sources, status: report.status },
+    subject,
+  );
   await app.journal.copyToRepositories();
   return { report, files: files.map(({ name }) => path.join(order.folder, name)), attestation: path.join(order.folder, "report.dsse.json"), evidenceEntries: entry.sequence };
 }

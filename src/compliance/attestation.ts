@@ -31,7 +31,7 @@ export function signReport(signer: SigningKey, files: readonly ReportFile[], fac
 }
 
 /** `valid`: signed by this key, and every file is what was signed. `invalid`: something is not. `indeterminate`: it cannot be said with this key and these files. */
-export type AttestationVerdict = "valid" | "invalid" | "indeterminate";
+type AttestationVerdict = "valid" | "invalid" | "indeterminate";
 
 export interface AttestationCheck {
   readonly verdict: AttestationVerdict;

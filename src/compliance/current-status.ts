@@ -1,5 +1,5 @@
 import type { Catalog } from "../catalog/catalog.ts";
-import { newestRun, newestRuns, newestSample } from "../catalog/compliance-queries.ts";
+import { newestDrills, newestRun, newestSample } from "../catalog/compliance-queries.ts";
 import type { Run } from "../catalog/runs.ts";
 import { readSnapshot } from "../catalog/snapshots.ts";
 import type { Snapshot } from "../catalog/snapshots.ts";
@@ -10,7 +10,7 @@ import { judgeNow } from "../domain/control-now.ts";
 import type { CurrentCopy, StatusReason, StatusVerdict } from "../domain/control-now.ts";
 import { SAMPLE_HOLDS_SECONDS } from "../domain/exposure-series.ts";
 import type { GapView, WindowView } from "../domain/source-info.ts";
-import { cameToResult, drillRecord } from "./drill-record.ts";
+import { drillRecord } from "./drill-record.ts";
 
 /** How one source stands now, as far as the catalog knows: what the status route, the metrics and a dashboard show. */
 export interface CurrentStatus {
@@ -33,7 +33,7 @@ export interface CurrentStatus {
   readonly seenAt: string | null;
 }
 
-export interface LastBackup {
+interface LastBackup {
   readonly type: string;
   readonly lastSuccessAt: string | null;
   readonly lastSuccessId: string | null;
@@ -44,8 +44,8 @@ export interface LastBackup {
 export function currentStatus(catalog: Catalog, source: ReportSource, now: Date): CurrentStatus {
   const snapshot = readSnapshot(catalog, source.name);
   const copies = copiesOf(source).map((repository) => currentCopy(catalog, source, snapshot, repository, now));
-  const drills = recentDrills(catalog, source.name);
-  const lastResult = drills.find(cameToResult) ?? null;
+  const drills = newestDrills(catalog, source.name);
+  const lastResult = recordOf(drills.withResult);
   const lastBackups = backupKinds(source).map(({ operation, type }) => lastBackup(catalog, source.name, operation, type));
   const gaps = snapshot?.info.gaps ?? null;
   const damaged = (snapshot?.info.backups ?? []).flatMap((backup) =>
@@ -66,7 +66,7 @@ export function currentStatus(catalog: Catalog, source: ReportSource, now: Date)
     recoverableTo: copies.map(({ recoverableTo }) => recoverableTo).reduce(laterOf, null),
     copies,
     lastBackups,
-    lastDrill: drills[0] ?? null,
+    lastDrill: recordOf(drills.ended),
     lastProvenAt: newestRun(catalog, { source: source.name, operation: "drill", type: null, outcome: "succeeded" })?.finishedAt ?? null,
     lastRtoSeconds: lastResult?.rtoActualSeconds ?? null,
     gaps,
@@ -109,14 +109,8 @@ function gapsOf(snapshot: Snapshot | null, repository: string): number | null {
   return snapshot.info.gaps.filter((gap) => gap.repository === repository).length;
 }
 
-/** So many are looked at to find one that came to a result. */
-const RECENT_DRILLS = 50;
-
-/** Those that ended, newest first. */
-function recentDrills(catalog: Catalog, source: string): DrillRecord[] {
-  return newestRuns(catalog, { source, operation: "drill", type: null, outcome: null }, RECENT_DRILLS)
-    .filter(({ outcome }) => outcome !== "running")
-    .map((run) => drillRecord(run, run.scheduledFor === null ? 0 : run.slots));
+function recordOf(drill: Run | null): DrillRecord | null {
+  return drill === null ? null : drillRecord(drill, drill.scheduledFor === null ? 0 : drill.slots);
 }
 
 function backupKinds({ policy }: ReportSource): { operation: string; type: string }[] {

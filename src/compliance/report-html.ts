@@ -1,8 +1,9 @@
 import { FINDING_SEVERITIES } from "../domain/compliance.ts";
-import type { ComplianceReport, EvidenceState } from "../domain/compliance.ts";
+import type { ComplianceReport, EvidenceState, FindingSeverity } from "../domain/compliance.ts";
 import type { DrillRecord, RunRecord } from "../domain/control-population.ts";
 import type { ControlResult } from "../domain/control-status.ts";
 import { RULES } from "../domain/control-map.ts";
+import { counted } from "../domain/control-wording.ts";
 import { html, Html, NOTHING } from "./html.ts";
 import type { HtmlValue } from "./html.ts";
 import { count, duration, formatTime, NONE, time, UNKNOWN } from "./report-format.ts";
@@ -48,7 +49,7 @@ function summary({ sources, findings: all, population }: ComplianceReport): Html
   const held = (verdict: string): number => sources.filter(({ recoveryPoint }) => recoveryPoint === verdict).length;
   const fast = (verdict: string): number => sources.filter(({ recoveryTime }) => recoveryTime.verdict === verdict).length;
   const total = (of: "passed" | "failed" | "run"): number => sources.reduce((sum, { drills }) => sum + drills[of], 0);
-  const bySeverity = FINDING_SEVERITIES.map((severity) => `${all.filter((finding) => finding.severity === severity).length} ${severity.replace("_", " ")}`).join(", ");
+  const bySeverity = FINDING_SEVERITIES.map((severity) => counted(all.filter((finding) => finding.severity === severity).length, ...SEVERITY_NOUNS[severity])).join(", ");
   const others = (breached: number, open: number): HtmlValue => `${breached} breached, ${open} not evidenced`;
   return html`<section class="tiles wide">
     ${tile("Recovery point held", html`${count(held("held"))} of ${count(sources.length)}`, others(held("breached"), held("not_evidenced")))}
@@ -57,6 +58,12 @@ function summary({ sources, findings: all, population }: ComplianceReport): Html
     ${tile("Records", count(population.runs.length), "runs and slots in the population")}
   </section>`;
 }
+
+const SEVERITY_NOUNS: Readonly<Record<FindingSeverity, readonly [string, string]>> = {
+  deficiency: ["deficiency", "deficiencies"],
+  missing_evidence: ["without evidence", "without evidence"],
+  exception: ["exception", "exceptions"],
+};
 
 function findings({ findings: all }: ComplianceReport): Html {
   const worstFirst = all.toSorted((a, b) => FINDING_SEVERITIES.indexOf(a.severity) - FINDING_SEVERITIES.indexOf(b.severity));
@@ -234,7 +241,7 @@ function closing({ limits }: ComplianceReport): Html {
       ${objectiveBadge("not_evidenced")} not measured, or not for long enough.
     </p>
     <p>
-      Beside this page lies <code>report.json</code> with the same figures, exact and complete. If <code>report.dsse.json</code> lies beside them, it is a DSSE envelope over an
+      If <code>report.json</code> lies beside this page, it has the same figures, exact and complete. If <code>report.dsse.json</code> lies there, it is a DSSE envelope over an
       in-toto statement that names the SHA-256 of each file: check it against a public key that you received another way, never against one that came with the report.
     </p>
   </section>`;

@@ -1,12 +1,15 @@
+import { setImmediate } from "node:timers/promises";
 import type { Catalog } from "../catalog/catalog.ts";
 import { lastApplied } from "../catalog/runs.ts";
 import type { ComplianceReport, EvidenceHead, EvidenceState, ObjectiveVerdict, ReportSource, SourceReport, TierSummary } from "../domain/compliance.ts";
-import { findingsOf, findingsOfRecord } from "../domain/control-findings.ts";
+import { findingsOfRecord } from "../domain/control-findings.ts";
 import { CONTROLS } from "../domain/control-map.ts";
 import { evaluateControls, worstStatus } from "../domain/control-status.ts";
 import { HoldfastError } from "../errors.ts";
 import { VERSION } from "../version.ts";
+import type { Period } from "./run-record.ts";
 import { buildSourceReport } from "./source-report.ts";
+import type { BuiltSource, SourceReportRequest } from "./source-report.ts";
 
 export interface ReportRequest {
   readonly catalog: Catalog;
@@ -24,14 +27,40 @@ export interface ReportRequest {
 }
 
 /** The compliance report of a period, from what is on record in the catalog. Throws `HF-USAGE` for a period without length and for a source that is not in the inventory. */
-export function buildReport({ catalog, inventory, from, to, now, sources: chosen, evidenceHead }: ReportRequest): ComplianceReport {
+export function buildReport(request: ReportRequest): ComplianceReport {
+  const plan = planReport(request);
+  return assemble(request, plan, plan.sources.map(buildSourceReport));
+}
+
+/** The same for a process that has other things to do: a month of one source takes up to half a second, and after each source others get their turn. */
+export async function buildReportInTurns(request: ReportRequest): Promise<ComplianceReport> {
+  const plan = planReport(request);
+  const built: BuiltSource[] = [];
+  for (const source of plan.sources) {
+    built.push(buildSourceReport(source));
+    await setImmediate();
+  }
+  return assemble(request, plan, built);
+}
+
+interface ReportPlan {
+  readonly period: Period;
+  readonly measuredUntil: Date;
+  readonly sources: readonly SourceReportRequest[];
+}
+
+function planReport({ catalog, inventory, from, to, now, sources }: ReportRequest): ReportPlan {
   if (!(from < to))
     throw new HoldfastError("HF-USAGE", "the period ends before it begins", { hint: "give --from a time before --to", facts: { from: from.toISOString(), to: to.toISOString() } });
   const period = { from: from.toISOString(), to: to.toISOString() };
   const measuredUntil = new Date(Math.max(from.getTime(), Math.min(to.getTime(), now.getTime())));
-  const names = chosen ?? [...inventory.sources.keys()];
-  const built = names.map((name) => buildSourceReport({ catalog, source: sourceNamed(inventory.sources, name), period, measuredUntil, now }));
+  const names = sources ?? [...inventory.sources.keys()];
+  return { period, measuredUntil, sources: names.map((name) => ({ catalog, source: sourceNamed(inventory.sources, name), period, measuredUntil, now })) };
+}
+
+function assemble({ catalog, inventory, now, evidenceHead }: ReportRequest, { period, measuredUntil }: ReportPlan, built: readonly BuiltSource[]): ComplianceReport {
   const sources = built.map(({ report }) => report);
+  const names = sources.map(({ name }) => name);
   const evidence = evidenceState(catalog, evidenceHead);
   return {
     kind: "holdfast.compliance-report",
@@ -46,7 +75,7 @@ export function buildReport({ catalog, inventory, from, to, now, sources: chosen
     },
     status: worstStatus(sources.map(({ status }) => status)),
     summary: summariseTiers(sources),
-    findings: [...findingsOfRecord(evidence), ...sources.flatMap(findingsOf)],
+    findings: [...findingsOfRecord(evidence), ...built.flatMap(({ findings }) => findings)],
     sources,
     controls: evaluateControls(CONTROLS, sources),
     population: { runs: built.flatMap(({ population }) => population.runs), drills: built.flatMap(({ population }) => population.drills) },

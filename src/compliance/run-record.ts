@@ -22,7 +22,7 @@ export function runRecord(run: Run, slots: number): RunRecord {
 }
 
 /** A slot that nothing ran for: its record has no beginning and no end, only the time it was written. */
-export function isPassedOver({ outcome }: Pick<Run, "outcome">): boolean {
+function isPassedOver({ outcome }: Pick<Run, "outcome">): boolean {
   return outcome === "missed" || outcome === "superseded";
 }
 

@@ -3,10 +3,12 @@ import { firstRecordAt, recordsOfPeriod, newestSuccesses } from "../catalog/comp
 import { listVerified } from "../catalog/runs.ts";
 import type { Run } from "../catalog/runs.ts";
 import { readSnapshot } from "../catalog/snapshots.ts";
-import type { ReportSource, SourceReport } from "../domain/compliance.ts";
+import type { Finding, ReportSource, SourceReport } from "../domain/compliance.ts";
 import type { DrillRecord, Population, RunRecord } from "../domain/control-population.ts";
+import { findingsOf } from "../domain/control-findings.ts";
 import { evaluateRules, SOURCE_RULES } from "../domain/control-rules.ts";
 import { worstStatus } from "../domain/control-status.ts";
+import type { ControlStatus, RuleResult } from "../domain/control-status.ts";
 import { exposureOf, recoveryPointVerdict } from "./copy-exposure.ts";
 import { countDrills, recoveryTimeOf } from "./drill-counts.ts";
 import { drillRecord } from "./drill-record.ts";
@@ -24,8 +26,14 @@ export interface SourceReportRequest {
   readonly now: Date;
 }
 
+export interface BuiltSource {
+  readonly report: SourceReport;
+  readonly findings: readonly Finding[];
+  readonly population: Population;
+}
+
 /** One source over the period, and the records that its figures are made from. */
-export function buildSourceReport(request: SourceReportRequest): { readonly report: SourceReport; readonly population: Population } {
+export function buildSourceReport(request: SourceReportRequest): BuiltSource {
   const { catalog, source, period, measuredUntil, now } = request;
   const { records, drills, verifications } = readRecords(request);
   const successes = newestSuccesses(catalog, source.name, period.from);
@@ -41,20 +49,26 @@ export function buildSourceReport(request: SourceReportRequest): { readonly repo
     gaps: snapshot?.info.gaps ?? null,
   };
   const rules = evaluateRules({ ...figures, drillRecords: drills, period, firstRecordAt: firstRecordAt(catalog, source.name), runs: records.length });
-  const report: SourceReport = {
+  const report = {
     name: source.name,
     tier: source.tier,
     dataClass: source.dataClass,
     policy: source.policy.name,
     systemIdentifier: snapshot?.info.systemIdentifier ?? null,
     objectives: { rtoSeconds: source.objectives.rtoSeconds, rpoSeconds: source.objectives.rpoSeconds },
-    status: worstStatus(rules.filter(({ rule }) => SOURCE_RULES.includes(rule)).map(({ status }) => status)),
     rules,
     recoveryPoint: recoveryPointVerdict(figures.exposure),
     ...figures,
     seenAt: snapshot?.at ?? null,
   };
-  return { report, population: { runs: records, drills } };
+  const findings = findingsOf(report);
+  return { report: { ...report, status: statusOf(rules, findings) }, findings, population: { runs: records, drills } };
+}
+
+/** The worst of the rules; and a deficiency that stands is never less than deficient, whichever rule would have looked past it. */
+function statusOf(rules: readonly RuleResult[], findings: readonly Finding[]): ControlStatus {
+  if (findings.some(({ severity }) => severity === "deficiency")) return "deficient";
+  return worstStatus(rules.filter(({ rule }) => SOURCE_RULES.includes(rule)).map(({ status }) => status));
 }
 
 function readRecords({ catalog, source, period }: SourceReportRequest): { records: RunRecord[]; drills: DrillRecord[]; verifications: Run[] } {

@@ -25,7 +25,7 @@ export interface ComplianceReport {
   readonly limits: readonly string[];
 }
 
-export interface ReportCover {
+interface ReportCover {
   readonly scope: {
     readonly sources: readonly string[];
     /** In the inventory, and not in this report. */
@@ -213,7 +213,7 @@ export const FINDING_KINDS = [
   "wal_gap",
   "record_incomplete",
 ] as const;
-export type FindingKind = (typeof FINDING_KINDS)[number];
+type FindingKind = (typeof FINDING_KINDS)[number];
 
 /** What a report needs to know of a source: a part of its configuration. */
 export interface ReportSource {

@@ -4,8 +4,11 @@ import { counted } from "./control-wording.ts";
 import { formatDuration } from "./duration.ts";
 import { beyondObjective } from "./exposure-series.ts";
 
+/** All figures of a source; its status follows from what is found in them. */
+type SourceFigures = Omit<SourceReport, "status">;
+
 /** What an auditor would ask about one source, and an operator should have asked first. */
-export function findingsOf(source: SourceReport): Finding[] {
+export function findingsOf(source: SourceFigures): Finding[] {
   return [
     ...[...source.backups, ...source.otherWork].flatMap((work) => aboutWork(source, work)),
     ...source.exposure.filter(({ objectiveApplies }) => objectiveApplies).flatMap((copy) => aboutExposure(source, copy)),
@@ -25,11 +28,11 @@ export function findingsOfRecord({ head, includedSequence, complete }: EvidenceS
 
 type Draft = Pick<Finding, "severity" | "kind" | "detail"> & Partial<Pick<Finding, "repository" | "at" | "references">>;
 
-function finding(source: SourceReport, draft: Draft): Finding {
+function finding(source: SourceFigures, draft: Draft): Finding {
   return { repository: null, at: null, references: [], source: source.name, ...draft };
 }
 
-function aboutWork(source: SourceReport, work: WorkCounts): Finding[] {
+function aboutWork(source: SourceFigures, work: WorkCounts): Finding[] {
   const what = work.type === null ? work.operation : `${work.type} ${work.operation}`;
   const findings: Finding[] = [];
   if (work.withoutLaterSuccess.length > 0) {
@@ -47,7 +50,7 @@ function aboutWork(source: SourceReport, work: WorkCounts): Finding[] {
   return findings;
 }
 
-function aboutExposure(source: SourceReport, copy: CopyExposure): Finding[] {
+function aboutExposure(source: SourceFigures, copy: CopyExposure): Finding[] {
   const { repository, breaches, worst, objectiveSeconds, unobservedShare } = copy;
   const findings: Finding[] = [];
   const [first] = breaches;
@@ -63,7 +66,7 @@ function aboutExposure(source: SourceReport, copy: CopyExposure): Finding[] {
   return findings;
 }
 
-function aboutDrills(source: SourceReport): Finding[] {
+function aboutDrills(source: SourceFigures): Finding[] {
   const { run, inconclusive, missed, withoutLaterPass, unaccounted } = source.drills;
   const findings: Finding[] = [];
   if (withoutLaterPass.length > 0)
@@ -93,7 +96,7 @@ function aboutDrills(source: SourceReport): Finding[] {
   return findings;
 }
 
-function aboutRecoveryTime(source: SourceReport): Finding[] {
+function aboutRecoveryTime(source: SourceFigures): Finding[] {
   const { actual } = source.recoveryTime;
   const late = actual.filter(({ seconds, objectiveSeconds }) => seconds > objectiveSeconds);
   const [first] = late;
@@ -110,7 +113,7 @@ function aboutRecoveryTime(source: SourceReport): Finding[] {
   ];
 }
 
-function aboutVerification(source: SourceReport): Finding[] {
+function aboutVerification(source: SourceFigures): Finding[] {
   const { copies, neverVerified } = source.verification;
   const findings = perRepository(standingDamage(copies)).map(([repository, damaged]) =>
     finding(source, {
@@ -136,7 +139,7 @@ function aboutVerification(source: SourceReport): Finding[] {
   return [...findings, ...unseen];
 }
 
-function aboutGaps(source: SourceReport): Finding[] {
+function aboutGaps(source: SourceFigures): Finding[] {
   return perRepository(source.gaps ?? []).map(([repository, gaps]) =>
     finding(source, {
       severity: "deficiency",
@@ -148,6 +151,7 @@ function aboutGaps(source: SourceReport): Finding[] {
   );
 }
 
-function perRepository<T extends { readonly repository: string }>(items: readonly T[]): [string, T[]][] {
+/** What concerns copies, by the repository each is in. */
+export function perRepository<T extends { readonly repository: string }>(items: readonly T[]): [string, T[]][] {
   return [...Map.groupBy(items, ({ repository }) => repository)];
 }

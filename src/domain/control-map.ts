@@ -27,7 +27,7 @@ export interface ControlDefinition {
   readonly notShown: string;
 }
 
-export type Artefact = "run population" | "exposure" | "verification" | "drill register" | "findings" | "evidence log";
+type Artefact = "run population" | "exposure" | "verification" | "drill register" | "findings" | "evidence log";
 
 const SOC2 = "SOC 2 (TSC 2017)";
 const ISO = "ISO/IEC 27001:2022";

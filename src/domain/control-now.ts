@@ -1,4 +1,5 @@
 import type { DrillRecord } from "./control-population.ts";
+import { perRepository } from "./control-findings.ts";
 import { counted } from "./control-wording.ts";
 import { formatDuration } from "./duration.ts";
 import type { GapView } from "./source-info.ts";
@@ -90,8 +91,4 @@ function aboutDrill({ lastDrill, objectives: { rtoSeconds } }: NowFacts): Status
 
 function aboutFailures({ failedSince }: NowFacts): StatusReason[] {
   return failedSince.map((type) => ({ kind: "note", text: `the newest ${type} backup did not succeed` }));
-}
-
-function perRepository<T extends { readonly repository: string }>(items: readonly T[]): [string, T[]][] {
-  return [...Map.groupBy(items, ({ repository }) => repository)];
 }

@@ -25,7 +25,7 @@ export interface ExposureSummary {
 }
 
 /** A stretch of time in which exposure was seen beyond the objective. */
-export interface Breach {
+interface Breach {
   readonly from: string;
   readonly to: string;
   readonly peakSeconds: number;

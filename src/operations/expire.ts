@@ -103,10 +103,11 @@ async function deleteBackup(request: ExpireRequest, lease: Lease, id: string, re
   return gone;
 }
 
-/** Deletions that a process began and did not finish: they are on record already. */
-async function finishDeletions({ repository, source }: ExpireRequest): Promise<void> {
+/** Deletions that a process began and did not finish. It may have died before it put them on record: twice on record is better than never. */
+async function finishDeletions({ repository, source, onDeletion }: ExpireRequest): Promise<void> {
   for (const name of await repository.store.listNames(keys.tombstones(source))) {
     const id = baseName(name);
+    await onDeletion({ source, repositoryId: repository.repositoryId, repository: repository.name, backup: id, reason: "its deletion had begun before" });
     await repository.store.remove([keys.manifest(source, id)]);
     await removeBackupObjects(repository, source, id);
     await repository.store.remove([keys.tombstones(source) + name]);

@@ -38,7 +38,12 @@ async function openLog(
 }
 
 /** Starts streaming a source's WAL into its log repositories. */
-export async function startLog(installation: Installation, source: SourceConfig, context: OperationContext, onPosition: (position: StreamPosition) => void): Promise<RunningStream> {
+export async function startLog(
+  installation: Installation,
+  source: SourceConfig,
+  context: OperationContext,
+  onPosition: (position: StreamPosition) => void,
+): Promise<RunningStream> {
   const target = await installation.target(source);
   const { place, repositories } = await openLog(installation, source, target, context);
   return startStream(

@@ -98,7 +98,8 @@ async function verifyFoundations(repository: Repository, report: DamageReport, t
   const admitted = await repository.store.listNames(keys.hosts(keyId));
   for (const folder of await repository.store.listNames(keys.evidence())) {
     const host = keys.host(keyId, folder.slice(0, -1));
-    if (!admitted.includes(host.slice(keys.hosts(keyId).length))) report.add(new DamageError(host, "the object is not there, and this host has written evidence", "missing"), { backups });
+    if (!admitted.includes(host.slice(keys.hosts(keyId).length)))
+      report.add(new DamageError(host, "the object is not there, and this host has written evidence", "missing"), { backups });
   }
   for (const name of admitted) await check(backups, () => readAnyDocument(repository, keys.hosts(keyId) + name));
   for await (const { key } of repository.store.list("leases/")) await check([], () => readAnyDocument(repository, key));

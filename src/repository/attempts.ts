@@ -50,8 +50,12 @@ export async function abandonAttempt(repository: WritableRepository, source: str
   const outcome = await writeDocument(repository, keys.manifest(source, backup), "tombstone", { backup, reason }, repository.signer);
   if (outcome === "exists") return;
   await removeBackupObjects(repository, source, backup);
+  // Its process is dead: also what it was writing that very moment.
+  await repository.store.sweep(keys.backup(source, backup), END_OF_TIME);
   await withdrawIntent(repository, source, backup);
 }
+
+const END_OF_TIME = new Date(8.64e15);
 
 const REMOVE_AT_ONCE = 500;
 

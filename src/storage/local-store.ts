@@ -38,7 +38,7 @@ export function openLocalStore(root: string): ObjectStore {
         const { bavail, bsize } = await statfs(await nearestExisting(root));
         return bavail * bsize;
       }),
-    sweep: (prefix, before) => guarded("sweep", () => sweepFolder(path.join(root, prefix), before)),
+    sweep: (prefix, before) => guarded("sweep", () => sweepFolder(root, path.join(root, prefix), before)),
   };
 }
 
@@ -220,11 +220,11 @@ async function removeEmptyFolders(root: string, from: string): Promise<void> {
   }
 }
 
-async function sweepFolder(folder: string, before: Date): Promise<number> {
+async function sweepFolder(root: string, folder: string, before: Date): Promise<number> {
   let swept = 0;
   for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
     const file = path.join(folder, entry.name);
-    if (entry.isDirectory()) swept += await sweepFolder(file, before);
+    if (entry.isDirectory()) swept += await sweepFolder(root, file, before);
     else if (entry.name.startsWith(".") && entry.name.endsWith(".tmp")) {
       const info = await stat(file).catch(() => null);
       if (info === null || info.mtime >= before) continue;
@@ -232,6 +232,7 @@ async function sweepFolder(folder: string, before: Date): Promise<number> {
       swept++;
     }
   }
+  if (swept > 0) await removeEmptyFolders(root, folder);
   return swept;
 }
 

@@ -25,7 +25,7 @@ export interface ObjectStore {
   remove(keys: readonly string[]): Promise<void>;
   /** Free bytes where the store can say, else null. */
   freeBytes(): Promise<number | null>;
-  /** Removes unfinished writes below `prefix` (empty, or ending in `/`) last touched before `before`, which nobody will finish. Returns how many. */
+  /** Removes unfinished writes below `prefix` (empty, or ending in `/`) last touched before `before`, which nobody will finish, and folders left empty. Returns how many writes. */
   sweep(prefix: string, before: Date): Promise<number>;
 }
 

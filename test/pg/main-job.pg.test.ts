@@ -32,45 +32,50 @@ describeEachPostgres("the main job", {}, (binaries) => {
     { reader: "local", checksums: false },
   ] as const;
 
-  test.each(variants)("full, incremental, differential, incremental restore exactly, on their own and to a moment ($reader reader, checksums $checksums)", async ({ reader, checksums }) => {
-    await using source = await startCluster({ binaries, checksums, tablespaces: 1, ...(binaries.major >= 17 ? { summarizeWal: true } : {}) });
-    await buildWorkload(source);
-    await using site = await openSite({ cluster: source, local: reader === "local" });
-    const stream = site.start({}, "wal", "stream");
-    const backups: Taken[] = [];
-    const moments: Moment[] = [];
-    let sequence = 1;
-    for (const [step, type] of (["full", "incr", "diff", "incr"] as const).entries()) {
-      const writer = await startWriter(source, { connections: 2, ratePerSecond: 200, firstSequence: sequence });
-      await writer.more(20);
-      const outcome = await site.run("backup", "--type", type, "--json");
-      expect(outcome.stderr).not.toMatch(/error/);
-      backups.push(outcome.json<Taken>());
-      await mutate(source, 11, step + 1);
-      await writer.more(20);
-      const report = await writer.stop();
-      sequence += 100_000;
-      const [row] = await source.sql("select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') as at");
-      moments.push({ at: row?.["at"] ?? "", digest: await digestDatabases(source.url()), writer: report });
-      // Something after the moment, so that stopping at it is not the same as reaching the end.
-      await source.sql("create table if not exists afterwards (at timestamptz)");
-      await source.sql("insert into afterwards values (clock_timestamp())");
-    }
-    await settle(site, source);
-    stream.process.kill("SIGTERM");
-    expect((await stream.ended()).exitCode).toBe(0);
-    const reports = moments.map(({ writer }) => writer);
-    const everything: WriterReport = { acknowledged: reports.flatMap((one) => one.acknowledged), unanswered: reports.flatMap((one) => one.unanswered), lost: 0 };
-    for (const { id, stopLsn } of backups) await restoreAndCheck(site, source, ["--backup", id, "--to", "immediate"], async (restored) => {
-      await using session = await restored.connect();
-      expect(brokenPromises(everything, await writtenIn(session), parseLsn(stopLsn))).toEqual({ missing: [], unexpected: [] });
-      expect(await tornWrites(session)).toBe(0);
-    });
-    for (const { at, digest } of moments) await restoreAndCheck(site, source, ["--to", at], async (restored) => {
-      expect(await digestDatabases(restored.url())).toEqual(digest);
-    });
-    expect(await site.run("verify")).toMatchObject({ exitCode: 0 });
-  });
+  test.each(variants)(
+    "full, incremental, differential, incremental restore exactly, on their own and to a moment ($reader reader, checksums $checksums)",
+    async ({ reader, checksums }) => {
+      await using source = await startCluster({ binaries, checksums, tablespaces: 1, ...(binaries.major >= 17 ? { summarizeWal: true } : {}) });
+      await buildWorkload(source);
+      await using site = await openSite({ cluster: source, local: reader === "local" });
+      const stream = site.start({}, "wal", "stream");
+      const backups: Taken[] = [];
+      const moments: Moment[] = [];
+      let sequence = 1;
+      for (const [step, type] of (["full", "incr", "diff", "incr"] as const).entries()) {
+        const writer = await startWriter(source, { connections: 2, ratePerSecond: 200, firstSequence: sequence });
+        await writer.more(20);
+        const outcome = await site.run("backup", "--type", type, "--json");
+        expect(outcome.stderr).not.toMatch(/error/);
+        backups.push(outcome.json<Taken>());
+        await mutate(source, 11, step + 1);
+        await writer.more(20);
+        const report = await writer.stop();
+        sequence += 100_000;
+        const [row] = await source.sql("select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') as at");
+        moments.push({ at: row?.["at"] ?? "", digest: await digestDatabases(source.url()), writer: report });
+        // Something after the moment, so that stopping at it is not the same as reaching the end.
+        await source.sql("create table if not exists afterwards (at timestamptz)");
+        await source.sql("insert into afterwards values (clock_timestamp())");
+      }
+      await settle(site, source);
+      stream.process.kill("SIGTERM");
+      expect((await stream.ended()).exitCode).toBe(0);
+      const reports = moments.map(({ writer }) => writer);
+      const everything: WriterReport = { acknowledged: reports.flatMap((one) => one.acknowledged), unanswered: reports.flatMap((one) => one.unanswered), lost: 0 };
+      for (const { id, stopLsn } of backups)
+        await restoreAndCheck(site, source, ["--backup", id, "--to", "immediate"], async (restored) => {
+          await using session = await restored.connect();
+          expect(brokenPromises(everything, await writtenIn(session), parseLsn(stopLsn))).toEqual({ missing: [], unexpected: [] });
+          expect(await tornWrites(session)).toBe(0);
+        });
+      for (const { at, digest } of moments)
+        await restoreAndCheck(site, source, ["--to", at], async (restored) => {
+          expect(await digestDatabases(restored.url())).toEqual(digest);
+        });
+      expect(await site.run("verify")).toMatchObject({ exitCode: 0 });
+    },
+  );
 });
 
 /** Waits until everything the source has written is in the repository. */

@@ -121,4 +121,3 @@ function launch(children: Set<ChildProcess>, env: Readonly<Record<string, string
   });
   return { process: child, output: () => stdout + stderr, ended: async () => ended };
 }
-

@@ -105,6 +105,23 @@ test("a backup that reached one copy and not the other is a success of the first
   expect(last({ ...cloud, operation: "drill", type: "" })).toBeNull();
 });
 
+test("figures of another version are no error, and no success of any copy", async () => {
+  await using fixture = await openApi();
+  for (const [index, figures] of [
+    { repositories: ["onsite", 7, null] },
+    { repositories: "onsite" },
+    { copies: ["onsite", ["complete"], { repository: "onsite" }] },
+    { copies: { state: "complete" } },
+    {},
+  ].entries())
+    for (const operation of ["backup", "expire", "drill"])
+      fixture.history.ran({ operation, type: operation === "backup" ? "full" : null, at: `2026-11-0${index + 1} 02:00`, figures });
+  const { families } = await scrape(fixture);
+  expect(families.get("holdfast_last_success_timestamp_seconds")?.samples).toMatchObject([
+    { labels: { operation: "expire", repository: "onsite" }, value: Date.parse("2026-11-02T02:01:00Z") / 1000 },
+  ]);
+});
+
 test("drills, windows and gaps are as last known", async () => {
   await using fixture = await openApi();
   fillWeek(fixture.history);
@@ -152,12 +169,14 @@ test("the parser of this test refuses what Prometheus would refuse", () => {
   expect(parsePrometheusText(`${family}a{x="q\\"\\\\\\n"} 1e3\n`).get("a")?.samples).toEqual([{ labels: { x: 'q"\\\n' }, value: 1000 }]);
 });
 
-const promtool = spawnSync("promtool", ["--version"]).status === 0;
+/** Where Prometheus is installed, its own tool has the last word. */
+const PROMTOOL = "promtool";
+const isInstalled = spawnSync(PROMTOOL, ["--version"]).status === 0;
 
-test.skipIf(!promtool)("promtool has nothing to say", async () => {
+test.skipIf(!isInstalled)("promtool has nothing to say", async () => {
   await using fixture = await openApi();
   fillWeek(fixture.history);
   const { text } = await scrape(fixture);
-  const check = spawnSync("promtool", ["check", "metrics"], { input: text, encoding: "utf8" });
+  const check = spawnSync(PROMTOOL, ["check", "metrics"], { input: text, encoding: "utf8" });
   expect([check.status, check.stdout, check.stderr]).toEqual([0, "", ""]);
 });

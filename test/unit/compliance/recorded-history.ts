@@ -143,7 +143,7 @@ export function iso(text: string): string {
   return new Date(text.endsWith("Z") ? text : `${text.replace(" ", "T")}Z`).toISOString();
 }
 
-export const DRILL_FIGURES = {
+const DRILL_FIGURES = {
   id: "20261102T040000000Z-1a-1",
   verdict: "pass",
   fault: null,

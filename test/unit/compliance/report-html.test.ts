@@ -41,9 +41,7 @@ test("a template escapes every value, in text and in attributes, and markup of i
   expect(html`<p title="${hostile}">${hostile}</p>`.toString()).toBe(
     `<p title="&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt;&amp;">&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt;&amp;</p>`,
   );
-  expect(
-    html`<b>${["<a>", 3].map((item) => html`<i>${item}</i>`)}</b>`.toString(),
-  ).toBe("<b><i>&lt;a&gt;</i><i>3</i></b>");
+  expect(html`<b>${["<a>", 3].map((item) => html`<i>${item}</i>`)}</b>`.toString()).toBe("<b><i>&lt;a&gt;</i><i>3</i></b>");
   expect(html`${html`<b>kept</b>`}`).toBeInstanceOf(Html);
 });
 
