@@ -62,6 +62,7 @@ describePostgres("killed in the middle", {}, (binaries) => {
 
   async function streamToNow(): Promise<void> {
     const stream = site.start({}, "wal", "stream");
+    await eventually("it streams", async () => (await site.run("wal", "status", "--json")).json<{ copies: { streaming: boolean }[] }>().copies[0]?.streaming === true);
     await eventually("everything is durable", async () => (await info()).exposure[0]?.seconds === 0);
     stream.process.kill("SIGTERM");
     expect((await stream.ended()).exitCode).toBe(0);

@@ -102,7 +102,7 @@ describePostgres("a WAL segment that is missing in the middle", {}, (binaries) =
     const target = join(site.folder, "by-command");
     const restored = await restoredWithCommand(target, site.repository());
     await without(async () => {
-      await expect(startOnFolder(restored, { binaries, leftRecovery: true })).rejects.toThrow(/WAL after it is there: a gap, not the end[\s\S]*could not restore file/);
+      await expect(startOnFolder(restored, { binaries, settings: { hot_standby: "off" } })).rejects.toThrow(/WAL after it is there: a gap, not the end[\s\S]*could not restore file/);
     });
   });
 
@@ -115,7 +115,7 @@ describePostgres("a WAL segment that is missing in the middle", {}, (binaries) =
   test("an unreachable repository stops PostgreSQL too", async () => {
     const target = join(site.folder, "unreachable");
     const restored = await restoredWithCommand(target, `file://${site.folder}/nowhere`);
-    await expect(startOnFolder(restored, { binaries, leftRecovery: true })).rejects.toThrow(/there is no repository at[\s\S]*could not restore file/);
+    await expect(startOnFolder(restored, { binaries, settings: { hot_standby: "off" } })).rejects.toThrow(/there is no repository at[\s\S]*could not restore file/);
   });
 
   /** A backup restored, and then left to fetch all its WAL by `wal get`, with nothing of ours running and no target but the end. */
