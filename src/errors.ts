@@ -2,7 +2,7 @@
  * Every error a person can meet, with the exit code scripts rely on (docs/errors.md lists the same codes; a test compares).
  * 1: the answer is no. 2: wrong use, nothing was touched. 3: the world is broken, try again. 4: refused to protect you. 70: our bug.
  */
-export const ERROR_EXIT_CODES = {
+const ERROR_EXIT_CODES = {
   "HF-DAMAGE": 1,
   "HF-NO-BACKUP": 1,
   "HF-TARGET-UNREACHABLE": 1,

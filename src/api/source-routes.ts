@@ -1,4 +1,5 @@
 import { exposureOf } from "../compliance/copy-exposure.ts";
+import { currentStatus, overallStatus } from "../compliance/current-status.ts";
 import { policiesSchema } from "./policy-schema.ts";
 import { policyViews } from "./policy-view.ts";
 import { pageOf, periodOf, sourceOf, sourcesOf } from "./route-context.ts";
@@ -16,7 +17,7 @@ import {
   walListSchema,
   walQuery,
 } from "./source-schemas.ts";
-import { backupItems, sourceStatusView, sourceView, statusView, walItem } from "./source-views.ts";
+import { backupItems, sourceView, walItem } from "./source-views.ts";
 
 const DAY_SECONDS = 86_400;
 
@@ -25,7 +26,7 @@ export function addSourceRoutes(api: Api, context: RouteContext): void {
   const { catalog, inventory, clock } = context;
 
   api.get("/api/v1/status", { schema: { summary: "How every source stands against its objectives", querystring: statusQuery, response: { 200: statusSchema } } }, ({ query }) =>
-    statusView(catalog, sourcesOf(context, query.source), clock.now()),
+    overallStatus(catalog, sourcesOf(context, query.source), clock.now()),
   );
 
   api.get("/api/v1/sources", { schema: { summary: "What is protected", querystring: noQuery, response: { 200: sourcesSchema } } }, () => ({
@@ -38,7 +39,7 @@ export function addSourceRoutes(api: Api, context: RouteContext): void {
     ({ params }) => {
       const source = sourceOf(context, params.name);
       const now = clock.now();
-      return { source: sourceView(catalog, source), status: sourceStatusView(catalog, source, now), wal: walItem(catalog, source, now), backups: backupItems(catalog, [source]) };
+      return { source: sourceView(catalog, source), status: currentStatus(catalog, source, now), wal: walItem(catalog, source, now), backups: backupItems(catalog, [source]) };
     },
   );
 

@@ -57,7 +57,7 @@ const sourceStatusSchema = z.object({
 });
 
 /** The verdict of all is the worst of each. */
-export const statusSchema = z.object({ verdict, sources: z.array(sourceStatusSchema) });
+export const statusSchema = z.object({ verdict, sources: z.array(sourceStatusSchema).readonly() });
 export const statusQuery = z.strictObject(sourceQuery);
 
 export const sourceSchema = z.object({

@@ -4,24 +4,12 @@ import { readSnapshot } from "../catalog/snapshots.ts";
 import { currentStatus } from "../compliance/current-status.ts";
 import { copiesOf } from "../domain/compliance.ts";
 import type { SourceConfig } from "../policy/types.ts";
-import type { backupsSchema, sourceSchema, statusSchema, walListSchema } from "./source-schemas.ts";
+import type { backupsSchema, sourceSchema, walListSchema } from "./source-schemas.ts";
 
 /** What the catalog and the inventory say of a source, in the form of the wire. Never where it is or how to reach it: that is nobody's business here. */
-type StatusView = z.input<typeof statusSchema>;
-type SourceStatusView = StatusView["sources"][number];
 type SourceView = z.input<typeof sourceSchema>;
 type BackupItem = z.input<typeof backupsSchema>["items"][number];
 type WalItem = z.input<typeof walListSchema>["items"][number];
-
-export function statusView(catalog: Catalog, sources: readonly SourceConfig[], now: Date): StatusView {
-  const views = sources.map((source) => sourceStatusView(catalog, source, now));
-  const has = (verdict: SourceStatusView["verdict"]): boolean => views.some((view) => view.verdict === verdict);
-  return { verdict: has("breached") ? "breached" : has("unknown") || views.length === 0 ? "unknown" : "ok", sources: views };
-}
-
-export function sourceStatusView(catalog: Catalog, source: SourceConfig, now: Date): SourceStatusView {
-  return { ...currentStatus(catalog, source, now), tier: source.tier, dataClass: source.dataClass };
-}
 
 export function sourceView(catalog: Catalog, source: SourceConfig): SourceView {
   const { name, kind, tier, dataClass, policy, objectives, heartbeat, labels } = source;

@@ -17,23 +17,6 @@ export function recordExposure(catalog: Catalog, sample: ExposureSample): void {
   catalog.run("insert into exposure (source, repository, at, seconds, bytes) values (:source, :repository, :at, :seconds, :bytes) on conflict do nothing", { ...sample });
 }
 
-export function listExposure(catalog: Catalog, filter: { source: string; from: string; to: string }): ExposureSample[] {
-  return catalog.all("select * from exposure where source = :source and at >= :from and at < :to order by at", filter).map((row) => ({
-    source: textOf(row, "source"),
-    repository: textOf(row, "repository"),
-    at: textOf(row, "at"),
-    seconds: numberOrNull(row, "seconds"),
-    bytes: numberOrNull(row, "bytes"),
-  }));
-}
-
-/** The newest sample of each copy. */
-export function latestExposure(catalog: Catalog, source: string): ExposureSample[] {
-  return catalog
-    .all("select source, repository, max(at) as at, seconds, bytes from exposure where source = :source group by repository", { source })
-    .map((row) => ({ source, repository: textOf(row, "repository"), at: textOf(row, "at"), seconds: numberOrNull(row, "seconds"), bytes: numberOrNull(row, "bytes") }));
-}
-
 export function forgetOldSamples(catalog: Catalog, now: Date): void {
   catalog.run("delete from exposure where at < :before", { before: new Date(now.getTime() - KEEP_SAMPLES_DAYS * 86_400_000).toISOString() });
 }

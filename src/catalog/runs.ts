@@ -159,11 +159,6 @@ export function firstSuccess(catalog: Catalog, source: string, operation: string
   return at === null ? null : new Date(at);
 }
 
-/** The newest run of an operation that succeeded, or null. */
-export function lastSuccess(catalog: Catalog, source: string, operation: string): Run | null {
-  return listRuns(catalog, { source, operation, outcome: "succeeded", limit: 1 })[0] ?? null;
-}
-
 export interface Verified {
   readonly repository: string;
   readonly backup: string;

@@ -15,6 +15,8 @@ import { drillRecord } from "./drill-record.ts";
 /** How one source stands now, as far as the catalog knows: what the status route, the metrics and a dashboard show. */
 export interface CurrentStatus {
   readonly name: string;
+  readonly tier: string;
+  readonly dataClass: string;
   readonly verdict: StatusVerdict;
   readonly reasons: readonly StatusReason[];
   readonly objectives: { readonly rtoSeconds: number; readonly rpoSeconds: number };
@@ -41,6 +43,19 @@ interface LastBackup {
   readonly lastOutcome: string | null;
 }
 
+/** How several sources stand, judged together: the worst verdict of any. */
+export interface OverallStatus {
+  readonly verdict: StatusVerdict;
+  readonly sources: readonly CurrentStatus[];
+}
+
+/** What the status route answers and `holdfast status --json` prints: one judgement, whoever asks. */
+export function overallStatus(catalog: Catalog, sources: readonly ReportSource[], now: Date): OverallStatus {
+  const all = sources.map((source) => currentStatus(catalog, source, now));
+  const has = (verdict: StatusVerdict): boolean => all.some((status) => status.verdict === verdict);
+  return { verdict: has("breached") ? "breached" : has("unknown") || all.length === 0 ? "unknown" : "ok", sources: all };
+}
+
 export function currentStatus(catalog: Catalog, source: ReportSource, now: Date): CurrentStatus {
   const snapshot = readSnapshot(catalog, source.name);
   const copies = copiesOf(source).map((repository) => currentCopy(catalog, source, snapshot, repository, now));
@@ -53,6 +68,8 @@ export function currentStatus(catalog: Catalog, source: ReportSource, now: Date)
   );
   return {
     name: source.name,
+    tier: source.tier,
+    dataClass: source.dataClass,
     ...judgeNow({
       copies,
       objectives: source.objectives,

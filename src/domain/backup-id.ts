@@ -3,15 +3,10 @@ export const BACKUP_TYPES = ["full", "differential", "incremental"] as const;
 export type BackupType = (typeof BACKUP_TYPES)[number];
 
 const SUFFIX: Record<BackupType, string> = { full: "full", differential: "diff", incremental: "incr" };
-const ID = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-(full|diff|incr)$/;
 
 /** UTC and sortable: `20261121T164454Z-full`. */
-export function backupId(at: Date, type: BackupType): string {
+function backupId(at: Date, type: BackupType): string {
   return `${at.toISOString().slice(0, 19).replaceAll(/[-:]/g, "")}Z-${SUFFIX[type]}`;
-}
-
-export function isBackupId(text: string): boolean {
-  return ID.test(text);
 }
 
 /** The id for a backup that starts at `at`, later than every id there is: clocks go back, and sorting by id must stay sorting by order. */
@@ -21,7 +16,7 @@ export function nextBackupId(at: Date, type: BackupType, existing: readonly stri
   return backupId(new Date(Math.max(at.getTime(), earliest)), type);
 }
 
-export function timeOfBackupId(id: string): Date | null {
+function timeOfBackupId(id: string): Date | null {
   const match = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z/.exec(id);
   if (match === null) return null;
   const [year, month, day, hour, minute, second] = match.slice(1).map(Number) as [number, number, number, number, number, number];

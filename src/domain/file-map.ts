@@ -22,12 +22,12 @@ export interface FileEntry {
   readonly runs: readonly BlockRun[];
 }
 
-export interface DirectoryEntry {
+interface DirectoryEntry {
   readonly type: "directory";
   readonly path: string;
 }
 
-export interface TablespaceEntry {
+interface TablespaceEntry {
   readonly type: "tablespace";
   readonly path: string;
   /** Absolute folder on the source. */

@@ -37,7 +37,3 @@ export function bytesBetween(from: Lsn, to: Lsn): number {
 export function maxLsn(a: Lsn, b: Lsn): Lsn {
   return a > b ? a : b;
 }
-
-export function minLsn(a: Lsn, b: Lsn): Lsn {
-  return a < b ? a : b;
-}

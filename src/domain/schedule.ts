@@ -86,7 +86,7 @@ export interface DueInput {
   readonly lastHandled: Date | null;
 }
 
-export interface SlotDecision {
+interface SlotDecision {
   readonly type: BackupType;
   readonly slot: Date;
   /** All three count as handled once recorded. */
@@ -95,7 +95,7 @@ export interface SlotDecision {
 }
 
 /** Missed slots that are too many to list. */
-export interface MissedInterval {
+interface MissedInterval {
   readonly type: BackupType;
   /** First and last slot of the interval. */
   readonly from: Date;

@@ -40,7 +40,7 @@ export interface BackupCopyView {
   readonly error: string | null;
 }
 
-export interface ListedBackup extends BackupView {
+interface ListedBackup extends BackupView {
   /** Kept backups that were made from it. */
   readonly heldBy: readonly string[];
   readonly expiresAt: string | null;

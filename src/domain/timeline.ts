@@ -1,8 +1,8 @@
-import { formatLsn, tryParseLsn } from "./lsn.ts";
+import { tryParseLsn } from "./lsn.ts";
 import type { Lsn } from "./lsn.ts";
 
 /** One fork in the past of a timeline: `timeline` was left at `switchpoint`. */
-export interface TimelineFork {
+interface TimelineFork {
   readonly timeline: number;
   readonly switchpoint: Lsn;
 }
@@ -56,22 +56,4 @@ export function spansOf(history: TimelineHistory): TimelineSpan[] {
 export function isOnHistory(history: TimelineHistory, timeline: number, position: Lsn): boolean {
   const span = spansOf(history).find((candidate) => candidate.timeline === timeline);
   return span !== undefined && (span.end === null || position <= span.end);
-}
-
-/** The timeline whose WAL holds `position` on this history: at a fork, the newer one (as PostgreSQL reads it). */
-export function timelineAt(history: TimelineHistory, position: Lsn): number {
-  const span = spansOf(history).findLast((candidate) => candidate.start <= position);
-  return span?.timeline ?? history.timeline;
-}
-
-/** True if `newer` is `older` continued: same forks, then `older`'s own end as the next fork. */
-export function continues(newer: TimelineHistory, older: TimelineHistory): boolean {
-  const past = older.forks.map(describe);
-  const all = newer.forks.map(describe);
-  if (newer.timeline === older.timeline) return all.join() === past.join();
-  return past.every((fork, i) => all[i] === fork) && newer.forks[past.length]?.timeline === older.timeline;
-}
-
-function describe(fork: TimelineFork): string {
-  return `${fork.timeline}@${formatLsn(fork.switchpoint)}`;
 }

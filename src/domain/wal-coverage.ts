@@ -14,7 +14,7 @@ export interface WalInventory {
 }
 
 /** A stretch of WAL that a copy holds without a hole, on one history. */
-export interface WalRange {
+interface WalRange {
   readonly start: Lsn;
   readonly end: Lsn;
 }

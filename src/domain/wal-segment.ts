@@ -7,11 +7,6 @@ export interface WalSegment {
   readonly number: bigint;
 }
 
-/** PostgreSQL allows powers of two from 1 MiB to 1 GiB. */
-export function isSegmentSize(bytes: number): boolean {
-  return bytes >= 1 << 20 && bytes <= 1 << 30 && (bytes & (bytes - 1)) === 0;
-}
-
 export function segmentAt(timeline: number, position: Lsn, segmentBytes: number): WalSegment {
   return { timeline, number: position / BigInt(segmentBytes) };
 }
@@ -27,10 +22,6 @@ export function segmentStart(segment: WalSegment, segmentBytes: number): Lsn {
 
 export function segmentEnd(segment: WalSegment, segmentBytes: number): Lsn {
   return addBytes(segmentStart(segment, segmentBytes), segmentBytes);
-}
-
-export function nextSegment(segment: WalSegment): WalSegment {
-  return { timeline: segment.timeline, number: segment.number + 1n };
 }
 
 export function segmentName({ timeline, number }: WalSegment, segmentBytes: number): string {

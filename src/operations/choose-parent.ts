@@ -61,7 +61,7 @@ function candidateOf(manifest: Manifest): ParentCandidate {
   };
 }
 
-export function factsOf(postgres: Manifest["postgres"]): ClusterFacts {
+function factsOf(postgres: Manifest["postgres"]): ClusterFacts {
   const { systemIdentifier, catalogVersion, blockSize, segmentBlocks, walSegmentBytes, dataChecksums, version } = postgres;
   return { systemIdentifier, major: majorOf(version), catalogVersion, blockSize, segmentBlocks, walSegmentBytes, dataChecksums };
 }

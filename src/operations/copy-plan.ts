@@ -65,7 +65,7 @@ function lowerBound(sorted: Uint32Array, value: number): number {
 }
 
 /** A piece of a batch: blocks of one file. `last`: no more of this file follows. */
-export interface BatchItem {
+interface BatchItem {
   readonly job: FileJob;
   readonly range: BlockRange;
   readonly last: boolean;

@@ -17,14 +17,14 @@ const CREATE = [
   "insert into holdfast.heartbeat values (1, 0, clock_timestamp()) on conflict do nothing",
 ] as const;
 
-export async function prepareHeartbeat(client: pg.Client): Promise<void> {
+async function prepareHeartbeat(client: pg.Client): Promise<void> {
   const there = await queryRows(client, "select to_regclass('holdfast.heartbeat')::text as name");
   if (there[0]?.["name"] !== null) return;
   for (const sql of CREATE) await client.query(sql);
 }
 
 /** Beats once. The LSN is read after the commit, so that whoever replays to it has the beat. */
-export async function beat(client: pg.Client): Promise<{ sequence: number; at: string; lsn: string }> {
+async function beat(client: pg.Client): Promise<{ sequence: number; at: string; lsn: string }> {
   const row = await queryRow(
     client,
     "update holdfast.heartbeat set sequence = sequence + 1, at = clock_timestamp() where id = 1 returning sequence::text, to_char(at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') as at",

@@ -85,7 +85,7 @@ function* leafHistories(view: CopyView): Generator<NonNullable<ReturnType<CopyVi
   for (const [timeline, history] of view.histories) if (!left.has(timeline)) yield history;
 }
 
-export function describeExposure(view: CopyView, windows: readonly RecoveryWindow[], { server, now }: Pick<InfoRequest, "server" | "now">): ExposureView {
+function describeExposure(view: CopyView, windows: readonly RecoveryWindow[], { server, now }: Pick<InfoRequest, "server" | "now">): ExposureView {
   const repository = view.repository.name;
   if (server === null) return { repository, seconds: null, bytes: null, observedAt: null };
   const newest = windows.findLast((window) => window.timeline === view.newestTimeline);

@@ -48,7 +48,7 @@ export async function observeAndKeep(installation: Installation, source: SourceC
   return info;
 }
 
-export function lastProofOf(installation: Pick<Installation, "catalog">, source: string): LastProof | null {
+function lastProofOf(installation: Pick<Installation, "catalog">, source: string): LastProof | null {
   const [run] = listRuns(installation.catalog, { source, operation: "drill", outcome: "succeeded", limit: 1 });
   if (run === undefined) return null;
   const { verdict, backupId, rtoActualSeconds } = run.facts;

@@ -38,7 +38,7 @@ export interface RunConclusion<T> {
   readonly value: T;
 }
 
-export interface VerifiedFact {
+interface VerifiedFact {
   readonly repository: string;
   readonly source: string;
   readonly backup: string;

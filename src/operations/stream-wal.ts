@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import { addBytes, bytesBetween, formatLsn, maxLsn } from "../domain/lsn.ts";
+import { addBytes, formatLsn, maxLsn } from "../domain/lsn.ts";
 import type { Lsn } from "../domain/lsn.ts";
 import { parseHistory, spansOf } from "../domain/timeline.ts";
 import type { TimelineHistory } from "../domain/timeline.ts";
@@ -270,9 +270,4 @@ class TimelineStream {
       }
     });
   }
-}
-
-/** Bytes written on the server and not yet durable with us. */
-export function lagBytes(position: StreamPosition): number {
-  return Math.max(0, bytesBetween(position.durable, position.serverEnd));
 }

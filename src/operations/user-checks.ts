@@ -31,10 +31,14 @@ export async function runUserChecks(checks: readonly UserCheck[], cluster: Scrat
 async function runSql(check: Extract<UserCheck, { kind: "sql" }>, cluster: ScratchCluster): Promise<DrillCheckResult> {
   await using connection = await cluster.connect(check.database);
   const { rows } = await connection.client.query<unknown[]>({ text: check.sql, rowMode: "array" });
-  const value = rows[0]?.[0];
-  const found = value === null || value === undefined ? null : typeof value === "object" ? JSON.stringify(value) : String(value as string | number | boolean);
+  const found = asText(rows[0]?.[0]);
   const wrong = whyUnexpected(found, check.expect);
   return { name: check.name, required: check.required, outcome: wrong === null ? "pass" : "fail", detail: wrong ?? `found ${found ?? "nothing"}`, fault: "backup" };
+}
+
+function asText(value: unknown): string | null {
+  if (value === null || value === undefined) return null;
+  return typeof value === "string" ? value : JSON.stringify(value);
 }
 
 function whyUnexpected(found: string | null, { min, max, equals }: Extract<UserCheck, { kind: "sql" }>["expect"]): string | null {

@@ -53,7 +53,7 @@ export async function waitForArrival(repositories: readonly WritableRepository[]
 }
 
 /** Copies complete segments of the range, and history files, that one repository has and the other lacks. */
-export async function bringOver(from: WritableRepository, to: WritableRepository, need: WalNeed, context: OperationContext): Promise<void> {
+async function bringOver(from: WritableRepository, to: WritableRepository, need: WalNeed, context: OperationContext): Promise<void> {
   if (!from.keyRing.canOpenData) return;
   const [source, target] = [await listWal(from, need.place), await listWal(to, need.place)];
   const store = { place: need.place, walKeys: new WalKeys(context.clock), clock: context.clock };

@@ -88,7 +88,7 @@ export type DrillCheck =
   | { readonly kind: "command"; readonly name: string; readonly command: readonly string[]; readonly timeoutSeconds: number; readonly required: boolean };
 
 /** Of the first column of the first row. */
-export interface SqlExpectation {
+interface SqlExpectation {
   readonly min: number | null;
   readonly max: number | null;
   readonly equals: string | null;

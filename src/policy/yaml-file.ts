@@ -19,7 +19,7 @@ export interface YamlFile {
 
 export type KeyPath = readonly (string | number)[];
 
-export interface Found extends Place {
+interface Found extends Place {
   /** missing: the map is there, but not the key. empty: the key is there without a value. */
   readonly state: "present" | "missing" | "empty";
   /** The key it belongs to, or the missing one. */
@@ -60,7 +60,7 @@ function decode(bytes: Buffer): string | null {
 }
 
 /** Values and places of a text, or everything that is wrong with it as YAML. */
-export function parseYaml(file: string, text: string): YamlResult {
+function parseYaml(file: string, text: string): YamlResult {
   const lines = new LineCounter();
   const place = (offset: number): Place => {
     const { line, col } = lines.linePos(offset);

@@ -1,9 +1,9 @@
 /**
  * What the files of a data directory are, and which of them belong in a backup (PostgreSQL's basebackup.c, storage/file/reinit.c). Pure: names in, decisions out.
  */
-export type Fork = "main" | "fsm" | "vm" | "init";
+type Fork = "main" | "fsm" | "vm" | "init";
 
-export interface RelationFile {
+interface RelationFile {
   readonly kind: "relation";
   /** `<tablespace>/<database>/<relfilenode>`: how WAL names the relation. Database 0 in `global`. */
   readonly relation: string;

@@ -61,7 +61,7 @@ function databaseOf(target: ConnectionTarget, database: string): { connectionStr
 }
 
 /** `host:port/database` without user or password. */
-export function describe(target: ConnectionTarget): string {
+function describe(target: ConnectionTarget): string {
   try {
     const url = new URL(target.url);
     const host = url.searchParams.get("host") ?? decodeURIComponent(url.hostname);

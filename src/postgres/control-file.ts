@@ -29,7 +29,7 @@ export interface ControlFile {
 }
 
 const STATES = ["starting up", "shut down", "shut down in recovery", "shutting down", "in crash recovery", "in archive recovery", "in production"] as const;
-export type ClusterState = (typeof STATES)[number];
+type ClusterState = (typeof STATES)[number];
 
 /** The CRC comes last; 18 has one more field before it. Wherever it fits, the layout before it is the same. */
 const CRC_OFFSETS = [288, 292];

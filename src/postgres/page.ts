@@ -14,7 +14,7 @@ const sums = new Int32Array(LANES);
 /**
  * The checksum of the page at `offset` (a multiple of 4 in the underlying buffer), as if it were block `blockNumber` of its relation fork.
  */
-export function pageChecksum(words: Int32Array, wordOffset: number, wordCount: number, blockNumber: number): number {
+function pageChecksum(words: Int32Array, wordOffset: number, wordCount: number, blockNumber: number): number {
   sums.set(BASE_OFFSETS);
   const checksumWord = wordOffset + 2;
   const rows = wordCount / LANES;

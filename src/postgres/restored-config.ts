@@ -103,7 +103,7 @@ export const STAGED_LIST = "staged";
  * Copies staged WAL with nothing but a shell. 1 ("no such file") only for what the list proves was never staged; a staged file that is gone, or a failing copy, is 126: PostgreSQL then stops,
  * where anything up to 125 would make it promote.
  */
-export const STAGED_RESTORE_COMMAND =
+const STAGED_RESTORE_COMMAND =
   `test -f ${STAGED_WAL_FOLDER}/${STAGED_LIST} || exit 126; ` +
   `if grep -qxF %f ${STAGED_WAL_FOLDER}/${STAGED_LIST}; then cp ${STAGED_WAL_FOLDER}/%f "%p" || exit 126; else exit 1; fi`;
 

@@ -17,7 +17,7 @@ export interface ChangedBlocks {
   readonly blocks: number;
 }
 
-export interface ForkChanges {
+interface ForkChanges {
   /** Blocks at or beyond this one may hold anything: the fork was cut to it. */
   readonly limitBlock: number;
   readonly blocks: Uint32Array;

@@ -21,14 +21,14 @@ export interface WalReceiver extends AsyncDisposable {
   report(flush: Lsn, write: Lsn): void;
 }
 
-export interface SystemIdentification {
+interface SystemIdentification {
   readonly systemIdentifier: string;
   readonly timeline: number;
   /** The server's flush position. */
   readonly position: Lsn;
 }
 
-export interface StreamRequest {
+interface StreamRequest {
   readonly slot: string | null;
   readonly timeline: number;
   readonly start: Lsn;
@@ -39,7 +39,7 @@ export type WalMessage =
   | { readonly kind: "wal"; readonly start: Lsn; readonly bytes: Buffer; readonly serverEnd: Lsn; readonly sentAt: Micros }
   | { readonly kind: "keepalive"; readonly serverEnd: Lsn; readonly sentAt: Micros; readonly replyRequested: boolean };
 
-export interface EndOfTimeline {
+interface EndOfTimeline {
   readonly nextTimeline: number;
   readonly switchpoint: Lsn;
 }

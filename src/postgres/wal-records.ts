@@ -28,7 +28,7 @@ const MAGIC_MAJORS = new Map([
   [0xd118, 18],
 ]);
 
-export const RMGR = { xlog: 0, xact: 1 } as const;
+const RMGR = { xlog: 0, xact: 1 } as const;
 const XLOG_SWITCH = 0x40;
 const XLOG_RESTORE_POINT = 0x70;
 const XACT_KINDS: Record<number, "commit" | "abort"> = { 0x00: "commit", 0x20: "abort", 0x30: "commit", 0x40: "abort" };

@@ -10,15 +10,15 @@ export const TAIL_BYTES = 128;
 export const TABLE_ENTRY_BYTES = 44;
 const TAG_BYTES = 16;
 
-export const CODEC = { none: 0, zstd: 1 } as const;
-export type Codec = (typeof CODEC)[keyof typeof CODEC];
+const CODEC = { none: 0, zstd: 1 } as const;
+type Codec = (typeof CODEC)[keyof typeof CODEC];
 
 export type ContainerKind = "data" | "map" | "wal" | "part" | "history";
 
 export const MAX_PLAIN_BYTES: Record<ContainerKind, number> = { data: 1 << 20, map: 4 << 20, wal: 1 << 20, part: 1 << 20, history: 1 << 20 };
 /** A table longer than this is not one of ours: a pack of the smallest frames stays far below. */
-export const MAX_FRAMES = 1 << 20;
-export const MAX_META_BYTES = 1 << 20;
+const MAX_FRAMES = 1 << 20;
+const MAX_META_BYTES = 1 << 20;
 
 export const metaSchema = z.looseObject({
   format: z.number(),

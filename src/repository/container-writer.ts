@@ -14,7 +14,7 @@ export interface ContainerWriter {
   abort(): Promise<void>;
 }
 
-export interface ContainerResult {
+interface ContainerResult {
   readonly outcome: CreateOutcome;
   readonly bytes: number;
   /** Root digest, hex. */

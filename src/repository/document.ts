@@ -15,7 +15,7 @@ export const FORMAT = 1;
 const commonSchema = z.object({ format: z.number(), repositoryId: z.string(), object: z.string() });
 
 /** Who may sign what is read. Null: nobody known by that fingerprint. */
-export type FindSigner = (fingerprint: string) => VerifyKey | null;
+type FindSigner = (fingerprint: string) => VerifyKey | null;
 
 export interface DocumentContext {
   readonly store: ObjectStore;
@@ -33,7 +33,7 @@ export interface ReadDocument<T> {
   readonly sha256: string;
 }
 
-export function payloadTypeOf(kind: DocumentKind): string {
+function payloadTypeOf(kind: DocumentKind): string {
   return `application/vnd.holdfast.${kind}+json`;
 }
 
@@ -41,7 +41,7 @@ export async function writeDocument(context: DocumentContext, key: string, kind:
   return putIfAbsent(context.store, key, encodeDocument(context, key, kind, payload, signer));
 }
 
-export function encodeDocument(context: DocumentContext, key: string, kind: DocumentKind, payload: object, signer: SigningKey): Buffer {
+function encodeDocument(context: DocumentContext, key: string, kind: DocumentKind, payload: object, signer: SigningKey): Buffer {
   const full = { format: FORMAT, repositoryId: context.repositoryId, object: key, ...payload };
   return signEnvelope(payloadTypeOf(kind), Buffer.from(JSON.stringify(full)), signer);
 }

@@ -14,9 +14,9 @@ import type { SigningKey, VerifyKey } from "./signing.ts";
  * Entries are made durable in the state folder of the host first, so that a run against an unreachable repository is on record too, and copied to every repository.
  */
 const PAYLOAD_TYPE = "application/vnd.in-toto+json";
-export const PREDICATE_TYPE = "urn:holdfast:evidence:v1";
+const PREDICATE_TYPE = "urn:holdfast:evidence:v1";
 
-export const EVIDENCE_KINDS = [
+const EVIDENCE_KINDS = [
   "run.started",
   "run.finished",
   "run.missed",
@@ -139,7 +139,7 @@ export class EvidenceLog {
   }
 }
 
-export function decodeEvidence(key: string, bytes: Buffer, findSigner: (fingerprint: string) => VerifyKey | null): EvidenceEntry {
+function decodeEvidence(key: string, bytes: Buffer, findSigner: (fingerprint: string) => VerifyKey | null): EvidenceEntry {
   const envelope = parseEnvelope(bytes);
   if (envelope === null || envelope.payloadType !== PAYLOAD_TYPE) throw new DamageError(key, "not a well-formed evidence entry");
   const signer = findSigner(envelope.keyId);

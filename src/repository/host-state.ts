@@ -20,7 +20,7 @@ export interface HostState {
   remember(repositoryId: string, memory: RepositoryMemory): Promise<void>;
 }
 
-export interface RepositoryMemory {
+interface RepositoryMemory {
   readonly keyIds: readonly string[];
   /** Map keys by id, base64; the last one is used for new backups. */
   readonly mapKeys: readonly { readonly id: string; readonly key: string }[];

@@ -21,7 +21,7 @@ export async function generateIdentity(): Promise<RepositoryIdentity> {
   return identityFromSecret(await generateX25519Identity());
 }
 
-export async function identityFromSecret(secret: string): Promise<RepositoryIdentity> {
+async function identityFromSecret(secret: string): Promise<RepositoryIdentity> {
   const recipient = await identityToRecipient(secret);
   const seed = Buffer.from(hkdfSync("sha256", secret, "", "holdfast/admin/v1", 32));
   const admin = signingKeyFromSeed(seed);

@@ -11,7 +11,7 @@ import type { Repository, WritableRepository } from "./repository.ts";
  * Leases: the only objects that change, and they change by creating the next epoch, which only one process can (docs/repository-format.md section 9).
  * Nobody's wall clock is believed: a lease ends when released, when its holder is certainly dead, or when it was seen unchanged for its whole time to live.
  */
-export const LEASE_TTL_SECONDS = 60;
+const LEASE_TTL_SECONDS = 60;
 
 const leaseSchema = z.object({
   epoch: z.number(),
@@ -24,7 +24,7 @@ const leaseSchema = z.object({
   position: z.object({ timeline: z.number(), lsn: z.string(), coveredUntil: z.string().nullable() }).nullable(),
 });
 export type LeaseState = z.infer<typeof leaseSchema>;
-export type LeasePosition = NonNullable<LeaseState["position"]>;
+type LeasePosition = NonNullable<LeaseState["position"]>;
 
 export interface Lease {
   readonly epoch: number;
@@ -64,7 +64,7 @@ export async function readLease(repository: Repository, scope: string): Promise<
   return newest?.state ?? null;
 }
 
-export function isLive(state: LeaseState): boolean {
+function isLive(state: LeaseState): boolean {
   return state.state === "held" && !isCertainlyDead(state.holder);
 }
 

@@ -26,7 +26,7 @@ const postgresSchema = z.object({
 
 const sizesSchema = z.object({ sourceBytes: count, readBytes: count, storedBytes: count, files: count, extents: count, changedBlocks: count });
 
-export const CHANGE_SOURCES = ["everything", "digests", "server-summaries"] as const;
+const CHANGE_SOURCES = ["everything", "digests", "server-summaries"] as const;
 
 export const manifestSchema = z.object({
   source: z.string(),
@@ -58,8 +58,6 @@ export const manifestSchema = z.object({
 });
 
 export type Manifest = z.infer<typeof manifestSchema>;
-export type ManifestSizes = z.infer<typeof sizesSchema>;
-export type PostgresFacts = z.infer<typeof postgresSchema>;
 
 export interface StoredManifest {
   readonly manifest: Manifest;
@@ -68,9 +66,9 @@ export interface StoredManifest {
 }
 
 /** What lies at a manifest's key: a backup set, or the tombstone of an attempt that was given up. */
-export type ManifestSlot = ({ readonly kind: "manifest" } & StoredManifest) | { readonly kind: "tombstone" };
+type ManifestSlot = ({ readonly kind: "manifest" } & StoredManifest) | { readonly kind: "tombstone" };
 
-export async function readManifestSlot(repository: Repository, source: string, id: string): Promise<ManifestSlot> {
+async function readManifestSlot(repository: Repository, source: string, id: string): Promise<ManifestSlot> {
   const key = keys.manifest(source, id);
   const document = await readAnyDocument(repository, key);
   if (document.kind === "tombstone") return { kind: "tombstone" };

@@ -27,7 +27,7 @@ export interface MapRoot {
 }
 
 /** A file with more runs than this is continued in a further entry, so that a line, and a chunk, stays within a frame. */
-export const MAX_RUNS_PER_LINE = 16_384;
+const MAX_RUNS_PER_LINE = 16_384;
 
 /** Numbers backups in the order they are met. */
 class BackupTable {

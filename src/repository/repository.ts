@@ -30,7 +30,7 @@ export interface WritableRepository extends Repository {
   readonly mapKey: MapKey;
 }
 
-export interface AdmittedHost {
+interface AdmittedHost {
   readonly fingerprint: string;
   readonly name: string;
   readonly admittedAt: string;

@@ -184,7 +184,7 @@ export async function readParts(repository: Repository, place: WalPlace, segment
   return whole.subarray(0, filled);
 }
 
-export function parsePartKey(object: string): { from: number; to: number } | null {
+function parsePartKey(object: string): { from: number; to: number } | null {
   const match = /\/([0-9a-f]{8})-([0-9a-f]{8})-[0-9a-f]{8}$/.exec(object);
   if (match?.[1] === undefined || match[2] === undefined) return null;
   return { from: Number.parseInt(match[1], 16), to: Number.parseInt(match[2], 16) };

@@ -42,7 +42,7 @@ export async function recordExpired(repository: WritableRepository, place: WalPl
 }
 
 /** Sorted, and joined where they touch or overlap. */
-export function mergeRanges(ranges: readonly ExpiredRange[]): ExpiredRange[] {
+function mergeRanges(ranges: readonly ExpiredRange[]): ExpiredRange[] {
   const merged: { first: bigint; last: bigint }[] = [];
   for (const range of ranges.toSorted((a, b) => (a.first < b.first ? -1 : 1))) {
     const last = merged.at(-1);

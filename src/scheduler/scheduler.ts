@@ -128,7 +128,11 @@ export class Scheduler {
         const lasted = clock.monotonicMs() - startedMs;
         const delayMs = lasted > STREAM_RESTART_MS.most ? STREAM_RESTART_MS.first : Math.min(state.delayMs * 2, STREAM_RESTART_MS.most);
         this.#streams.set(name, { delayMs, notBeforeMs: clock.monotonicMs() + delayMs });
-        log("WAL stream ended", { source: source.name, ...(end.kind === "result" ? {} : { message: end.message }), restartInSeconds: delayMs / 1000 });
+        log("WAL stream ended", {
+          source: source.name,
+          ...(end.kind === "result" ? {} : { message: end.message }),
+          ...(this.#stopping ? {} : { restartInSeconds: delayMs / 1000 }),
+        });
       })
       .catch((error: unknown) => log("job could not be run", { source: source.name, error: String(error) }));
   }

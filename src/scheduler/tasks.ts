@@ -4,8 +4,8 @@ import type { Schedule } from "../domain/schedule.ts";
 import type { SourceConfig } from "../policy/types.ts";
 
 /** The kinds of scheduled work, most urgent first. */
-export const TASK_OPERATIONS = ["log", "backup", "expire", "verify", "drill"] as const;
-export type TaskOperation = (typeof TASK_OPERATIONS)[number];
+const TASK_OPERATIONS = ["log", "backup", "expire", "verify", "drill"] as const;
+type TaskOperation = (typeof TASK_OPERATIONS)[number];
 
 /** Something to do now, for the sake of one slot. Plain data: it travels to another thread. */
 export interface Task {

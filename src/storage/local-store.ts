@@ -81,23 +81,32 @@ async function createFile(root: string, target: string): Promise<ObjectWriter> {
         await file.sync();
         const outcome = await linkIfFree(file, temporary, target);
         await end();
-        await syncFolder(folder);
+        // Gone: somebody removed the object already, and the folder that was empty then.
+        await syncFolder(folder).catch(ignoreMissing);
         return outcome;
       }),
     abort: () => guarded("write", end),
   };
 }
 
-/** Expiry removes empty folders, so the one we made may be gone again before the file is in it: try a few times. */
+const OPEN_ATTEMPTS = 20;
+
+/** Expiry removes empty folders, so the one we made (or were about to make another in) may be gone again before the file is in it: try a few times. */
 async function openNew(root: string, folder: string, file: string): Promise<FileHandle> {
   for (let attempt = 1; ; attempt++) {
-    const firstMade = await mkdir(folder, { recursive: true, mode: 0o750 });
     try {
+      const firstMade = await mkdir(folder, { recursive: true, mode: 0o750 });
       const handle = await open(file, "wx", 0o640);
-      if (firstMade !== undefined) await syncFoldersUpTo(folder, path.dirname(firstMade), root);
-      return handle;
+      try {
+        if (firstMade !== undefined) await syncFoldersUpTo(folder, path.dirname(firstMade), root);
+        return handle;
+      } catch (error) {
+        await handle.close();
+        await unlink(file).catch(ignoreMissing);
+        throw error;
+      }
     } catch (error) {
-      if (codeOf(error) !== "ENOENT" || attempt === 5) throw error;
+      if (codeOf(error) !== "ENOENT" || attempt === OPEN_ATTEMPTS) throw error;
     }
   }
 }
@@ -140,6 +149,9 @@ async function withFile<T>(key: string, file: string, use: (handle: FileHandle) 
   }
   try {
     return await use(handle);
+  } catch (error) {
+    if (codeOf(error) === "EISDIR") throw new ObjectMissing(key);
+    throw error;
   } finally {
     await handle.close();
   }
@@ -193,7 +205,7 @@ async function listFolder(root: string, prefix: string): Promise<string[]> {
 async function readFolder(folder: string): Promise<Dirent[]> {
   try {
     const entries = await readdir(folder, { withFileTypes: true });
-    return entries.filter((entry) => !entry.name.startsWith(".") && (entry.isFile() || entry.isDirectory()));
+    return entries.filter((entry) => isValidKey(entry.name) && (entry.isFile() || entry.isDirectory()));
   } catch (error) {
     if (isMissing(error)) return [];
     throw error;
@@ -214,7 +226,7 @@ async function removeEmptyFolders(root: string, from: string): Promise<void> {
     try {
       await rmdir(folder);
     } catch (error) {
-      if (codeOf(error) === "ENOTEMPTY" || codeOf(error) === "EEXIST") return syncFolder(folder);
+      if (codeOf(error) === "ENOTEMPTY" || codeOf(error) === "EEXIST") return syncFolder(folder).catch(ignoreMissing);
       if (!isMissing(error)) throw error;
     }
   }

@@ -102,7 +102,9 @@ describePostgres("a WAL segment that is missing in the middle", {}, (binaries) =
     const target = join(site.folder, "by-command");
     const restored = await restoredWithCommand(target, site.repository());
     await without(async () => {
-      await expect(startOnFolder(restored, { binaries, settings: { hot_standby: "off" } })).rejects.toThrow(/WAL after it is there: a gap, not the end[\s\S]*could not restore file/);
+      await expect(startOnFolder(restored, { binaries, settings: { hot_standby: "off" } })).rejects.toThrow(
+        /WAL after it is there: a gap, not the end[\s\S]*could not restore file/,
+      );
     });
   });
 

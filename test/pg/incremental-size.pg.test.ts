@@ -30,8 +30,8 @@ describeEachPostgres("an incremental after one row on each of 1,000 pages", {}, 
     expect(changed).toBeGreaterThanOrEqual(CHANGED_PAGES);
     expect(changed).toBeLessThan(CHANGED_PAGES * 2.2);
     const incremental = (await site.run("backup", "--type", "incr", "--json")).json<BackupView>();
-    console.log(
-      `${binaries.version}: ${full.sourceBytes / MIB} MiB, ${changed} pages changed; incremental by ${incremental.changeSource} stored ${incremental.storedBytes / MIB} MiB, read ${incremental.readBytes / MIB} MiB`,
+    process.stdout.write(
+      `${binaries.version}: ${full.sourceBytes / MIB} MiB, ${changed} pages changed; incremental by ${incremental.changeSource} stored ${incremental.storedBytes / MIB} MiB, read ${incremental.readBytes / MIB} MiB\n`,
     );
     expect(incremental.storedBytes).toBeLessThanOrEqual(16 * MIB);
     expect(incremental.storedBytes).toBeGreaterThan(changed * 8192 * 0.2);

@@ -44,13 +44,16 @@ export interface SiteOptions {
   /** The `backups:` section and what follows it. */
   readonly policy?: string;
   readonly sourceExtra?: string;
+  /** More lines of the inventory, after the source `db` (more sources, then other sections), and more policies by name. */
+  readonly inventoryExtra?: readonly string[];
+  readonly policies?: Readonly<Record<string, string>>;
 }
 
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 /** Long enough to be called random by a person, and in the form that needs no stretching. */
 const GENERATED_KEY = "abcde-fghij-klmno-pqrst-uvwxy-z2345";
 
-export const PLAIN_POLICY = (repositories: string): string => `backups:
+const PLAIN_POLICY = (repositories: string): string => `backups:
   full: { schedule: { cron: "0 2 * * 0" }, retention: 12w, repositories: [${repositories}] }
   incremental: { schedule: { cron: "0 2 * * *" }, retention: 30d, repositories: [${repositories}] }
   differential: { schedule: { every: 6h }, retention: 7d, repositories: [${repositories}] }
@@ -67,6 +70,7 @@ export async function openSite(options: SiteOptions): Promise<Site> {
   const inventory = join(folder, "holdfast.yaml");
   await mkdir(join(folder, "policies"));
   await writeFile(join(folder, "policies/plain.yaml"), `version: 1\nname: plain\n${options.policy ?? PLAIN_POLICY(names.join(", "))}`);
+  for (const [name, text] of Object.entries(options.policies ?? {})) await writeFile(join(folder, `policies/${name}.yaml`), `version: 1\nname: ${name}\n${text}`);
   await writeFile(inventory, inventoryText(folder, names, options));
   const children = new Set<ChildProcess>();
   resources.defer(async () => {
@@ -102,6 +106,7 @@ function inventoryText(folder: string, names: readonly string[], options: SiteOp
     "scratch: { directory: ./scratch }",
     "sources:",
     `  db: { kind: postgres, connection: env:SITE_URL, policy: plain${local}${options.sourceExtra ?? ""} }`,
+    ...(options.inventoryExtra ?? []),
     "",
   ].join("\n");
 }
