@@ -1,9 +1,12 @@
 import type { Command } from "commander";
+import type { App } from "../app.ts";
 import type { SourceInfo } from "../domain/source-info.ts";
 import { systemClock } from "../clock.ts";
+import type { HoldfastError } from "../errors.ts";
 import { describeSource } from "../operations/info.ts";
-import { chooseSource } from "../operations/installation.ts";
+import { chooseSource, repositoriesOf } from "../operations/installation.ts";
 import { observeSource } from "../operations/observe.ts";
+import type { SourceConfig } from "../policy/types.ts";
 import { newCommand, openReading, openViews, perform, withoutInventory } from "./action.ts";
 import type { CommonOptions, Tools } from "./action.ts";
 import { formatBytes, formatSeconds } from "./output.ts";
@@ -26,11 +29,21 @@ async function collect(source: string | undefined, options: CommonOptions, tools
     const app = await tools.openApp();
     const configs = source === undefined ? [...app.inventory.sources.values()] : [chooseSource(app.inventory, source)];
     const infos: SourceInfo[] = [];
-    for (const config of configs) infos.push(await observeSource(app, config));
+    for (const config of configs) infos.push(await observe(app, config, tools));
     return infos;
   }
   const reading = await openReading(source, options, tools);
   return [await describeSource({ name: reading.name, views: await openViews(reading), server: null, verified: [], lastProof: null, rules: null, now: systemClock.now() })];
+}
+
+/** A source of which no copy could be read is not one without backups: that is an error, and no answer. */
+async function observe(app: App, config: SourceConfig, { output }: Tools): Promise<SourceInfo> {
+  const failures: { repository: string; error: HoldfastError }[] = [];
+  const info = await observeSource(app, config, (repository, error) => void failures.push({ repository, error }));
+  const [first] = failures;
+  if (first !== undefined && failures.length === repositoriesOf(config).length) throw first.error;
+  for (const { repository, error } of failures) output.notice(`note: ${repository} was not read: ${error.message}`);
+  return info;
 }
 
 function describe(info: SourceInfo): string {

@@ -9,8 +9,12 @@ import { describeSource, readServerPosition } from "./info.ts";
 import { repositoriesOf } from "./installation.ts";
 import type { Installation } from "./installation.ts";
 
-/** Looks at one source: all its copies, and its server. What cannot be reached is unknown, and said to be. */
-export async function observeSource(installation: Installation, source: SourceConfig): Promise<SourceInfo> {
+/** Looks at one source: all its copies, and its server. What cannot be reached is unknown, and said to be; `onUnreachable` is told why a copy was not read. */
+export async function observeSource(
+  installation: Installation,
+  source: SourceConfig,
+  onUnreachable: (repository: string, error: HoldfastError) => void = () => undefined,
+): Promise<SourceInfo> {
   const views: CopyView[] = [];
   const unreachable: string[] = [];
   for (const name of repositoriesOf(source)) {
@@ -20,6 +24,7 @@ export async function observeSource(installation: Installation, source: SourceCo
     } catch (error) {
       if (!(error instanceof HoldfastError)) throw error;
       unreachable.push(name);
+      onUnreachable(name, error);
     }
   }
   // Without the address (its variable is not set here) the server is as unknown as when it does not answer.

@@ -50,6 +50,8 @@ export interface SiteOptions {
 }
 
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+/** Commands start twice as fast from code compiled before. In the project's own folder: what lies there is run. */
+const COMPILED = fileURLToPath(new URL("../../node_modules/.cache/holdfast-compiled", import.meta.url));
 /** Long enough to be called random by a person, and in the form that needs no stretching. */
 const GENERATED_KEY = "abcde-fghij-klmno-pqrst-uvwxy-z2345";
 
@@ -76,7 +78,7 @@ export async function openSite(options: SiteOptions): Promise<Site> {
   resources.defer(async () => {
     for (const child of children) if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
   });
-  const env = { ...process.env, SITE_KEY: GENERATED_KEY, SITE_URL: options.cluster.url(), HOLDFAST_CONFIG: inventory, HOLDFAST_KEY: GENERATED_KEY };
+  const env = { NODE_COMPILE_CACHE: COMPILED, ...process.env, SITE_KEY: GENERATED_KEY, SITE_URL: options.cluster.url(), HOLDFAST_CONFIG: inventory, HOLDFAST_KEY: GENERATED_KEY };
   const start = (extra: Readonly<Record<string, string>>, args: readonly string[]): Running => launch(children, { ...env, ...extra }, args);
   const site: Site = {
     folder,
