@@ -141,7 +141,7 @@ export class WalWalker {
       this.#partial = null;
       this.#skip = 0;
     } else if (!this.#started && (flags & FLAG_CONTINUED) !== 0) this.#skip = rest;
-    else if (this.#partial !== null && (flags & FLAG_CONTINUED) === 0) this.#stop("bad-page");
+    else if (this.#partial !== null && ((flags & FLAG_CONTINUED) === 0 || rest !== this.#partial.length - this.#partialFill)) this.#stop("bad-page");
     this.#started = true;
   }
 
@@ -192,7 +192,9 @@ export class WalWalker {
   }
 
   #emit(bytes: Buffer, start: bigint, end: bigint): void {
-    if (this.#checkCrc && recordCrc(bytes) !== bytes.readUInt32LE(20)) return this.#stop("bad-record");
+    // Each record names the one before it: where it does not, what follows is of another history, or left over from an older use of the file.
+    const isNext = this.lastStart === null || bytes.readBigUInt64LE(8) === this.lastStart;
+    if (!isNext || (this.#checkCrc && recordCrc(bytes) !== bytes.readUInt32LE(20))) return this.#stop("bad-record");
     const record = {
       start: lsn(start),
       end: lsn(end),
