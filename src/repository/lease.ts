@@ -50,8 +50,7 @@ export interface LeaseRequest {
 /** Takes a lease, or rejects with `HF-BUSY` naming the run that holds it. */
 export async function acquireLease(repository: WritableRepository, request: LeaseRequest): Promise<Lease> {
   for (;;) {
-    const newest = await newestLease(repository, request.scope);
-    await waitUntilFree(repository, request, newest);
+    const newest = await waitUntilFree(repository, request, await newestLease(repository, request.scope));
     const epoch = (newest?.epoch ?? 0) + 1;
     const position = newest?.state?.position ?? null;
     if (await writeEpoch(repository, request, epoch, "held", position)) return hold(repository, request, epoch, position);
@@ -87,9 +86,10 @@ async function newestLease(repository: Repository, scope: string): Promise<Newes
   }
 }
 
-async function waitUntilFree(repository: WritableRepository, request: LeaseRequest, newest: NewestLease | null): Promise<void> {
+/** Returns the lease that is over: the epoch after it is free to be taken, unless somebody was faster. */
+async function waitUntilFree(repository: WritableRepository, request: LeaseRequest, newest: NewestLease | null): Promise<NewestLease | null> {
   const state = newest?.state ?? null;
-  if (newest === null || (state !== null && (state.state === "released" || isCertainlyDead(state.holder)))) return;
+  if (newest === null || (state !== null && (state.state === "released" || isCertainlyDead(state.holder)))) return newest;
   if (state !== null && request.wait !== true) throw busy(request.scope, state);
   const ttlMs = (state?.ttlSeconds ?? LEASE_TTL_SECONDS) * 1000;
   const since = request.clock.monotonicMs();
@@ -98,6 +98,7 @@ async function waitUntilFree(repository: WritableRepository, request: LeaseReque
     const now = await newestLease(repository, request.scope);
     if (now === null || now.epoch !== newest.epoch || (now.state !== null && !isLive(now.state))) return waitUntilFree(repository, request, now);
   }
+  return newest;
 }
 
 function busy(scope: string, state: LeaseState): HoldfastError {
@@ -120,6 +121,11 @@ async function writeEpoch(repository: WritableRepository, request: LeaseRequest,
   const outcome = await writeDocument(repository, keys.lease(request.scope, epoch), "lease", payload, repository.signer);
   if (outcome === "exists") return false;
   const names = await repository.store.listNames(keys.leases(request.scope));
+  // Older epochs are deleted, so that one somebody read of long ago is free to be created again, and means nothing: only the highest counts.
+  if (names.some((name) => Number(baseName(name)) > epoch)) {
+    await repository.store.remove([keys.lease(request.scope, epoch)]);
+    return false;
+  }
   const older = names.filter((name) => Number(baseName(name)) < epoch);
   await repository.store.remove(older.map((name) => keys.leases(request.scope) + name));
   return true;
