@@ -21,7 +21,7 @@ import type { OperationContext } from "./context.ts";
 import { openClusterReader, readClusterState } from "./cluster-state.ts";
 import type { ClusterState } from "./cluster-state.ts";
 import { readAndPack } from "./pack-cluster.ts";
-import { startStream } from "./run-stream.ts";
+import { SLOT_IN_USE, startStream } from "./run-stream.ts";
 import type { RunningStream } from "./run-stream.ts";
 import { leaseScopes } from "./source-target.ts";
 import { sweepAttempts } from "./sweep-attempts.ts";
@@ -120,9 +120,6 @@ async function streamBeside(request: BackUpRequest, state: ClusterState, context
     return null;
   }
 }
-
-/** object_in_use: another process streams from our slot. */
-const SLOT_IN_USE = "55006";
 
 function allRepositories({ logRepositories, repositories }: BackUpRequest): WritableRepository[] {
   return [...logRepositories, ...repositories.filter((repository) => !logRepositories.some(({ repositoryId }) => repositoryId === repository.repositoryId))];

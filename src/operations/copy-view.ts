@@ -64,11 +64,14 @@ export class CopyView {
         damage.set(timeline, error);
       }
     };
+    // The order matters, for work goes on: what the stream said is there when it is looked for, a backup's WAL is there when its manifest is, and what expired is known to be gone when it is missed.
+    const stream = await readLease(repository, leaseScopes.wal(source));
+    const listing = await listManifests(repository, source);
+    const inventory = await listWal(repository, place);
     for (const timeline of await listTimelines(repository, place)) {
       await collect(timeline, async () => void histories.set(timeline, await readTimelineHistory(repository, place, timeline)));
       await collect(timeline, async () => void expired.set(timeline, await readExpired(repository, place, timeline)));
     }
-    const [listing, inventory, stream] = [await listManifests(repository, source), await listWal(repository, place), await readLease(repository, leaseScopes.wal(source))];
     return new CopyView({ repository, source, place, listing, inventory, histories, stream, damage, expired });
   }
 
@@ -122,9 +125,21 @@ export class CopyView {
 
   /** The bytes of a segment, or of the beginning that is there of an unfinished one. */
   async read(name: string): Promise<Buffer> {
-    const segment = this.inventory.segments.get(name);
+    try {
+      return await this.#readFrom(this.inventory, name);
+    } catch (error) {
+      // The stream has made a segment of its parts, or one part of many, since we listed them.
+      if (!(error instanceof DamageError) || error.kind !== "missing" || this.inventory.segments.has(name)) throw error;
+      const now = await listWal(this.repository, this.place);
+      if (!now.segments.has(name) && !now.parts.has(name)) throw error;
+      return this.#readFrom(now, name);
+    }
+  }
+
+  async #readFrom(inventory: WalInventory, name: string): Promise<Buffer> {
+    const segment = inventory.segments.get(name);
     if (segment !== undefined) return readSegment(this.repository, this.place, name, segment.objects);
-    return readParts(this.repository, this.place, name, this.inventory.parts.get(name)?.objects ?? []);
+    return readParts(this.repository, this.place, name, inventory.parts.get(name)?.objects ?? []);
   }
 
   /** Commit times of a complete segment; null for an unfinished one. */

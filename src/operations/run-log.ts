@@ -5,6 +5,8 @@ import { connect, queryRow, text } from "../postgres/connection.ts";
 import { readIdentity } from "../postgres/server-identity.ts";
 import type { SourceConfig } from "../policy/types.ts";
 import { ensureBound } from "../repository/binding.ts";
+import { readLease } from "../repository/lease.ts";
+import type { LeaseState } from "../repository/lease.ts";
 import type { WritableRepository } from "../repository/repository.ts";
 import type { WalPlace } from "../repository/wal-archive.ts";
 import { readControlFile, openClusterReader } from "./cluster-state.ts";
@@ -13,8 +15,9 @@ import { newRunId, openAll } from "./installation.ts";
 import type { Installation } from "./installation.ts";
 import { recordEntry, recordRun } from "./record-run.ts";
 import type { RunTrigger } from "./run-backup.ts";
-import { startStream } from "./run-stream.ts";
+import { SLOT_IN_USE, startStream } from "./run-stream.ts";
 import type { RunningStream } from "./run-stream.ts";
+import { leaseScopes } from "./source-target.ts";
 import type { SourceTarget } from "./source-target.ts";
 import type { StreamPosition } from "./stream-wal.ts";
 
@@ -81,20 +84,53 @@ export async function runLogOnce(installation: Installation, request: { source: 
   const { source } = request;
   const spec = { id: newRunId(installation.clock), source: source.name, operation: "log", type: "log", trigger: request.trigger, scheduledFor: request.scheduledFor };
   return recordRun(installation.journal, spec, async () => {
-    const target = await installation.target(source);
-    const until = await switchWal(target);
-    await using stream = await startLog(installation, source, context, () => undefined);
-    await stream.reached(until, context.signal);
-    await stream.stop();
-    const position = stream.position();
-    if (position === null) throw new HoldfastError("HF-WAL", "the stream ended without a position");
-    const view = {
-      timeline: position.timeline,
-      durableLsn: formatLsn(position.durable),
-      coveredUntil: position.coveredUntil === null ? null : new Date(Number(position.coveredUntil / 1000n)).toISOString(),
-    };
+    const until = await switchWal(await installation.target(source));
+    const view = await bringUpTo(installation, source, until, context);
     return { outcome: "succeeded", reason: null, figures: view, value: view };
   });
+}
+
+/** How long another stream of this source (a backup's own, or a long-lived one) may take to bring what we were to bring. */
+const OTHER_STREAM_MS = 60_000;
+const LOOK_EVERY_MS = 500;
+
+/** Streams until `until` is durable; where another process is streaming this source, waits for that one to get there, or to end. */
+async function bringUpTo(installation: Installation, source: SourceConfig, until: Lsn, context: OperationContext): Promise<LogRunView> {
+  const since = context.clock.monotonicMs();
+  for (;;) {
+    try {
+      return await streamUpTo(installation, source, until, context);
+    } catch (error) {
+      if (!isOtherStream(error) || context.clock.monotonicMs() - since > OTHER_STREAM_MS) throw error;
+    }
+    const position = await positionOfOthers(installation, source);
+    if (position !== null && parseLsn(position.lsn) >= until) return { timeline: position.timeline, durableLsn: position.lsn, coveredUntil: position.coveredUntil };
+    await context.clock.sleep(LOOK_EVERY_MS, context.signal);
+  }
+}
+
+async function streamUpTo(installation: Installation, source: SourceConfig, until: Lsn, context: OperationContext): Promise<LogRunView> {
+  await using stream = await startLog(installation, source, context, () => undefined);
+  await stream.reached(until, context.signal);
+  await stream.stop();
+  const position = stream.position();
+  if (position === null) throw new HoldfastError("HF-WAL", "the stream ended without a position");
+  return {
+    timeline: position.timeline,
+    durableLsn: formatLsn(position.durable),
+    coveredUntil: position.coveredUntil === null ? null : new Date(Number(position.coveredUntil / 1000n)).toISOString(),
+  };
+}
+
+function isOtherStream(error: unknown): boolean {
+  return error instanceof HoldfastError && (error.code === "HF-BUSY" || error.facts["sqlState"] === SLOT_IN_USE);
+}
+
+/** What the stream that holds the lease last wrote down, in the repository that decides what is durable. */
+async function positionOfOthers(installation: Installation, source: SourceConfig): Promise<LeaseState["position"]> {
+  const [first] = source.policy.log?.repositories ?? [];
+  if (first === undefined) return null;
+  return (await readLease(await installation.repository(first), leaseScopes.wal(source.name)))?.position ?? null;
 }
 
 /** Ends the segment being written, so that it is stored whole; where the role may not, its part is stored. Returns where the server is. */

@@ -33,6 +33,9 @@ export interface RunningStream extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
+/** object_in_use: another process streams from our slot. */
+export const SLOT_IN_USE = "55006";
+
 /** Starts streaming under the WAL lease of the source. Rejects with `HF-BUSY` where another process streams already. */
 export async function startStream(request: StreamRequest, context: OperationContext): Promise<RunningStream> {
   const leases: Lease[] = [];

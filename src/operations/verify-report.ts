@@ -40,6 +40,15 @@ export class DamageReport {
     });
   }
 
+  /** Takes over what another report found. */
+  take(damage: Damage): void {
+    this.#found.set(damage.object, damage);
+  }
+
+  has(object: string): boolean {
+    return this.#found.has(object);
+  }
+
   get found(): Damage[] {
     return [...this.#found.values()];
   }

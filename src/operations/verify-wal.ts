@@ -23,11 +23,9 @@ export interface WalVerification {
 
 const SEGMENTS_AT_ONCE = 4;
 
-/** Verifies the WAL of one source: every object to the tier, and that nothing is missing between them. Continuity is checked whatever the tier. */
-export async function verifyWal(work: WalVerification, context: OperationContext): Promise<void> {
-  const { view, report } = work;
-  for (const damage of view.damage.values()) report.add(damage, { backups: view.listing.backups.map(({ manifest }) => manifest.id) });
-  for (const timeline of view.histories.keys()) if (timeline > 1) await collecting(work, null, () => readTimelineHistory(view.repository, view.place, timeline));
+/** Verifies what WAL objects of one source hold, to the tier. */
+export async function verifyWalContent(work: WalVerification, context: OperationContext): Promise<void> {
+  const { view } = work;
   await pMap(
     view.inventory.segments,
     async ([name, { objects }]) => {
@@ -38,7 +36,14 @@ export async function verifyWal(work: WalVerification, context: OperationContext
     },
     { concurrency: SEGMENTS_AT_ONCE },
   );
-  for (const [name, { objects }] of view.inventory.parts) await verifyParts(work, name, objects);
+}
+
+/** Verifies that nothing is missing between WAL objects, whatever the tier, and what tells of them: histories, indexes, lists of what expired. */
+export async function verifyWalStructure(work: WalVerification): Promise<void> {
+  const { view, report } = work;
+  for (const damage of view.damage.values()) report.add(damage, { backups: view.listing.backups.map(({ manifest }) => manifest.id) });
+  for (const timeline of view.histories.keys()) if (timeline > 1) await collecting(work, null, () => readTimelineHistory(view.repository, view.place, timeline));
+  for (const name of view.inventory.parts.keys()) await verifyParts(work, name);
   await verifyIndexes(work);
   reportMissing(work);
 }
@@ -92,8 +97,10 @@ function checkFirstPage(object: string, bytes: Buffer, { view }: WalVerification
   if (system !== view.place.systemIdentifier) throw new DamageError(object, `the WAL in it is of cluster ${system}`);
 }
 
-async function verifyParts(work: WalVerification, name: string, objects: readonly string[]): Promise<void> {
+/** Verifies the parts of an unfinished segment: each is whole, and together they reach as far as the furthest of them. */
+async function verifyParts(work: WalVerification, name: string): Promise<void> {
   const { view, totals } = work;
+  const objects = view.inventory.parts.get(name)?.objects ?? [];
   totals.objects += objects.length;
   if (view.inventory.segments.has(name)) return;
   await collecting(work, name, async () => {

@@ -59,6 +59,27 @@ export function parsePayload<T extends z.ZodType>(key: string, payload: unknown,
   return parsed.data;
 }
 
+const NEWEST_ATTEMPTS = 20;
+
+/** The last document of a folder where each replaces the one before, with its key; null where there is none. The one found may be removed while we open it: then there is a newer one. */
+export async function readNewest<T extends z.ZodType>(
+  context: DocumentContext,
+  folder: string,
+  kind: DocumentKind,
+  schema: T,
+): Promise<(ReadDocument<z.infer<T>> & { readonly key: string }) | null> {
+  for (let attempt = 1; ; attempt++) {
+    const name = (await context.store.listNames(folder)).at(-1);
+    if (name === undefined) return null;
+    const key = folder + name;
+    try {
+      return { ...(await readDocument(context, key, kind, schema)), key };
+    } catch (error) {
+      if (!(error instanceof DamageError) || error.kind !== "missing" || attempt === NEWEST_ATTEMPTS) throw error;
+    }
+  }
+}
+
 /** A document whose kind is not known beforehand (a manifest or a tombstone). The payload is authentic and not yet parsed. */
 export async function readAnyDocument(context: DocumentContext, key: string): Promise<ReadDocument<unknown>> {
   return decodeDocument(context, key, await readOrDamage(context.store, key));

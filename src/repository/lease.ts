@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import { DamageError, HoldfastError } from "../errors.ts";
-import { readDocument, writeDocument } from "./document.ts";
+import { readNewest, writeDocument } from "./document.ts";
 import { baseName, keys } from "./layout.ts";
 import { holderSchema, isCertainlyDead, thisProcess } from "./process-holder.ts";
 import type { Holder } from "./process-holder.ts";
@@ -69,19 +69,16 @@ function isLive(state: LeaseState): boolean {
 
 interface NewestLease {
   readonly epoch: number;
-  /** Null where the document is damaged or already gone. */
+  /** Null where the document is damaged. */
   readonly state: (LeaseState & { signer: string }) | null;
 }
 
 async function newestLease(repository: Repository, scope: string): Promise<NewestLease | null> {
-  const name = (await repository.store.listNames(keys.leases(scope))).at(-1);
-  if (name === undefined) return null;
-  const epoch = Number(baseName(name));
   try {
-    const document = await readDocument(repository, keys.leases(scope) + name, "lease", leaseSchema);
-    return { epoch, state: { ...document.payload, signer: document.signer } };
+    const document = await readNewest(repository, keys.leases(scope), "lease", leaseSchema);
+    return document === null ? null : { epoch: Number(baseName(document.key)), state: { ...document.payload, signer: document.signer } };
   } catch (error) {
-    if (error instanceof DamageError) return { epoch, state: null };
+    if (error instanceof DamageError) return { epoch: Number(baseName(error.object)), state: null };
     throw error;
   }
 }

@@ -107,7 +107,8 @@ export async function listManifests(repository: Repository, source: string): Pro
       if (slot.kind === "manifest") (tombstones.has(id) ? dying : backups).push(slot);
     } catch (error) {
       if (!(error instanceof DamageError)) throw error;
-      damaged.push(error);
+      // Listed a moment ago, and gone: its deletion was under way. Whoever looks now does not see it either.
+      if (error.kind !== "missing") damaged.push(error);
     }
   }
   return { backups, damaged, dying, ids };

@@ -217,25 +217,32 @@ export async function readTimelineHistory(repository: Repository, place: WalPlac
 
 /** Timelines of which there is anything: WAL, parts or a history. */
 export async function listTimelines(repository: Repository, place: WalPlace): Promise<number[]> {
-  const names = await repository.store.listNames(keys.walSystem(place.source, place.systemIdentifier));
-  const withWal = names.filter((name) => /^[0-9A-F]{8}\/$/.test(name)).map((name) => Number.parseInt(name, 16));
+  const withWal = await timelineFolders(repository, place);
   const histories = await repository.store.listNames(keys.histories(place.source, place.systemIdentifier));
   return [...new Set([...withWal, ...histories.map((name) => Number.parseInt(name, 16))])].toSorted((a, b) => a - b);
 }
 
-/** Lists what is there, from names alone. */
+async function timelineFolders(repository: Repository, place: WalPlace): Promise<number[]> {
+  const names = await repository.store.listNames(keys.walSystem(place.source, place.systemIdentifier));
+  return names.filter((name) => /^[0-9A-F]{8}\/$/.test(name)).map((name) => Number.parseInt(name, 16));
+}
+
+/** Lists what is there, from names alone. Parts first: the stream replaces them by their segment, and what is listed the other way round may show neither. */
 export async function listWal(repository: Repository, place: WalPlace): Promise<WalInventory> {
   const segments = new Map<string, { objects: string[] }>();
   const parts = new Map<string, { objects: string[]; contiguousBytes: number }>();
-  for await (const { key } of repository.store.list(keys.walSystem(place.source, place.systemIdentifier))) {
-    const part = /\/parts\/([0-9A-F]{24})\/[^/]+$/.exec(key)?.[1];
-    const segment = /\/([0-9A-F]{24})-[0-9a-f]{32}$/.exec(key)?.[1];
-    if (part !== undefined) addPart(parts, part, key);
-    else if (segment !== undefined && parseSegmentName(segment, place.segmentBytes) !== null) {
-      const entry = segments.get(segment);
-      if (entry === undefined) segments.set(segment, { objects: [key] });
-      else entry.objects.push(key);
+  for (const timeline of await timelineFolders(repository, place)) {
+    for await (const { key } of repository.store.list(keys.walParts(place.source, place.systemIdentifier, timelineHex(timeline)))) {
+      const part = /\/parts\/([0-9A-F]{24})\/[^/]+$/.exec(key)?.[1];
+      if (part !== undefined) addPart(parts, part, key);
     }
+  }
+  for await (const { key } of repository.store.list(keys.walSystem(place.source, place.systemIdentifier))) {
+    const segment = /\/([0-9A-F]{24})-[0-9a-f]{32}$/.exec(key)?.[1];
+    if (segment === undefined || parseSegmentName(segment, place.segmentBytes) === null) continue;
+    const entry = segments.get(segment);
+    if (entry === undefined) segments.set(segment, { objects: [key] });
+    else entry.objects.push(key);
   }
   return { segmentBytes: place.segmentBytes, segments, parts };
 }

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { parseSegmentName, segmentName, timelineHex } from "../domain/wal-segment.ts";
-import { readDocument, writeDocument } from "./document.ts";
+import { readNewest, writeDocument } from "./document.ts";
 import { baseName, keys } from "./layout.ts";
 import type { Repository, WritableRepository } from "./repository.ts";
 import type { WalPlace } from "./wal-archive.ts";
@@ -14,11 +14,8 @@ export interface ExpiredRange {
 const expiredSchema = z.object({ ranges: z.array(z.tuple([z.string(), z.string()])) });
 
 export async function readExpired(repository: Repository, place: WalPlace, timeline: number): Promise<ExpiredRange[]> {
-  const folder = keys.walExpired(place.source, place.systemIdentifier, timelineHex(timeline));
-  const name = (await repository.store.listNames(folder)).at(-1);
-  if (name === undefined) return [];
-  const { payload } = await readDocument(repository, folder + name, "wal-expired", expiredSchema);
-  return payload.ranges.map(([first, last]) => ({
+  const document = await readNewest(repository, keys.walExpired(place.source, place.systemIdentifier, timelineHex(timeline)), "wal-expired", expiredSchema);
+  return (document?.payload.ranges ?? []).map(([first, last]) => ({
     first: parseSegmentName(first, place.segmentBytes)?.number ?? 0n,
     last: parseSegmentName(last, place.segmentBytes)?.number ?? -1n,
   }));
