@@ -12,11 +12,11 @@ import { newRunId } from "../operations/installation.ts";
 import { planRestore } from "../operations/plan-restore.ts";
 import type { RestorePlan } from "../operations/plan-restore.ts";
 import { recordRun } from "../operations/record-run.ts";
-import { ownerOf, inspectTarget } from "../operations/restore-target-folder.ts";
+import { existingPart, inspectTarget, ownerOf } from "../operations/restore-target-folder.ts";
 import { restore } from "../operations/restore.ts";
 import type { RestoreRequest, RestoreResult } from "../operations/restore.ts";
 import { startRestored } from "../operations/start-restored.ts";
-import { findUser, serverUser } from "../postgres/process.ts";
+import { findUser, requireReachable, serverUser } from "../postgres/process.ts";
 import type { RunAs } from "../postgres/process.ts";
 import { newCommand, openReading, openViews, perform, withoutInventory } from "./action.ts";
 import type { CommonOptions, Reading, Tools } from "./action.ts";
@@ -79,6 +79,7 @@ async function runRestore(source: string | undefined, options: RestoreOptions, t
     return 0;
   }
   const owner = await chooseOwner(options.owner, reading, folder);
+  await requireReachable(await existingPart(path.dirname(folder)), owner);
   const socketDirectory = await chooseSocketDirectory(owner);
   const request = { target: folder, tablespaces, owner, action: options.action, socketDirectory, port: options.port === undefined ? null : Number(options.port) };
   const act = (): Promise<{ result: RestoreResult; plan: RestorePlan }> => restoreFromFirst(plans, request, tools);

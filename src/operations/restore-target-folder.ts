@@ -30,6 +30,8 @@ function notUsable(folder: string, what: string, cause?: unknown): HoldfastError
 /** Takes possession: the marker is there, durable, before anything else is written. Folders of tablespaces are named in it, so that a later attempt can clear them too. */
 export async function claimTarget(folder: string, tablespaces: readonly string[], state: "absent" | "empty" | "unfinished"): Promise<void> {
   if (state === "unfinished") await clearUnfinished(folder);
+  // Folders on the way there are made as anybody makes them: the owner of the cluster must be able to pass.
+  await mkdir(path.dirname(folder), { recursive: true });
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const marker = await open(path.join(folder, INCOMPLETE_MARKER), "w", 0o600);
   try {
@@ -69,14 +71,20 @@ export async function syncFolder(folder: string): Promise<void> {
 
 /** Rejects if the filesystem of a folder has less room than needed. */
 export async function requireSpace(folder: string, bytes: number): Promise<void> {
-  let at = folder;
-  while (!(await exists(at)) && at !== path.dirname(at)) at = path.dirname(at);
+  const at = await existingPart(folder);
   const { bavail, bsize } = await statfs(at);
   if (bavail * bsize < bytes)
     throw new HoldfastError("HF-SPACE", `${folder} needs ${bytes} bytes and its filesystem has ${bavail * bsize} free`, {
       hint: "free space or choose another target; nothing was touched",
       facts: { neededBytes: bytes, freeBytes: bavail * bsize },
     });
+}
+
+/** The folder itself, or the nearest one above it that is there. */
+export async function existingPart(folder: string): Promise<string> {
+  let at = folder;
+  while (!(await exists(at)) && at !== path.dirname(at)) at = path.dirname(at);
+  return at;
 }
 
 export async function exists(file: string): Promise<boolean> {
