@@ -58,7 +58,8 @@ test.each([
 });
 
 test("the check finds commands in blocks, after other words, and in the middle of a line of prose", () => {
-  const markdown = 'One `holdfast aa --x`.\n\n```sh\nKEY=1 holdfast bb --y | tee log\nnpx holdfast cc   # holdfast is good\n```\n\nNot holdfast dd, but `--zz` and `"holdfast ee"`.\n';
+  const markdown =
+    'One `holdfast aa --x`.\n\n```sh\nKEY=1 holdfast bb --y | tee log\nnpx holdfast cc   # holdfast is good\n```\n\nNot holdfast dd, but `--zz` and `"holdfast ee"`.\n';
   expect(invocationsIn("f", markdown).map(({ text }) => text)).toEqual(["bb --y", "cc", "aa --x", "ee"]);
   expect(flagsIn("f", markdown)).toEqual([{ where: "f", text: "--zz" }]);
 });
@@ -71,7 +72,9 @@ function invocationsIn(file: string, markdown: string): Mention[] {
     .map((line) => line.replace(/(^|\s)#.*$/, ""));
   const spans = [...withoutFences(markdown).matchAll(/`([^`]+)`/g)].map((match) => match[1] ?? "");
   return [...lines, ...spans].flatMap((text) =>
-    [...text.matchAll(/(?:^|[\s'"=])holdfast ((?:[^\s'"|;&>][^'"|;&>]*)?)/g)].map((match) => ({ where: file, text: (match[1] ?? "").trim() })).filter(({ text: written }) => written !== "" && !NO_COMMANDS.has(written)),
+    [...text.matchAll(/(?:^|[\s'"=])holdfast ((?:[^\s'"|;&>][^'"|;&>]*)?)/g)]
+      .map((match) => ({ where: file, text: (match[1] ?? "").trim() }))
+      .filter(({ text: written }) => written !== "" && !NO_COMMANDS.has(written)),
   );
 }
 

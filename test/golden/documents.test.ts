@@ -36,16 +36,30 @@ test("every invariant names code, and a test or that there is none, and all of t
     const tests = referencesIn(red);
     expect(tests.every(({ file }) => file.startsWith("test/")) && (tests.length > 0 || red.trim() === NO_TEST_YET), row).toBe(true);
   }
-  expect(referencesIn(INVARIANTS).map(problemWith).filter((problem) => problem !== null)).toEqual([]);
+  expect(
+    referencesIn(INVARIANTS)
+      .map(problemWith)
+      .filter((problem) => problem !== null),
+  ).toEqual([]);
 });
 
 test.each(["docs/architecture.md", "docs/glossary.md", "docs/repository-format.md", "README.md"])("every file of code that %s names exists", (document) => {
-  expect(referencesIn(readProjectFile(document)).map(problemWith).filter((problem) => problem !== null)).toEqual([]);
+  expect(
+    referencesIn(readProjectFile(document))
+      .map(problemWith)
+      .filter((problem) => problem !== null),
+  ).toEqual([]);
 });
 
 test("the check sees a file, a function and a test that are not there", () => {
   const planted = "`src/none.ts: x` `src/clock.ts: nothing` `src/clock.ts: stopwatch` `test/unit/architecture.test.ts: no such title` `src/clock.ts`";
-  expect(referencesIn(planted).map(problemWith)).toEqual(["src/none.ts is not there", "src/clock.ts has no nothing", null, "test/unit/architecture.test.ts has no no such title", null]);
+  expect(referencesIn(planted).map(problemWith)).toEqual([
+    "src/none.ts is not there",
+    "src/clock.ts has no nothing",
+    null,
+    "test/unit/architecture.test.ts has no no such title",
+    null,
+  ]);
 });
 
 test("docs/errors.md lists every error code with its exit code, and no other", () => {

@@ -33,5 +33,13 @@ function brokenLinks(file: string, markdown: string): string[] {
 /** Anchors as the forges make them: lower case, punctuation dropped, spaces to hyphens. */
 function headingsOf(markdown: string): Set<string> {
   const titles = [...withoutFences(markdown).matchAll(/^#{1,6} (.+)$/gm)].map((match) => match[1] ?? "");
-  return new Set(titles.map((title) => title.toLowerCase().replaceAll(/[^\p{L}\p{N} _-]/gu, "").trim().replaceAll(" ", "-")));
+  return new Set(
+    titles.map((title) =>
+      title
+        .toLowerCase()
+        .replaceAll(/[^\p{L}\p{N} _-]/gu, "")
+        .trim()
+        .replaceAll(" ", "-"),
+    ),
+  );
 }

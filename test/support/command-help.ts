@@ -5,7 +5,7 @@ import pMap from "p-map";
 import { PROJECT_ROOT } from "./markdown.ts";
 
 /** What the program says of itself: every command with its `--help`, found by following the lists of commands in it. */
-export interface CommandHelp {
+interface CommandHelp {
   /** The words after `holdfast`: empty for the program itself, `wal push` for a command in a group. */
   readonly name: string;
   readonly text: string;
