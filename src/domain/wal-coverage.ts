@@ -9,8 +9,8 @@ export interface WalInventory {
   readonly segmentBytes: number;
   /** Complete segments. More than one object for a name is a divergence until their content is compared. */
   readonly segments: ReadonlyMap<string, { readonly objects: readonly string[] }>;
-  /** For unfinished segments: how many bytes from their start are there without a hole. */
-  readonly parts: ReadonlyMap<string, { readonly objects: readonly string[]; readonly contiguousBytes: number }>;
+  /** For unfinished segments: how many bytes from their start are there without a hole, and where the furthest part ends. */
+  readonly parts: ReadonlyMap<string, { readonly objects: readonly string[]; readonly contiguousBytes: number; readonly furthestBytes: number }>;
 }
 
 /** A stretch of WAL that a copy holds without a hole, on one history. */
@@ -65,7 +65,7 @@ export function endOfWal(inventory: WalInventory, history: TimelineHistory): Lsn
     if (reaches > end && (span.end === null || reaches <= span.end)) end = reaches;
   };
   for (const name of inventory.segments.keys()) consider(name, segmentBytes);
-  for (const [name, part] of inventory.parts) consider(name, part.contiguousBytes);
+  for (const [name, part] of inventory.parts) consider(name, part.furthestBytes);
   return end;
 }
 

@@ -1,7 +1,9 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { formatLsn, lsn } from "../domain/lsn.ts";
-import { parseSegmentName, segmentStart, walFileKind } from "../domain/wal-segment.ts";
+import type { Lsn } from "../domain/lsn.ts";
+import { parseSegmentName, segmentName, segmentStart, walFileKind } from "../domain/wal-segment.ts";
+import type { WalSegment } from "../domain/wal-segment.ts";
 import { HoldfastError, messageOf } from "../errors.ts";
 import { WalWalker } from "../postgres/wal-records.ts";
 import { ensureBound, readBinding } from "../repository/binding.ts";
@@ -10,6 +12,7 @@ import { storeHistory } from "../repository/wal-archive.ts";
 import type { WalPlace } from "../repository/wal-archive.ts";
 import type { OperationContext } from "./context.ts";
 import { CommitScanner, ledgerOf } from "./segment-assembly.ts";
+import type { CommitFacts } from "./segment-assembly.ts";
 import { WalKeys } from "./wal-keys.ts";
 import { storePartInFirstTier, storeSegmentEverywhere } from "./wal-store.ts";
 import type { WalStore } from "./wal-store.ts";
@@ -50,10 +53,27 @@ export async function pushWal(request: PushRequest, context: OperationContext): 
   if (kind === "partial") return pushPartial(store, segment, start, bytes);
   if (bytes.length !== segmentBytes)
     throw new HoldfastError("HF-WAL", `${name} is ${bytes.length} bytes long, a segment is ${segmentBytes}`, { hint: "PostgreSQL will try again" });
-  const scanner = new CommitScanner(start, segmentBytes);
-  scanner.push(bytes);
-  await storeSegmentEverywhere(store, segment, bytes, ledgerOf(store.place, parsed.timeline, start, scanner.take(start), "push"));
+  const facts = await scanSegment(request.file, { ...header, parsed, start }, bytes);
+  await storeSegmentEverywhere(store, segment, bytes, ledgerOf(store.place, parsed.timeline, start, facts, "push"));
   return { file: name, stored: true, reason: null };
+}
+
+/** The transactions of a segment. The record it begins in the middle of is known only with the segment before, which usually still lies beside it. */
+async function scanSegment(
+  file: string,
+  { segmentBytes, systemIdentifier, parsed, start }: SegmentHeader & { parsed: WalSegment; start: Lsn },
+  bytes: Buffer,
+): Promise<CommitFacts> {
+  const before = lsn(start === 0n ? 0n : start - BigInt(segmentBytes));
+  const name = segmentName({ timeline: parsed.timeline, number: before / BigInt(segmentBytes) }, segmentBytes);
+  const previous = await readFile(path.join(path.dirname(file), name)).catch(() => null);
+  // It may be recycled already, and hold something else under this name.
+  const isPrevious = previous?.length === segmentBytes && previous.readBigUInt64LE(8) === before && previous.readBigUInt64LE(24).toString() === systemIdentifier && before < start;
+  const scanner = new CommitScanner(isPrevious ? before : start, segmentBytes);
+  if (isPrevious) scanner.push(previous);
+  if (isPrevious) scanner.take(before);
+  scanner.push(bytes);
+  return scanner.take(start);
 }
 
 function storeFor({ repositories }: PushRequest, place: WalPlace, context: OperationContext): WalStore {

@@ -91,16 +91,18 @@ async function resolveLsn(stretch: Stretch, lsn: Lsn, exclusive: boolean): Promi
 
 /** The last record before the first transaction that ended after the given moment, by the order of WAL: commit times are not in order. */
 async function resolveTime(stretch: Stretch, time: Micros): Promise<ResolvedTarget> {
-  const stop = parseLsn(stretch.backup.stop.lsn);
+  const { start, stop } = stretch.backup;
   const after = await firstMark(
     stretch,
-    stop,
+    parseLsn(start.lsn),
     (mark) => mark.kind !== "restore-point" && mark.at > time,
     async (name) => {
       const ledger = await stretch.view.ledger(name);
-      return ledger === null || (ledger.maxCommitAt !== null && parseMicros(ledger.maxCommitAt) > time);
+      return ledger === null || !ledger.whole || (ledger.maxCommitAt !== null && parseMicros(ledger.maxCommitAt) > time);
     },
   );
+  if (after !== null && after.start < parseLsn(stop.lsn))
+    throw unreachable(`a transaction of ${formatMicros(after.at)} ended before ${stretch.backup.id} did: it holds what was committed after ${formatMicros(time)}`, stretch);
   if (after !== null) {
     const record = await findRecord(stretch, after.prev, (candidate) => candidate.start === after.prev);
     return { ...(await build(stretch, record)), nextCommit: after };
@@ -122,7 +124,7 @@ async function resolveTime(stretch: Stretch, time: Micros): Promise<ResolvedTarg
 async function resolveMark(stretch: Stretch, target: RestoreTarget, matches: (mark: WalMark) => boolean, exclusive: boolean): Promise<ResolvedTarget> {
   const stop = parseLsn(stretch.backup.stop.lsn);
   const marks: WalMark[] = [];
-  await walk(stretch, stop, null, (record) => {
+  await walk(stretch, stop, (record) => {
     const mark = markOf(record);
     if (mark !== null && record.start >= stop && matches(mark)) marks.push(mark);
     return false;
@@ -163,11 +165,9 @@ async function marksAround(stretch: Stretch, target: Lsn): Promise<{ lastCommit:
   const from = maxLsn(parseLsn(stretch.backup.start.lsn), addBytes(target, -Math.min(NEIGHBOUR_SEGMENTS * segmentBytes, Number(target))));
   let lastCommit: WalMark | null = null;
   let nextCommit: WalMark | null = null;
-  let budget = NEIGHBOUR_SEGMENTS * 2;
   await walk(
     stretch,
     from,
-    async () => budget-- > 0,
     (record) => {
       const mark = markOf(record);
       if (mark?.kind !== "commit") return false;
@@ -175,6 +175,7 @@ async function marksAround(stretch: Stretch, target: Lsn): Promise<{ lastCommit:
       else nextCommit = mark;
       return nextCommit !== null;
     },
+    NEIGHBOUR_SEGMENTS * 2,
   );
   return { lastCommit, nextCommit };
 }
@@ -186,7 +187,7 @@ async function lastRecord(stretch: Stretch): Promise<FoundRecord> {
     const first = names.at(-Math.min(back, names.length));
     const last: { record: FoundRecord | null } = { record: null };
     if (first !== undefined)
-      await walk(stretch, startOf(stretch, first), null, (record) => {
+      await walk(stretch, startOf(stretch, first), (record) => {
         last.record = { start: record.start, end: record.end, prev: record.prev };
         return false;
       });
@@ -203,7 +204,7 @@ async function findRecord(stretch: Stretch, from: Lsn, matches: (record: WalReco
 
 async function findRecordOrNull(stretch: Stretch, from: Lsn, matches: (record: WalRecord) => boolean): Promise<FoundRecord | null> {
   const found: { record: FoundRecord | null } = { record: null };
-  await walk(stretch, from, null, (record) => {
+  await walk(stretch, from, (record) => {
     if (!matches(record)) return false;
     found.record = { start: record.start, end: record.end, prev: record.prev };
     return true;
@@ -222,7 +223,7 @@ async function firstMark(stretch: Stretch, from: Lsn, matches: (mark: WalMark) =
     const begin = names[Math.max(0, i - 1)] as string;
     const found: { mark: WalMark | null } = { mark: null };
     const stopAfter = startOf(stretch, name) + BigInt(view.place.segmentBytes);
-    await walk(stretch, startOf(stretch, begin), null, (record) => {
+    await walk(stretch, startOf(stretch, begin), (record) => {
       const mark = markOf(record);
       if (mark !== null && record.start >= from && matches(mark)) found.mark = mark;
       return found.mark !== null || record.start >= stopAfter;
@@ -232,8 +233,11 @@ async function firstMark(stretch: Stretch, from: Lsn, matches: (mark: WalMark) =
   return null;
 }
 
-/** Walks records from the segment that holds `from` until `visit` returns true, checking every CRC. Reading a segment can be refused by `mayRead`. */
-async function walk(stretch: Stretch, from: Lsn, mayRead: ((name: string) => Promise<boolean>) | null, visit: (record: WalRecord) => boolean): Promise<void> {
+/**
+ * Walks records from the segment that holds `from` until `visit` returns true, checking every CRC. WAL that breaks off before its end is an error: what follows cannot be replayed, and
+ * must not be passed over as if nothing were there. Who looks around only (`atMost` segments) takes what there is.
+ */
+async function walk(stretch: Stretch, from: Lsn, visit: (record: WalRecord) => boolean, atMost: number | null = null): Promise<void> {
   const { names, view } = stretch;
   const { segmentBytes } = view.place;
   const index = names.findIndex((name) => startOf(stretch, name) + BigInt(segmentBytes) > from);
@@ -247,9 +251,17 @@ async function walk(stretch: Stretch, from: Lsn, mayRead: ((name: string) => Pro
       state.done ||= visit(record);
     },
   });
-  for (const name of names.slice(index)) {
-    if (state.done || walker.stopped !== null || (mayRead !== null && !(await mayRead(name)))) return;
+  for (const name of names.slice(index, atMost === null ? names.length : index + atMost)) {
     walker.push(await view.read(name));
+    if (state.done) return;
+    if (walker.stopped === null) continue;
+    // Only where the stream stood when it stopped can WAL end inside a segment.
+    if (atMost !== null || (name === names.at(-1) && !view.inventory.segments.has(name))) return;
+    throw unreachable(
+      `WAL breaks off in ${name} after ${formatLsn(walker.lastEnd ?? from)}: what follows is not its continuation`,
+      stretch,
+      "restore to a point before it, or from another copy",
+    );
   }
 }
 

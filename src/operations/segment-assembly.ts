@@ -12,47 +12,61 @@ export interface CommitFacts {
   commits: number;
   minCommitAt: Micros | null;
   maxCommitAt: Micros | null;
+  /** Every record that ends in the segment was read. Where not, it may hold transactions that are not counted. */
+  whole: boolean;
 }
 
 /** Reads commit facts from WAL as it passes, segment by segment. A record counts in the segment where it ends: only there is it known. */
 export class CommitScanner {
-  readonly #walker: WalWalker;
   readonly #segmentBytes: number;
-  readonly #facts = new Map<bigint, CommitFacts>();
+  #walker: WalWalker;
+  #facts = noCommits();
 
+  /** `start`: the beginning of a segment. */
   constructor(start: Lsn, segmentBytes: number) {
     this.#segmentBytes = segmentBytes;
-    this.#walker = new WalWalker(start, {
-      segmentBytes,
+    this.#walker = this.#walkFrom(start);
+  }
+
+  /** True where a record does not follow the one before: the WAL is of another history than what was pushed before. */
+  get isOtherHistory(): boolean {
+    return this.#walker.stopped === "other-history";
+  }
+
+  /** Bytes of one segment; the next one's only after `take`. */
+  push(bytes: Buffer): void {
+    this.#walker.push(bytes);
+  }
+
+  /** The facts of the segment that begins at `start`, all of which was pushed. */
+  take(start: Lsn): CommitFacts {
+    const end = addBytes(start, this.#segmentBytes);
+    const { stopped, passedOver } = this.#walker;
+    const facts = { ...this.#facts, whole: stopped === null && (passedOver === null || (passedOver.end !== null && passedOver.end <= start)) };
+    this.#facts = noCommits();
+    // What cannot be read here says nothing about what comes after.
+    if (stopped !== null) this.#walker = this.#walkFrom(end);
+    return facts;
+  }
+
+  #walkFrom(start: Lsn): WalWalker {
+    return new WalWalker(start, {
+      segmentBytes: this.#segmentBytes,
       checkCrc: false,
       visit: (record) => {
         const mark = markOf(record);
         if (mark === null || mark.kind === "restore-point") return;
-        const facts = this.#of((record.end - 1n) / BigInt(segmentBytes));
+        const facts = this.#facts;
         facts.commits++;
         if (facts.minCommitAt === null || mark.at < facts.minCommitAt) facts.minCommitAt = mark.at;
         if (facts.maxCommitAt === null || mark.at > facts.maxCommitAt) facts.maxCommitAt = mark.at;
       },
     });
   }
+}
 
-  push(bytes: Buffer): void {
-    this.#walker.push(bytes);
-  }
-
-  /** The facts of a segment that is complete; forgets it. */
-  take(start: Lsn): CommitFacts {
-    const number = start / BigInt(this.#segmentBytes);
-    const facts = this.#of(number);
-    this.#facts.delete(number);
-    return facts;
-  }
-
-  #of(number: bigint): CommitFacts {
-    let facts = this.#facts.get(number);
-    if (facts === undefined) this.#facts.set(number, (facts = { commits: 0, minCommitAt: null, maxCommitAt: null }));
-    return facts;
-  }
+function noCommits(): CommitFacts {
+  return { commits: 0, minCommitAt: null, maxCommitAt: null, whole: false };
 }
 
 export function ledgerOf(place: WalPlace, timeline: number, start: Lsn, facts: CommitFacts, via: SegmentLedger["via"]): Omit<SegmentLedger, "follows"> {
@@ -65,6 +79,7 @@ export function ledgerOf(place: WalPlace, timeline: number, start: Lsn, facts: C
     commits: facts.commits,
     minCommitAt: facts.minCommitAt === null ? null : formatMicros(facts.minCommitAt),
     maxCommitAt: facts.maxCommitAt === null ? null : formatMicros(facts.maxCommitAt),
+    whole: facts.whole,
     coveredUntil: null,
     via,
   };

@@ -5,11 +5,11 @@ import { parseHistory, spansOf } from "../domain/timeline.ts";
 import type { TimelineHistory } from "../domain/timeline.ts";
 import { formatMicros } from "../domain/timestamp.ts";
 import type { Micros } from "../domain/timestamp.ts";
-import { parseSegmentName, segmentAt, segmentEnd, segmentStart } from "../domain/wal-segment.ts";
-import { HoldfastError } from "../errors.ts";
+import { parseSegmentName, segmentAt, segmentEnd, segmentName, segmentStart } from "../domain/wal-segment.ts";
+import { DamageError, HoldfastError } from "../errors.ts";
 import type { WalMessage, WalReceiver } from "../postgres/wal-receiver.ts";
 import type { Lease } from "../repository/lease.ts";
-import { listWal, readParts } from "../repository/wal-archive.ts";
+import { listWal, readParts, readSegment } from "../repository/wal-archive.ts";
 import { CommitScanner, ledgerOf, SegmentAssembly } from "./segment-assembly.ts";
 import { joinParts, storeHistoryEverywhere, storePartInFirstTier, storeSegmentEverywhere } from "./wal-store.ts";
 import type { WalStore } from "./wal-store.ts";
@@ -86,6 +86,13 @@ function behind(ours: Lsn, server: Lsn): HoldfastError {
   });
 }
 
+function otherHistory(segment: string): HoldfastError {
+  return new HoldfastError("HF-DIVERGED", `the WAL the server sends for ${segment} does not follow what we hold of this timeline`, {
+    hint: "the server was restored or replaced without a new timeline; what was stored is kept. Take a full backup under a new source name",
+    facts: { segment },
+  });
+}
+
 function startOfSegment(timeline: number, position: Lsn, segmentBytes: number): Lsn {
   return segmentStart(segmentAt(timeline, position, segmentBytes), segmentBytes);
 }
@@ -109,7 +116,7 @@ class TimelineStream {
   readonly #task: StreamTask;
   readonly #timeline: number;
   readonly #segmentBytes: number;
-  readonly #scanner: CommitScanner;
+  #scanner: CommitScanner;
   #segment: SegmentAssembly | null = null;
   readonly #start: Lsn;
   #durable: Lsn;
@@ -137,6 +144,7 @@ class TimelineStream {
     const { receiver, slot, signal } = this.#task;
     this.#segment = await this.#openSegment(this.#start);
     this.#durable = addBytes(this.#start, this.#segment.durable);
+    await this.#scanFromBefore();
     const messages = receiver.stream({ slot, timeline: this.#timeline, start: this.#start, signal: AbortSignal.any([signal, this.#task.lease.lost, this.#failed.signal]) });
     const timer = setInterval(() => this.#flushSoon(), PART_EVERY_MS);
     try {
@@ -178,6 +186,11 @@ class TimelineStream {
       if (segment.position !== at) throw new HoldfastError("HF-WAL", `the server sent WAL from ${formatLsn(at)}, expected ${formatLsn(segment.position)}`);
       const left = segment.take(rest);
       this.#scanner.push(rest.subarray(0, rest.length - left.length));
+      if (this.#scanner.isOtherHistory) {
+        // Nothing more of it is to become durable.
+        this.#segment = null;
+        throw otherHistory(segment.name);
+      }
       at = addBytes(at, rest.length - left.length);
       rest = left;
       if (segment.isComplete) await this.#complete(segment);
@@ -187,9 +200,29 @@ class TimelineStream {
   async #openSegment(start: Lsn): Promise<SegmentAssembly> {
     const { place, repositories } = this.#task.store;
     const [first] = repositories;
-    const name = ledgerOf(place, this.#timeline, start, { commits: 0, minCommitAt: null, maxCommitAt: null }, "stream").segment;
+    const name = segmentName(segmentAt(this.#timeline, start, this.#segmentBytes), this.#segmentBytes);
     const objects = start === this.#start && first.keyRing.canOpenData ? ((await listWal(first, place)).parts.get(name)?.objects ?? []) : [];
     return new SegmentAssembly(this.#timeline, start, this.#segmentBytes, objects.length === 0 ? Buffer.alloc(0) : await readParts(first, place, name, objects));
+  }
+
+  /** Reads the segment before the first, so that the record that crosses into it is known, and that it is continued at all. */
+  async #scanFromBefore(): Promise<void> {
+    const { place, repositories } = this.#task.store;
+    const [first] = repositories;
+    if (!first.keyRing.canOpenData || this.#start === 0n) return;
+    const before = addBytes(this.#start, -this.#segmentBytes);
+    const name = segmentName(segmentAt(this.#timeline, before, this.#segmentBytes), this.#segmentBytes);
+    const objects = (await listWal(first, place)).segments.get(name)?.objects ?? [];
+    try {
+      const bytes = objects.length === 0 ? null : await readSegment(first, place, name, objects);
+      if (bytes === null) return;
+      this.#scanner = new CommitScanner(before, this.#segmentBytes);
+      this.#scanner.push(bytes);
+      this.#scanner.take(before);
+    } catch (error) {
+      // Verification names it; what comes now is stored all the same.
+      if (!(error instanceof DamageError)) throw error;
+    }
   }
 
   async #complete(segment: SegmentAssembly): Promise<void> {

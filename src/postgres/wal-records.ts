@@ -50,7 +50,7 @@ export interface WalRecord {
 export type WalVisitor = (record: WalRecord) => void;
 
 /** Why walking stopped: the WAL ends here, or what follows is not WAL. */
-export type WalStop = "zeros" | "bad-page" | "bad-record" | null;
+export type WalStop = "zeros" | "bad-page" | "bad-record" | "other-history" | null;
 
 export class WalWalker {
   readonly #visit: WalVisitor;
@@ -73,6 +73,8 @@ export class WalWalker {
   #skipToSegmentEnd = false;
   #major = 0;
   stopped: WalStop = null;
+  /** Where the rest of a record that began before `start` ends: it was passed over. Null where there is none. */
+  passedOver: { end: Lsn | null } | null = null;
   lastEnd: Lsn | null = null;
   lastStart: Lsn | null = null;
 
@@ -139,9 +141,12 @@ export class WalWalker {
     if ((flags & FLAG_OVERWRITE) !== 0) {
       // After a crash the server writes over a record whose rest was lost: what we hold of it counts for nothing.
       this.#partial = null;
+      if (this.#skip > 0) this.passedOver = { end: lsn(this.#at) };
       this.#skip = 0;
-    } else if (!this.#started && (flags & FLAG_CONTINUED) !== 0) this.#skip = rest;
-    else if (this.#partial !== null && ((flags & FLAG_CONTINUED) === 0 || rest !== this.#partial.length - this.#partialFill)) this.#stop("bad-page");
+    } else if (!this.#started && (flags & FLAG_CONTINUED) !== 0) {
+      this.#skip = rest;
+      this.passedOver = { end: null };
+    } else if (this.#partial !== null && ((flags & FLAG_CONTINUED) === 0 || rest !== this.#partial.length - this.#partialFill)) this.#stop("bad-page");
     this.#started = true;
   }
 
@@ -149,7 +154,9 @@ export class WalWalker {
     const take = Math.min(this.#skip, page.length - this.#walked);
     this.#skip -= take;
     this.#walked += take;
-    if (this.#skip === 0) this.#align();
+    if (this.#skip > 0) return;
+    this.passedOver = { end: lsn(this.#at + BigInt(this.#walked)) };
+    this.#align();
   }
 
   #nextRecord(page: Buffer, pageStart: bigint): void {
@@ -193,8 +200,8 @@ export class WalWalker {
 
   #emit(bytes: Buffer, start: bigint, end: bigint): void {
     // Each record names the one before it: where it does not, what follows is of another history, or left over from an older use of the file.
-    const isNext = this.lastStart === null || bytes.readBigUInt64LE(8) === this.lastStart;
-    if (!isNext || (this.#checkCrc && recordCrc(bytes) !== bytes.readUInt32LE(20))) return this.#stop("bad-record");
+    if (this.lastStart !== null && bytes.readBigUInt64LE(8) !== this.lastStart) return this.#stop("other-history");
+    if (this.#checkCrc && recordCrc(bytes) !== bytes.readUInt32LE(20)) return this.#stop("bad-record");
     const record = {
       start: lsn(start),
       end: lsn(end),

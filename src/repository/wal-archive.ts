@@ -28,6 +28,8 @@ export const ledgerSchema = z.object({
   commits: z.number().int().nonnegative(),
   minCommitAt: z.string().nullable(),
   maxCommitAt: z.string().nullable(),
+  /** Every record that ends in the segment was read: no transaction is missing in the times. */
+  whole: z.boolean().default(false),
   coveredUntil: z.string().nullable(),
   via: z.enum(["stream", "push"]),
   /** The segment before it was there when this one was stored: if it is not there any more, somebody removed it. */
@@ -230,7 +232,7 @@ async function timelineFolders(repository: Repository, place: WalPlace): Promise
 /** Lists what is there, from names alone. Parts first: the stream replaces them by their segment, and what is listed the other way round may show neither. */
 export async function listWal(repository: Repository, place: WalPlace): Promise<WalInventory> {
   const segments = new Map<string, { objects: string[] }>();
-  const parts = new Map<string, { objects: string[]; contiguousBytes: number }>();
+  const parts = new Map<string, { objects: string[]; contiguousBytes: number; furthestBytes: number }>();
   for (const timeline of await timelineFolders(repository, place)) {
     for await (const { key } of repository.store.list(keys.walParts(place.source, place.systemIdentifier, timelineHex(timeline)))) {
       const part = /\/parts\/([0-9A-F]{24})\/[^/]+$/.exec(key)?.[1];
@@ -248,11 +250,12 @@ export async function listWal(repository: Repository, place: WalPlace): Promise<
 }
 
 /** Keys come sorted by offset, so that what continues comes after what it continues. */
-function addPart(parts: Map<string, { objects: string[]; contiguousBytes: number }>, segment: string, key: string): void {
+function addPart(parts: Map<string, { objects: string[]; contiguousBytes: number; furthestBytes: number }>, segment: string, key: string): void {
   const range = parsePartKey(key);
   if (range === null) return;
-  const entry = parts.get(segment) ?? { objects: [], contiguousBytes: 0 };
+  const entry = parts.get(segment) ?? { objects: [], contiguousBytes: 0, furthestBytes: 0 };
   entry.objects.push(key);
+  entry.furthestBytes = Math.max(entry.furthestBytes, range.to);
   if (range.from <= entry.contiguousBytes) entry.contiguousBytes = Math.max(entry.contiguousBytes, range.to);
   parts.set(segment, entry);
 }

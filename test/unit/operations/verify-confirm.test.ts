@@ -22,7 +22,7 @@ function viewOf({ segments = [], parts = {}, expired = [], backups = [] }: Now):
     inventory: {
       segmentBytes: 1 << 24,
       segments: new Map(segments.map((name) => [name, { objects: [`${WAL}/${name}`] }])),
-      parts: new Map(Object.entries(parts).map(([name, objects]) => [name, { objects: [...objects], contiguousBytes: 1 }])),
+      parts: new Map(Object.entries(parts).map(([name, objects]) => [name, { objects: [...objects], contiguousBytes: 1, furthestBytes: 1 }])),
     },
     wasExpired: (name) => expired.includes(name),
     listing: { backups: backups.map((id) => ({ manifest: { id } })), damaged: [], dying: [], ids: backups } as never,
