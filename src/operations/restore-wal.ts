@@ -1,16 +1,23 @@
 import { chown, open } from "node:fs/promises";
 import path from "node:path";
 import { crashPoint } from "../crash-points.ts";
-import { historyFileName } from "../domain/wal-segment.ts";
+import { historyFileName, parseSegmentName, segmentStart } from "../domain/wal-segment.ts";
+import { must } from "../errors.ts";
+import { demandsOf, higherDemands, NO_DEMANDS } from "../postgres/recovery-demands.ts";
+import type { RecoveryDemands } from "../postgres/recovery-demands.ts";
 import { STAGED_LIST, STAGED_WAL_FOLDER } from "../postgres/restored-config.ts";
+import { WalWalker } from "../postgres/wal-records.ts";
 import { readHistory } from "../repository/wal-archive.ts";
 import type { OperationContext } from "./context.ts";
 import { ownFolder, targetError } from "./restore-files.ts";
 import type { RestoreFolder } from "./restore-files.ts";
 import type { RestorePlan } from "./plan-restore.ts";
 
-/** Places the WAL of the plan, padded to whole segments, and all history files in the target: starting then needs no Holdfast, no key and no repository. */
-export async function stageWal(plan: RestorePlan, folder: RestoreFolder, context: OperationContext): Promise<void> {
+/**
+ * Places the WAL of the plan, padded to whole segments, and all history files in the target: starting then needs no Holdfast, no key and no repository.
+ * Returns what replaying this WAL demands of the server's settings.
+ */
+export async function stageWal(plan: RestorePlan, folder: RestoreFolder, context: OperationContext): Promise<RecoveryDemands> {
   const staged = path.join(folder.root, STAGED_WAL_FOLDER);
   const { view, resolved } = plan;
   await ownFolder(staged, folder);
@@ -21,9 +28,11 @@ export async function stageWal(plan: RestorePlan, folder: RestoreFolder, context
     names.push(historyFileName(timeline));
     await writeOwned(path.join(staged, historyFileName(timeline)), content, folder);
   }
+  const demands = new DemandsScanner(view.place.segmentBytes);
   for (const [i, name] of resolved.segments.entries()) {
     context.signal.throwIfAborted();
     const bytes = await view.read(name);
+    demands.push(name, bytes);
     // An unfinished segment: zeros after the last durable byte, to the full size, or PostgreSQL refuses it.
     const whole = bytes.length === view.place.segmentBytes ? bytes : Buffer.concat([bytes, Buffer.alloc(view.place.segmentBytes - bytes.length)]);
     await writeOwned(path.join(staged, name), whole, folder);
@@ -32,6 +41,30 @@ export async function stageWal(plan: RestorePlan, folder: RestoreFolder, context
     context.onProgress({ phase: "wal", doneBytes: (i + 1) * view.place.segmentBytes, totalBytes: plan.walBytes });
   }
   await writeOwned(path.join(staged, STAGED_LIST), Buffer.from(`${names.join("\n")}\n`), folder);
+  return demands.highest;
+}
+
+/** Looks at WAL as it passes by. Its checksums were judged before, when it was opened. */
+class DemandsScanner {
+  readonly #segmentBytes: number;
+  #walker: WalWalker | null = null;
+  highest: RecoveryDemands = NO_DEMANDS;
+
+  constructor(segmentBytes: number) {
+    this.#segmentBytes = segmentBytes;
+  }
+
+  push(name: string, bytes: Buffer): void {
+    this.#walker ??= new WalWalker(segmentStart(must(parseSegmentName(name, this.#segmentBytes), "a segment"), this.#segmentBytes), {
+      segmentBytes: this.#segmentBytes,
+      checkCrc: false,
+      visit: (record) => {
+        const found = demandsOf(record);
+        if (found !== null) this.highest = higherDemands(this.highest, found);
+      },
+    });
+    this.#walker.push(bytes);
+  }
 }
 
 /** Writes a new file, durable, with the owner of the cluster. */

@@ -9,6 +9,7 @@ import { DamageError, HoldfastError, must } from "../errors.ts";
 import { capturedSchema } from "../postgres/capture.ts";
 import type { CapturedSettings } from "../postgres/capture.ts";
 import { parseControlFile } from "../postgres/control-file.ts";
+import { higherDemands } from "../postgres/recovery-demands.ts";
 import { DEFAULT_HBA, generateConfig } from "../postgres/restored-config.ts";
 import type { RestoredConfigOptions } from "../postgres/restored-config.ts";
 import { keys } from "../repository/layout.ts";
@@ -73,10 +74,10 @@ export async function restore(request: RestoreRequest, context: OperationContext
   crashPoint("restore.begun");
   await ownFolder(target, folder);
   const { bytes, files } = await restoreFiles(chain, manifest.id, folder, (entry) => SPECIAL.has(entry.path) || entry.path.startsWith("//"), context);
-  await stageWal(plan, folder, context);
+  const demands = await stageWal(plan, folder, context);
   const config = generateConfig({
     captured,
-    control,
+    control: { ...control, ...higherDemands(control, demands) },
     targetLsn: formatLsn(plan.resolved.record),
     timeline: plan.resolved.timeline,
     action: request.action,

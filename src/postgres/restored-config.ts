@@ -55,7 +55,7 @@ export function generateConfig(options: RestoredConfigOptions): RestoredConfig {
     "",
     ...kept.map(({ name, value }) => `${name} = ${quote(value)}`),
     "",
-    "# What recovery demands (from pg_control), and what fits this machine.",
+    "# What recovery demands (from pg_control and WAL), and what fits this machine.",
     `max_connections = ${control.maxConnections}`,
     `max_worker_processes = ${control.maxWorkerProcesses}`,
     `max_wal_senders = ${control.maxWalSenders}`,
