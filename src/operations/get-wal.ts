@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { open, rename, rm } from "node:fs/promises";
 import path from "node:path";
-import { parseLsn } from "../domain/lsn.ts";
+import { addBytes, parseLsn } from "../domain/lsn.ts";
 import { parseSegmentName, segmentStart, walFileKind } from "../domain/wal-segment.ts";
+import type { WalSegment } from "../domain/wal-segment.ts";
 import { readHistory } from "../repository/wal-archive.ts";
 import { CopyView } from "./copy-view.ts";
 import type { Repository } from "../repository/repository.ts";
@@ -21,31 +22,44 @@ export async function getWal(repository: Repository, source: string, file: strin
   const view = await CopyView.open(repository, source);
   if (view === null) throw new Error(`${repository.name} holds nothing of ${source}`);
   if (kind === "history") {
-    const content = await readHistory(repository, view.place, Number.parseInt(file.slice(0, 8), 16));
-    if (content === null) return "does-not-exist";
+    const timeline = Number.parseInt(file.slice(0, 8), 16);
+    const content = await readHistory(repository, view.place, timeline);
+    if (content === null) {
+      // PostgreSQL would take the timeline for free, end on the one before, and begin it a second time.
+      if (holdsWalOf(view, timeline)) throw new Error(`${file} is missing and WAL of its timeline is there`);
+      return "does-not-exist";
+    }
     await deliver(content, destination);
     return "delivered";
   }
   const segment = parseSegmentName(file, view.place.segmentBytes);
   if (segment === null) return "does-not-exist";
-  if (view.inventory.segments.has(file) || view.inventory.parts.has(file)) {
+  const unfinished = view.inventory.parts.get(file);
+  // Of an unfinished segment PostgreSQL sees the end where our bytes end: it must be the end.
+  if (!view.inventory.segments.has(file) && unfinished !== undefined) refuseGap(view, file, segment, unfinished.furthestBytes, unfinished.contiguousBytes);
+  if (view.inventory.segments.has(file) || unfinished !== undefined) {
     const bytes = await view.read(file);
     await deliver(Buffer.concat([bytes, Buffer.alloc(view.place.segmentBytes - bytes.length)]), destination);
     return "delivered";
   }
-  refuseGap(view, file, segment.timeline, segment.number);
+  refuseGap(view, file, segment, 0, 0);
   return "does-not-exist";
 }
 
-/** A segment that is missing while later ones of its timeline are there, or that was reported durable, is a hole and not the end. */
-function refuseGap(view: CopyView, file: string, timeline: number, number: bigint): void {
+function holdsWalOf(view: CopyView, timeline: number): boolean {
+  return [...view.inventory.segments.keys(), ...view.inventory.parts.keys()].some((name) => parseSegmentName(name, view.place.segmentBytes)?.timeline === timeline);
+}
+
+/** WAL that ends within or before a segment while there is more of its timeline, or more was reported durable, has a hole there and not its end. */
+function refuseGap(view: CopyView, file: string, segment: WalSegment, listedBytes: number, heldBytes: number): void {
+  const { timeline, number } = segment;
   const later = [...view.inventory.segments.keys(), ...view.inventory.parts.keys()].some((name) => {
     const other = parseSegmentName(name, view.place.segmentBytes);
     return other?.timeline === timeline && other.number > number;
   });
   const position = view.stream?.position ?? null;
-  const reported = position?.timeline === timeline && parseLsn(position.lsn) > segmentStart({ timeline, number }, view.place.segmentBytes);
-  if (later || reported) throw new Error(`${file} is missing and WAL after it is there: a gap, not the end`);
+  const reported = position?.timeline === timeline && parseLsn(position.lsn) > addBytes(segmentStart(segment, view.place.segmentBytes), heldBytes);
+  if (later || reported || listedBytes > heldBytes) throw new Error(`${file} is missing${heldBytes === 0 ? "" : " in part"} and WAL after it is there: a gap, not the end`);
 }
 
 /** Whole or not at all, also if the machine stops: PostgreSQL would take a short file for damage, or worse. */
