@@ -95,6 +95,8 @@ export class SegmentAssembly {
   filled = 0;
   /** Bytes that are durable as parts, from the start. */
   durable: number;
+  /** The parts that were made of what was received here. */
+  readonly parts: string[] = [];
   /** Bytes that parts held when we began: what comes again must be the same. */
   readonly #known: Buffer;
 

@@ -231,7 +231,7 @@ class TimelineStream {
     const ledger = ledgerOf(store.place, this.#timeline, segment.start, this.#scanner.take(segment.start), "stream");
     this.#segmentsInFlight++;
     this.#enqueue(async () => {
-      await storeSegmentEverywhere(store, segment.name, segment.bytes, ledger);
+      await storeSegmentEverywhere(store, segment.name, segment.bytes, ledger, segment.parts);
       this.#segmentsInFlight--;
       this.#advance(addBytes(segment.start, this.#segmentBytes));
     });
@@ -254,9 +254,10 @@ class TimelineStream {
   async #storePart(segment: SegmentAssembly): Promise<void> {
     const [from, to] = [segment.durable, segment.filled];
     if (to <= from) return;
-    await storePartInFirstTier(this.#task.store, segment.name, from, segment.bytes.subarray(from, to));
+    segment.parts.push(await storePartInFirstTier(this.#task.store, segment.name, from, segment.bytes.subarray(from, to)));
     segment.durable = to;
-    await joinParts(this.#task.store, segment.name, segment.bytes.subarray(0, to));
+    const joined = await joinParts(this.#task.store, segment.name, segment.bytes.subarray(0, to));
+    if (joined !== null) segment.parts.push(joined);
     this.#advance(addBytes(segment.start, to));
   }
 

@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import { crashPoint } from "../crash-points.ts";
-import { HoldfastError } from "../errors.ts";
+import { DamageError, HoldfastError } from "../errors.ts";
 import { keys } from "../repository/layout.ts";
 import type { WritableRepository } from "../repository/repository.ts";
-import { readSegment, storeHistory, storePart, storeSegment } from "../repository/wal-archive.ts";
+import { readParts, readSegment, storeHistory, storePart, storeSegment } from "../repository/wal-archive.ts";
 import type { SegmentLedger, WalPlace } from "../repository/wal-archive.ts";
 import { writeIndexAfter } from "../repository/wal-index.ts";
 import type { WalKeys } from "./wal-keys.ts";
@@ -22,7 +22,14 @@ export interface WalStore {
 /** Parts of a segment beyond this number are joined into one, so that a slow segment does not become thousands of objects. */
 const PARTS_BEFORE_JOIN = 32;
 
-export async function storeSegmentEverywhere(store: WalStore, segment: string, bytes: Buffer, ledger: Omit<SegmentLedger, "follows">): Promise<void> {
+/** `ownParts`: parts of it that this process made of these very bytes. */
+export async function storeSegmentEverywhere(
+  store: WalStore,
+  segment: string,
+  bytes: Buffer,
+  ledger: Omit<SegmentLedger, "follows">,
+  ownParts: readonly string[] = [],
+): Promise<void> {
   await Promise.all(
     store.repositories.map(async (repository, tier) => {
       try {
@@ -37,7 +44,7 @@ export async function storeSegmentEverywhere(store: WalStore, segment: string, b
     }),
   );
   crashPoint("wal.part-to-segment");
-  await removeParts(store, segment);
+  await replaceParts(store, segment, bytes, new Set(ownParts));
 }
 
 function divergence(repository: WritableRepository, segment: string): HoldfastError {
@@ -47,28 +54,44 @@ function divergence(repository: WritableRepository, segment: string): HoldfastEr
   });
 }
 
-export async function storePartInFirstTier(store: WalStore, segment: string, from: number, bytes: Buffer): Promise<void> {
+export async function storePartInFirstTier(store: WalStore, segment: string, from: number, bytes: Buffer): Promise<string> {
   const [first] = store.repositories;
   crashPoint("wal.before-part");
-  await storePart(first, store.place, segment, from, bytes, { dataKey: await store.walKeys.for(first), now: store.clock.now(), random: randomBytes(4).toString("hex") });
+  const object = await storePart(first, store.place, segment, from, bytes, {
+    dataKey: await store.walKeys.for(first),
+    now: store.clock.now(),
+    random: randomBytes(4).toString("hex"),
+  });
   crashPoint("wal.after-part");
+  return object;
 }
 
-/** Replaces the parts of a segment by one that holds all of `bytes`, when there are many. */
-export async function joinParts(store: WalStore, segment: string, bytes: Buffer): Promise<void> {
+/** Replaces the parts of a segment by one that holds all of `bytes`, when there are many. Returns that one, or null where there are few. */
+export async function joinParts(store: WalStore, segment: string, bytes: Buffer): Promise<string | null> {
   const [first] = store.repositories;
   const folder = keys.segmentParts(store.place.source, store.place.systemIdentifier, segment);
   const before = await first.store.listNames(folder);
-  if (before.length < PARTS_BEFORE_JOIN) return;
-  await storePartInFirstTier(store, segment, 0, bytes);
+  if (before.length < PARTS_BEFORE_JOIN) return null;
+  const joined = await storePartInFirstTier(store, segment, 0, bytes);
   await first.store.remove(before.map((name) => folder + name));
+  return joined;
 }
 
-async function removeParts(store: WalStore, segment: string): Promise<void> {
+/** The parts of a segment go when it is complete, if it begins as they say. Where that cannot be told (this host cannot open them, or they are damaged), they stay until the segment expires. */
+async function replaceParts(store: WalStore, segment: string, bytes: Buffer, own: ReadonlySet<string>): Promise<void> {
   const [first] = store.repositories;
   const folder = keys.segmentParts(store.place.source, store.place.systemIdentifier, segment);
-  const names = await first.store.listNames(folder);
-  if (names.length > 0) await first.store.remove(names.map((name) => folder + name));
+  const objects = (await first.store.listNames(folder)).map((name) => folder + name);
+  const others = objects.some((object) => !own.has(object));
+  if (others && !first.keyRing.canOpenData) return;
+  try {
+    const parts = others ? await readParts(first, store.place, segment, objects) : bytes;
+    if (!parts.equals(bytes.subarray(0, parts.length))) throw divergence(first, segment);
+  } catch (error) {
+    if (error instanceof DamageError) return;
+    throw error;
+  }
+  if (objects.length > 0) await first.store.remove(objects);
 }
 
 export async function storeHistoryEverywhere(store: WalStore, timeline: number, content: Buffer): Promise<void> {

@@ -10,12 +10,16 @@ export interface FaultyStore extends Disposable {
   readonly store: ObjectStore;
   /** Queues a fault: it hits the next call whose key (or prefix) fits, once. */
   queue(point: FaultPoint, fault: Fault, fits?: (key: string) => boolean): void;
+  /** Queues a fault that hits one call, whatever it is: the `nth` of all from the beginning, counted from 1. */
+  queueNth(nth: number, fault: Fault): void;
   /** How often a method was called. */
   calls(point: FaultPoint): number;
+  /** How many calls there were of any. */
+  allCalls(): number;
 }
 
 interface Queued {
-  readonly point: FaultPoint;
+  readonly point: FaultPoint | null;
   readonly fault: Fault;
   readonly fits: (key: string) => boolean;
 }
@@ -24,9 +28,11 @@ interface Queued {
 export function withFaults(inner: ObjectStore): FaultyStore {
   const queued: Queued[] = [];
   const counts = new Map<FaultPoint, number>();
+  let all = 0;
   const through = async <T>(point: FaultPoint, key: string, act: () => Promise<T>): Promise<T> => {
     counts.set(point, (counts.get(point) ?? 0) + 1);
-    const index = queued.findIndex((candidate) => candidate.point === point && candidate.fits(key));
+    all++;
+    const index = queued.findIndex((candidate) => (candidate.point ?? point) === point && candidate.fits(key));
     const [hit] = index === -1 ? [] : queued.splice(index, 1);
     if (hit === undefined) return act();
     if ("before" in hit.fault) throw hit.fault.before;
@@ -42,7 +48,16 @@ export function withFaults(inner: ObjectStore): FaultyStore {
   });
   const store: ObjectStore = {
     url: inner.url,
-    create: async (key) => faultyWriter(key, await through("create", key, () => inner.create(key))),
+    create: async (key) => {
+      const made: ObjectWriter[] = [];
+      try {
+        return faultyWriter(key, await through("create", key, async () => (made[0] = await inner.create(key))));
+      } catch (error) {
+        // Nobody was told of it, so nobody else can close it.
+        await made[0]?.abort();
+        throw error;
+      }
+    },
     read: (key) => through("read", key, () => inner.read(key)),
     readRange: (key, offset, length) => through("readRange", key, () => inner.readRange(key, offset, length)),
     readTail: (key, length) => through("readTail", key, () => inner.readTail(key, length)),
@@ -59,9 +74,11 @@ export function withFaults(inner: ObjectStore): FaultyStore {
   return {
     store,
     queue: (point, fault, fits = () => true) => void queued.push({ point, fault, fits }),
+    queueNth: (nth, fault) => void queued.push({ point: null, fault, fits: () => all === nth }),
+    allCalls: () => all,
     calls: (point) => counts.get(point) ?? 0,
     [Symbol.dispose]: () => {
-      if (queued.length > 0) throw new Error(`faults that were never hit: ${queued.map(({ point }) => point).join(", ")}`);
+      if (queued.length > 0) throw new Error(`faults that were never hit: ${queued.map(({ point }) => point ?? "any call").join(", ")}`);
     },
   };
 }
