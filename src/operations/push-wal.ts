@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { formatLsn, lsn } from "../domain/lsn.ts";
 import type { Lsn } from "../domain/lsn.ts";
+import { parseHistory } from "../domain/timeline.ts";
 import { parseSegmentName, segmentName, segmentStart, walFileKind } from "../domain/wal-segment.ts";
 import type { WalSegment } from "../domain/wal-segment.ts";
 import { HoldfastError, messageOf } from "../errors.ts";
@@ -122,11 +123,15 @@ async function pushPartial(store: WalStore, segment: string, start: bigint, byte
 
 async function pushHistory({ source, repositories }: PushRequest, name: string, bytes: Buffer, context: OperationContext): Promise<PushResult> {
   const walKeys = new WalKeys(context.clock);
+  const timeline = Number.parseInt(name.slice(0, 8), 16);
+  // One that tells nothing would hide the whole timeline from every restore.
+  if ((parseHistory(timeline, bytes.toString("utf8"))?.forks.length ?? 0) === 0)
+    throw new HoldfastError("HF-WAL", `${name} is not the history of a timeline`, { hint: "it is damaged or empty; it was not stored" });
   for (const repository of repositories) {
     const binding = await readBinding(repository, source);
     if (binding === null) throw new HoldfastError("HF-WAL", `${repository.name} knows nothing of ${source} yet`, { hint: "take a backup first" });
     const place = { source, systemIdentifier: binding.systemIdentifier, segmentBytes: binding.walSegmentBytes };
-    const outcome = await storeHistory(repository, place, Number.parseInt(name.slice(0, 8), 16), bytes, { dataKey: await walKeys.for(repository), now: context.clock.now() });
+    const outcome = await storeHistory(repository, place, timeline, bytes, { dataKey: await walKeys.for(repository), now: context.clock.now() });
     if (outcome === "diverged")
       throw new HoldfastError("HF-DIVERGED", `${repository.name} already holds another ${name}`, {
         hint: "two servers made this timeline; both are kept. Find out which one is right",

@@ -1,10 +1,12 @@
 import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
+import type { ChildProcess, SpawnOptions } from "node:child_process";
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { giveToServerUser } from "./cluster.ts";
 import type { Cluster } from "./running-cluster.ts";
 import { openScratchFolder } from "./scratch-folder.ts";
+import { asUser, serverUser } from "./server-user.ts";
 
 /** An installation of Holdfast of its own around one cluster: inventory, policy, repositories; and the real command, run as a process. */
 export interface Site extends AsyncDisposable {
@@ -41,6 +43,8 @@ export interface SiteOptions {
   readonly repositories?: readonly string[];
   /** Reads the data directory instead of SQL. */
   readonly local?: boolean;
+  /** Everything belongs to the account that servers run as, and runs as it: what `archive_command` needs. */
+  readonly asServerUser?: boolean;
   /** The `backups:` section and what follows it. */
   readonly policy?: string;
   readonly sourceExtra?: string;
@@ -74,12 +78,21 @@ export async function openSite(options: SiteOptions): Promise<Site> {
   await writeFile(join(folder, "policies/plain.yaml"), `version: 1\nname: plain\n${options.policy ?? PLAIN_POLICY(names.join(", "))}`);
   for (const [name, text] of Object.entries(options.policies ?? {})) await writeFile(join(folder, `policies/${name}.yaml`), `version: 1\nname: ${name}\n${text}`);
   await writeFile(inventory, inventoryText(folder, names, options));
+  const user = options.asServerUser === true ? asUser(await serverUser()) : {};
+  if (options.asServerUser === true) await giveToServerUser(folder);
   const children = new Set<ChildProcess>();
   resources.defer(async () => {
     for (const child of children) if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
   });
-  const env = { NODE_COMPILE_CACHE: COMPILED, ...process.env, SITE_KEY: GENERATED_KEY, SITE_URL: options.cluster.url(), HOLDFAST_CONFIG: inventory, HOLDFAST_KEY: GENERATED_KEY };
-  const start = (extra: Readonly<Record<string, string>>, args: readonly string[]): Running => launch(children, { ...env, ...extra }, args);
+  const env = {
+    NODE_COMPILE_CACHE: options.asServerUser === true ? join(folder, "compiled") : COMPILED,
+    ...process.env,
+    SITE_KEY: GENERATED_KEY,
+    SITE_URL: options.cluster.url(),
+    HOLDFAST_CONFIG: inventory,
+    HOLDFAST_KEY: GENERATED_KEY,
+  };
+  const start = (extra: Readonly<Record<string, string>>, args: readonly string[]): Running => launch(children, { env: { ...env, ...extra }, ...user }, args);
   const site: Site = {
     folder,
     inventory,
@@ -113,8 +126,8 @@ function inventoryText(folder: string, names: readonly string[], options: SiteOp
   ].join("\n");
 }
 
-function launch(children: Set<ChildProcess>, env: Readonly<Record<string, string | undefined>>, args: readonly string[]): Running {
-  const child = spawn(process.execPath, [MAIN, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
+function launch(children: Set<ChildProcess>, how: Pick<SpawnOptions, "env" | "uid" | "gid">, args: readonly string[]): Running {
+  const child = spawn(process.execPath, [MAIN, ...args], { ...how, stdio: ["ignore", "pipe", "pipe"] });
   children.add(child);
   let [stdout, stderr] = ["", ""];
   child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
