@@ -141,9 +141,17 @@ async function stopBackup({ backup, reader }: PackRequest, { task, writer }: Pac
   await reader.assertSameServer();
   const answer = await session.stop();
   crashPoint("backup.stopped");
+  assertTablespacesKnown(answer, tablespaceLocations(state.captured));
   late.push(await storeDocument("backup_label", answer.label, writer, task));
   if (answer.tablespaceMap !== "") late.push(await storeDocument("tablespace_map", answer.tablespaceMap, writer, task));
   return state.identity.inRecovery ? { ...answer, lsn: maxLsn(answer.lsn, control.minRecoveryPoint) } : answer;
+}
+
+/** The server lists the tablespaces there were when the backup began. One that we did not know of then was not copied, and no WAL makes it. */
+function assertTablespacesKnown({ tablespaceMap }: BackupStop, known: ReadonlyMap<string, string>): void {
+  const unknown = tablespaceMap.split("\n").filter((line) => /^\d+ /.test(line) && !known.has(line.split(" ", 1)[0] ?? ""));
+  if (unknown.length > 0)
+    throw new HoldfastError("HF-SOURCE-CHANGED", "a tablespace was made while the backup began", { hint: "run the backup again", facts: { tablespaces: unknown } });
 }
 
 interface Changes {

@@ -2,15 +2,20 @@ import { chown, open } from "node:fs/promises";
 import path from "node:path";
 import { crashPoint } from "../crash-points.ts";
 import { historyFileName, parseSegmentName, segmentStart } from "../domain/wal-segment.ts";
-import { must } from "../errors.ts";
+import { HoldfastError, must } from "../errors.ts";
+import { tablespaceFolder } from "../postgres/cluster-files.ts";
 import { demandsOf, higherDemands, NO_DEMANDS } from "../postgres/recovery-demands.ts";
 import type { RecoveryDemands } from "../postgres/recovery-demands.ts";
 import { STAGED_LIST, STAGED_WAL_FOLDER } from "../postgres/restored-config.ts";
+import { majorOf } from "../postgres/server-identity.ts";
+import { tablespaceMadeBy } from "../postgres/tablespace-records.ts";
+import type { MadeTablespace } from "../postgres/tablespace-records.ts";
 import { WalWalker } from "../postgres/wal-records.ts";
 import { readHistory } from "../repository/wal-archive.ts";
 import type { OperationContext } from "./context.ts";
 import { ownFolder, targetError } from "./restore-files.ts";
 import type { RestoreFolder } from "./restore-files.ts";
+import { exists } from "./restore-target-folder.ts";
 import type { RestorePlan } from "./plan-restore.ts";
 
 /**
@@ -40,8 +45,25 @@ export async function stageWal(plan: RestorePlan, folder: RestoreFolder, context
     crashPoint("restore.wal");
     context.onProgress({ phase: "wal", doneBytes: (i + 1) * view.place.segmentBytes, totalBytes: plan.walBytes });
   }
+  await refuseTablespacesInUse(demands.tablespaces, plan, context);
   await writeOwned(path.join(staged, STAGED_LIST), Buffer.from(`${names.join("\n")}\n`), folder);
   return demands.highest;
+}
+
+/**
+ * Recovery makes a tablespace again at the very place it had on the source. On the source's own machine that place is in use: depending on its version, the restored server would
+ * clear it, or write into the files of the server that runs.
+ */
+async function refuseTablespacesInUse(made: readonly MadeTablespace[], { stored }: RestorePlan, context: OperationContext): Promise<void> {
+  const { version, catalogVersion } = stored.manifest.postgres;
+  for (const { location } of made.filter((tablespace) => tablespace.location.startsWith("/"))) {
+    if (await exists(path.join(location, tablespaceFolder(majorOf(version), catalogVersion))))
+      throw new HoldfastError("HF-TARGET-NOT-EMPTY", `replaying WAL makes a tablespace in ${location}, and a server of this machine uses that folder`, {
+        hint: "restore on another machine, to a point before the tablespace was made, or from a backup taken after it",
+        facts: { folder: location },
+      });
+    if (!(await exists(location))) context.onNotice(`replaying WAL makes a tablespace in ${location}: make that folder, empty, for the server's user before it starts`);
+  }
 }
 
 /** Looks at WAL as it passes by. Its checksums were judged before, when it was opened. */
@@ -49,6 +71,7 @@ class DemandsScanner {
   readonly #segmentBytes: number;
   #walker: WalWalker | null = null;
   highest: RecoveryDemands = NO_DEMANDS;
+  readonly tablespaces: MadeTablespace[] = [];
 
   constructor(segmentBytes: number) {
     this.#segmentBytes = segmentBytes;
@@ -59,6 +82,8 @@ class DemandsScanner {
       segmentBytes: this.#segmentBytes,
       checkCrc: false,
       visit: (record) => {
+        const tablespace = tablespaceMadeBy(record);
+        if (tablespace !== null) this.tablespaces.push(tablespace);
         const found = demandsOf(record);
         if (found !== null) this.highest = higherDemands(this.highest, found);
       },

@@ -11,7 +11,7 @@ export type Found =
 
 export interface WalkOptions {
   readonly reader: ClusterReader;
-  /** Locations by OID; in-place tablespaces are not in it. */
+  /** Locations by OID; relative ones are in place. */
   readonly tablespaces: ReadonlyMap<string, string>;
   readonly major: number;
   readonly catalogVersion: number;
@@ -60,11 +60,15 @@ async function* walkFolder(folder: string, depth: number, options: WalkOptions, 
   }
 }
 
-/** Only our own folder in it: others belong to other clusters or versions. */
+/**
+ * Only our own folder in it: others belong to other clusters or versions. A tablespace that was made since is left out: WAL makes it and all that is in it, and recovery stops at
+ * a folder that is there already.
+ */
 async function* walkTablespace(path: string, content: boolean, options: WalkOptions, unlogged: SkippedUnlogged, foreign: { left: number }): AsyncGenerator<Found> {
   const target = options.tablespaces.get(path.slice(path.lastIndexOf("/") + 1));
+  if (target === undefined) return;
   if (!content) {
-    yield target === undefined ? { type: "directory", path } : { type: "tablespace", path, target };
+    yield target.startsWith("/") ? { type: "tablespace", path, target } : { type: "directory", path };
     return;
   }
   const own = join(path, tablespaceFolder(options.major, options.catalogVersion));

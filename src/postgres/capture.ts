@@ -66,9 +66,9 @@ async function readable<T>(read: () => Promise<T>): Promise<T | null> {
   }
 }
 
-/** Locations of tablespaces by OID. In-place ones (a relative location) are ordinary folders and not listed. */
+/** Locations of tablespaces by OID. Of those that are in place it is relative: an ordinary folder. */
 export function tablespaceLocations(captured: CapturedSettings): Map<string, string> {
-  return new Map(captured.tablespaces.filter(({ location }) => location.startsWith("/")).map(({ oid, location }) => [oid, location]));
+  return new Map(captured.tablespaces.map(({ oid, location }) => [oid, location]));
 }
 
 /** The server's log folder relative to the data directory, or null where it lies elsewhere. */

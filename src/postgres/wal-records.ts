@@ -271,7 +271,7 @@ function twoPhaseXid(data: Buffer, record: WalRecord): number | null {
 }
 
 /** The main data of a record without block references: the last bytes, after headers by id (access/xlogrecord.h). */
-function mainData(bytes: Buffer): Buffer {
+export function mainData(bytes: Buffer): Buffer {
   let at = RECORD_HEADER;
   while (at < bytes.length) {
     const id = bytes.readUInt8(at);
