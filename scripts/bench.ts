@@ -1,0 +1,99 @@
+import { execFile } from "node:child_process";
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseArgs, promisify } from "node:util";
+import { requirePostgres } from "../test/support/postgres-binaries.ts";
+import type { Cluster } from "../test/support/running-cluster.ts";
+import { openScratchFolder } from "../test/support/scratch-folder.ts";
+import { openBasebackup } from "./bench/basebackup.ts";
+import { changePages, makeDataSet } from "./bench/data-set.ts";
+import { openHoldfast } from "./bench/holdfast.ts";
+import { bytesBelow, dropCaches } from "./bench/measure.ts";
+import type { Cost } from "./bench/measure.ts";
+import { openPgbackrest } from "./bench/pgbackrest.ts";
+import { summarise, tableOf } from "./bench/results.ts";
+import type { Sample } from "./bench/results.ts";
+import type { Tool } from "./bench/tools.ts";
+
+/**
+ * `npm run bench`: Holdfast, pgBackRest (if it is on the PATH) and PostgreSQL's own tools on the same data in one run, one after the other in every round, the first one
+ * another in each. What counts are ratios and medians: times of one run on one machine say nothing.
+ */
+const { values } = parseArgs({
+  options: {
+    gib: { type: "string", default: "8" },
+    runs: { type: "string", default: "3" },
+    major: { type: "string", default: "15" },
+    shares: { type: "string", default: "0.001,0.01,0.1" },
+    out: { type: "string", default: "bench.json" },
+  },
+});
+const SHARES = values.shares.split(",").map(Number);
+
+const say = (text: string): void => void process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${text}\n`);
+
+const binaries = await requirePostgres(Number(values.major));
+const gib = Number(values.gib);
+say(`making ${gib} GiB of data on PostgreSQL ${binaries.version}`);
+await using cluster = await makeDataSet(binaries, gib);
+await using scratch = await openScratchFolder(cluster.place.owner);
+await using stack = new AsyncDisposableStack();
+const tools = await openTools(cluster, scratch.path, stack);
+const isCold = await dropCaches();
+const samples: Sample[] = [];
+for (let round = 0; round < Number(values.runs); round++) await playRound(round);
+const baseline = tools.some(({ name }) => name === "pgbackrest") ? "pgbackrest" : (tools.find(({ name }) => name !== "holdfast")?.name ?? "holdfast");
+const summaries = summarise(samples, baseline);
+const dataBytes = await bytesBelow(cluster.dataDirectory);
+console.log(
+  `${(dataBytes / 1024 ** 3).toFixed(1)} GiB, PostgreSQL ${binaries.version}, ${values.runs} runs, ${isCold ? "cold" : "warm"}, ${tools.map(({ name, version }) => `${name} ${version}`).join(", ")}`,
+);
+console.log(tableOf(summaries, baseline));
+await writeFile(
+  values.out,
+  `${JSON.stringify({ dataBytes, postgres: binaries.version, isCold, tools: tools.map(({ name, version }) => ({ name, version })), summaries, samples }, null, 2)}\n`,
+);
+
+async function openTools(source: Cluster, folder: string, resources: AsyncDisposableStack): Promise<Tool[]> {
+  const found = [resources.use(await openHoldfast({ cluster: source }))];
+  const version = await pgbackrestVersion();
+  if (version === null) say("pgbackrest is not on the PATH: compared with PostgreSQL's own tools only");
+  else for (const block of [false, true]) found.push(resources.use(await openPgbackrest({ cluster: source, folder: join(folder, block ? "block" : "plain") }, { version, block })));
+  if (source.binaries.clientTools.includes("pg_basebackup")) found.push(resources.use(await openBasebackup({ cluster: source, folder: join(folder, "base") })));
+  return found;
+}
+
+async function pgbackrestVersion(): Promise<string | null> {
+  try {
+    return (await promisify(execFile)("pgbackrest", ["version"])).stdout.trim().replace(/^pgBackRest /, "");
+  } catch {
+    return null;
+  }
+}
+
+/** Full, then an incremental after each share of pages changed, then restore and verification of what is newest then. */
+async function playRound(round: number): Promise<void> {
+  const order = tools.map((_, i) => tools[(i + round) % tools.length] as Tool);
+  for (const tool of order) await time("full", tool, () => tool.backup("full"), true);
+  for (const [i, share] of SHARES.entries()) {
+    const pages = await changePages(cluster, share, round * SHARES.length + i);
+    say(`${pages} pages changed`);
+    for (const tool of order) await time(`incremental, ${share * 100} % changed`, tool, () => tool.backup("incremental"), true);
+  }
+  for (const tool of order) {
+    const target = join(scratch.path, "restored");
+    const { restore, verify } = tool;
+    if (restore !== null) await time("restore", tool, () => restore(target), false);
+    await rm(target, { recursive: true, force: true });
+    if (verify !== null) await time("verify", tool, verify, false);
+  }
+}
+
+async function time(operation: string, tool: Tool, act: () => Promise<Cost>, stores: boolean): Promise<void> {
+  await dropCaches();
+  const before = stores ? await bytesBelow(tool.repository) : 0;
+  const cost = await act();
+  const storedBytes = stores ? (await bytesBelow(tool.repository)) - before : null;
+  say(`${operation}: ${tool.name} ${cost.seconds.toFixed(1)} s`);
+  samples.push({ operation, tool: tool.name, cost, storedBytes });
+}

@@ -1,0 +1,24 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { openSite } from "../../test/support/site.ts";
+import { measure } from "./measure.ts";
+import type { Tool, ToolSetup } from "./tools.ts";
+
+const ROOT = join(import.meta.dirname, "..", "..");
+
+/** Holdfast as a user has it: the command, one process, encryption on, reading local files as pgBackRest does. */
+export async function openHoldfast({ cluster }: Pick<ToolSetup, "cluster">): Promise<Tool> {
+  const site = await openSite({ cluster, local: true });
+  const { version } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8")) as { version: string };
+  const env = { SITE_KEY: site.key, SITE_URL: cluster.url(), HOLDFAST_CONFIG: site.inventory, HOLDFAST_KEY: site.key };
+  const run = (...args: string[]): ReturnType<typeof measure> => measure({ file: process.execPath, args: [join(ROOT, "src/main.ts"), ...args], env });
+  return {
+    name: "holdfast",
+    version,
+    repository: join(site.folder, "onsite"),
+    backup: (kind) => run("backup", "--type", kind === "full" ? "full" : "incr"),
+    restore: (target) => run("restore", "--to", "immediate", "--target", target),
+    verify: () => run("verify"),
+    [Symbol.asyncDispose]: () => site[Symbol.asyncDispose](),
+  };
+}
