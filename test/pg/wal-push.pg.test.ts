@@ -25,6 +25,7 @@ describePostgres("WAL through archive_command", {}, (binaries) => {
   /** Every file that PostgreSQL handed over, as it was. */
   let handed: string;
   let rows = 0;
+  let restores = 0;
 
   beforeAll(async () => {
     await using stack = new AsyncDisposableStack();
@@ -69,13 +70,11 @@ describePostgres("WAL through archive_command", {}, (binaries) => {
   const stored = async (): Promise<Map<string, string>> => digestTree(join(site.folder, "onsite/sources"));
 
   async function restored(...args: readonly string[]): Promise<ClusterDigest> {
-    const target = join(site.folder, `restored-${args.join("-")}`);
+    const target = join(site.folder, `restored-${++restores}`);
     const outcome = await site.run("restore", "--target", target, "--to", "latest", ...args);
     expect(outcome, outcome.stderr).toMatchObject({ exitCode: 0 });
     await using cluster = await startOnFolder(target, { binaries, leftRecovery: true });
-    const digest = await digestDatabases(cluster.url());
-    await rm(target, { recursive: true });
-    return digest;
+    return await digestDatabases(cluster.url());
   }
 
   /** A file of PostgreSQL's with something changed in it, under the same name. */
