@@ -34,7 +34,7 @@ const LEFT_OUT = [
   /^(shared_preload_libraries|session_preload_libraries|local_preload_libraries|jit_provider|dynamic_library_path|extension_control_path|oauth_.*|krb_.*|gss_.*)$/,
   /^(logging_collector|log_directory|log_filename|log_destination|log_file_mode|syslog_.*|event_source)$/,
   /^lc_/,
-  /^(huge_pages|huge_page_size|shared_buffers|max_connections|max_worker_processes|max_wal_senders|max_prepared_transactions|max_locks_per_transaction|wal_level|track_commit_timestamp|wal_log_hints)$/,
+  /^(huge_pages|huge_page_size|shared_buffers|max_connections|max_worker_processes|max_wal_senders|max_prepared_transactions|max_locks_per_transaction|max_logical_replication_workers|wal_level|track_commit_timestamp|wal_log_hints)$/,
   /^(io_method|debug_.*|allow_in_place_tablespaces|fsync|full_page_writes|zero_damaged_pages|ignore_.*|data_sync_retry|transaction_.*|cluster_name|application_name|role|session_authorization)$/,
   /\./,
 ];
@@ -66,6 +66,9 @@ export function generateConfig(options: RestoredConfigOptions): RestoredConfig {
     `wal_level = ${control.walLevel}`,
     "huge_pages = try",
     `shared_buffers = ${Math.max(16, Math.floor(Math.min(sourceBuffers, options.sharedBuffersMaxBytes) / control.blockSize))}`,
+    "",
+    "# A subscription would take from its publisher what the source's own is to get. Reset it when the source is gone for good.",
+    "max_logical_replication_workers = 0",
     "",
     `port = ${port}`,
     "listen_addresses = 'localhost'",
@@ -105,7 +108,7 @@ export const STAGED_LIST = "staged";
  */
 const STAGED_RESTORE_COMMAND =
   `test -f ${STAGED_WAL_FOLDER}/${STAGED_LIST} || exit 126; ` +
-  `if grep -qxF %f ${STAGED_WAL_FOLDER}/${STAGED_LIST}; then cp ${STAGED_WAL_FOLDER}/%f "%p" || exit 126; else exit 1; fi`;
+  `grep -qxF %f ${STAGED_WAL_FOLDER}/${STAGED_LIST}; case $? in 0) cp ${STAGED_WAL_FOLDER}/%f "%p" || exit 126;; 1) exit 1;; *) exit 126;; esac`;
 
 /** A value in a configuration file: single quotes, doubled inside; backslashes too. */
 function quote(value: string): string {

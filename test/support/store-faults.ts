@@ -45,7 +45,13 @@ export function withFaults(inner: ObjectStore): FaultyStore {
     write: (bytes) => through("write", key, () => writer.write(bytes)),
     commit: () => through("commit", key, () => writer.commit()),
     // Whatever is said of it, it happens: nothing else would close the file.
-    abort: () => through("abort", key, async () => undefined).finally(async () => writer.abort()),
+    abort: async () => {
+      try {
+        await through("abort", key, async () => undefined);
+      } finally {
+        await writer.abort();
+      }
+    },
   });
   const store: ObjectStore = {
     url: inner.url,
