@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
+import { HoldfastError } from "../errors.ts";
 import type { CreateOutcome, ObjectWriter } from "../storage/object-store.ts";
 import { FORMAT } from "./document.ts";
-import { deriveFrameKeys, encodeTable, encodeTail, encryptFrame, MAGIC, rootDigest, sha256, signedRoot } from "./container-format.ts";
+import { deriveFrameKeys, encodeTable, encodeTail, encryptFrame, MAGIC, MAX_PLAIN_BYTES, rootDigest, sha256, signedRoot } from "./container-format.ts";
 import type { ContainerKind, FrameInfo, PlainFrame } from "./container-format.ts";
 import type { MapKey, SealedKey } from "./key-ring.ts";
 import type { WritableRepository } from "./repository.ts";
@@ -49,6 +50,11 @@ function containerWriter(target: ContainerTarget, object: ObjectWriter): Contain
   let offset = 0;
   return {
     append: async (frame) => {
+      // No reader takes it: better no backup than one that cannot be read.
+      if (frame.plainLength > MAX_PLAIN_BYTES[kind])
+        throw new HoldfastError("HF-SERVER", `a piece of ${target.objectKey} has ${frame.plainLength} bytes, the format allows ${MAX_PLAIN_BYTES[kind]}`, {
+          hint: "one file of the data directory is in too many pieces for the map; is something there that does not belong there?",
+        });
       const stored = encryptFrame(frame, frames.length, frameKeys.key, binding);
       const head = frames.length === 0 ? MAGIC : null;
       if (head !== null) offset = head.length;

@@ -13,6 +13,8 @@ export interface KeyRing {
   sealNew(): Promise<SealedKey>;
   open(keyId: string, sealed: string): Promise<Buffer>;
   mapKey(id: string): MapKey | null;
+  /** Holds a map key from now on: one that was just made. */
+  addMapKey(key: MapKey): void;
   /** Learns a map key from its sealed form, where an identity is at hand. */
   learnMapKey(id: string, keyId: string, sealed: string): Promise<MapKey>;
 }
@@ -62,6 +64,7 @@ export function createKeyRing(current: KeyRing["current"], identities: readonly 
     },
     open,
     mapKey: (id) => mapKeys.get(id) ?? null,
+    addMapKey: (key) => void mapKeys.set(key.id, key),
     learnMapKey: async (id, keyId, sealed) => {
       const held = mapKeys.get(id);
       if (held !== undefined) return held;

@@ -115,6 +115,7 @@ export async function openForWriting(options: OpenOptions & { host: HostState; h
   }
   const memory = await host.recall(repository.repositoryId);
   const mapKey = await chooseMapKey(repository, memory.mapKeys.at(-1)?.key ?? null);
+  repository.keyRing.addMapKey(mapKey);
   await host.remember(repository.repositoryId, { keyIds: [repository.keyRing.current.keyId], mapKeys: [{ id: mapKey.id, key: mapKey.key.toString("base64") }] });
   return { ...repository, signer: host.signer, mapKey };
 }
