@@ -51,6 +51,7 @@ export async function openContainer(repository: Repository, expected: ExpectedCo
   const table = trailer.subarray(0, tableLength);
   const metaBytes = trailer.subarray(tableLength, tableLength + tail.metaLength);
   if (!rootDigest(tail.frameCount, metaBytes, table).equals(tail.root)) throw new DamageError(objectKey, "the trailer does not fit its digest");
+  if (repository.findSigner(tail.signer) === null) await repository.learnSigners?.();
   const signer = repository.findSigner(tail.signer);
   if (signer === null) throw new DamageError(objectKey, `signed by a host that this repository does not know (${tail.signer.slice(0, 16)})`);
   if (!signer.verify(signedRoot(tail.root), tail.signature)) throw new DamageError(objectKey, "the signature does not fit the content");

@@ -21,6 +21,8 @@ export interface DocumentContext {
   readonly store: ObjectStore;
   readonly repositoryId: string;
   readonly findSigner: FindSigner;
+  /** Looks for hosts that were admitted since: what is opened for long meets what others wrote. */
+  readonly learnSigners?: () => Promise<void>;
 }
 
 export type DocumentKind = "repository" | "key" | "envelope" | "host" | "lease" | "binding" | "intent" | "manifest" | "tombstone" | "wal-index" | "wal-expired" | "checkpoint";
@@ -82,7 +84,10 @@ export async function readNewest<T extends z.ZodType>(
 
 /** A document whose kind is not known beforehand (a manifest or a tombstone). The payload is authentic and not yet parsed. */
 export async function readAnyDocument(context: DocumentContext, key: string): Promise<ReadDocument<unknown>> {
-  return decodeDocument(context, key, await readOrDamage(context.store, key));
+  const bytes = await readOrDamage(context.store, key);
+  const envelope = parseEnvelope(bytes);
+  if (envelope !== null && context.findSigner(envelope.keyId) === null) await context.learnSigners?.();
+  return decodeDocument(context, key, bytes);
 }
 
 export function decodeDocument(context: Omit<DocumentContext, "store">, key: string, bytes: Uint8Array): ReadDocument<unknown> {

@@ -199,6 +199,7 @@ export async function readEvidence(repository: Repository): Promise<EvidenceRead
   const claimed = new Map<string, Head>();
   for (const folder of await repository.store.listNames(keys.evidence())) {
     const writer = folder.slice(0, -1);
+    if (repository.findSigner(writer) === null) await repository.learnSigners?.();
     const names = await repository.store.listNames(keys.writer(writer));
     const chain = await readChainOf(repository, writer, names, collect, damage);
     entries.push(...chain);

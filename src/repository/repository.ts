@@ -10,7 +10,7 @@ import { generateIdentity, keyIdOf, unwrapIdentity, wrapIdentity } from "./ident
 import type { RepositoryIdentity } from "./identity.ts";
 import { createKeyRing, mapKeyFrom, newMapKey } from "./key-ring.ts";
 import type { KeyRing, MapKey } from "./key-ring.ts";
-import { DESCRIPTOR_KEY, keys } from "./layout.ts";
+import { baseName, DESCRIPTOR_KEY, keys } from "./layout.ts";
 import { sha256 } from "./container-format.ts";
 import { verifyKeyFromBase64 } from "./signing.ts";
 import type { SigningKey, VerifyKey } from "./signing.ts";
@@ -137,6 +137,10 @@ async function open({ name, store, secret, host }: OpenOptions): Promise<{ repos
     store,
     repositoryId: descriptor.repositoryId,
     findSigner: (fingerprint) => findSigner(signers, fingerprint),
+    learnSigners: async () => {
+      const now = await readHosts(store, descriptor, key.admin, new Set(signers.keys()));
+      for (const signer of now.keys) signers.set(signer.fingerprint, signer);
+    },
     keyRing: createKeyRing({ keyId: descriptor.keyId, recipient: key.recipient }, identity === null ? [] : [identity], mapKeys),
     signer: null,
     hosts: hosts.admitted,
@@ -278,11 +282,18 @@ export async function checkEnvelope(context: DocumentContext, object: string, fi
   if (statement.payload.sha256 !== sha256(file).toString("hex")) throw new DamageError(object, "the digest does not fit the signed statement");
 }
 
-async function readHosts(store: ObjectStore, { repositoryId, keyId }: Descriptor, admin: VerifyKey): Promise<{ admitted: AdmittedHost[]; keys: VerifyKey[] }> {
+/** `known`: hosts that need not be read again. */
+async function readHosts(
+  store: ObjectStore,
+  { repositoryId, keyId }: Descriptor,
+  admin: VerifyKey,
+  known: ReadonlySet<string> = new Set(),
+): Promise<{ admitted: AdmittedHost[]; keys: VerifyKey[] }> {
   const context: DocumentContext = { store, repositoryId, findSigner: () => admin };
   const admitted: AdmittedHost[] = [];
   const signers: VerifyKey[] = [];
   for (const name of await store.listNames(keys.hosts(keyId))) {
+    if (known.has(baseName(name))) continue;
     try {
       const { payload } = await readDocument(context, keys.hosts(keyId) + name, "host", hostSchema);
       const signer = verifyKeyFromBase64(payload.publicKey);
