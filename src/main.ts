@@ -1,22 +1,12 @@
 import { Command, CommanderError } from "commander";
-import { backupCommand } from "./cli/backup.ts";
-import { catalogCommand } from "./cli/catalog.ts";
-import { checkCommand } from "./cli/check.ts";
-import { drillCommand } from "./cli/drill.ts";
-import { expireCommand } from "./cli/expire.ts";
-import { infoCommand } from "./cli/info.ts";
-import { initCommand } from "./cli/init.ts";
-import { policyCommand } from "./cli/policy.ts";
-import { reportCommand } from "./cli/report.ts";
-import { restoreCommand } from "./cli/restore.ts";
-import { serveCommand } from "./cli/serve.ts";
-import { statusCommand } from "./cli/status.ts";
-import { verifyCommand } from "./cli/verify.ts";
-import { walCommand } from "./cli/wal.ts";
+import { keepCompiled } from "./compile-cache.ts";
 import { VERSION } from "./version.ts";
 
 /** Wrong use is exit 2; but PostgreSQL takes anything up to 125 from `wal get` for the end of WAL, so there it is 126. */
 const EXIT = { wrongUse: 2, walGet: 126 } as const;
+
+// Before anything else is imported, which is why commands are.
+keepCompiled();
 
 const program = new Command("holdfast")
   .description("Backup and disaster recovery for PostgreSQL: restored, replayed, checked, timed, signed.")
@@ -26,23 +16,25 @@ const program = new Command("holdfast")
     "\nStart here:\n  holdfast init            write an inventory, make a repository and its key\n  holdfast check           see what would make a backup fail\n  holdfast backup          take one\n  holdfast drill           prove that it can be restored\n  holdfast serve           do all of it on schedule",
   );
 
-const commands = [
-  initCommand(),
-  checkCommand(),
-  statusCommand(),
-  policyCommand(),
-  backupCommand(),
-  walCommand(),
-  infoCommand(),
-  verifyCommand(),
-  restoreCommand(),
-  drillCommand(),
-  expireCommand(),
-  reportCommand(),
-  catalogCommand(),
-  serveCommand(),
-];
-for (const command of commands) program.addCommand(command);
+/** In the order of help. A command's code, and the libraries it needs, are loaded when it is asked for: most of a short command's time would be spent on loading the others. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  init: async () => (await import("./cli/init.ts")).initCommand(),
+  check: async () => (await import("./cli/check.ts")).checkCommand(),
+  status: async () => (await import("./cli/status.ts")).statusCommand(),
+  policy: async () => (await import("./cli/policy.ts")).policyCommand(),
+  backup: async () => (await import("./cli/backup.ts")).backupCommand(),
+  wal: async () => (await import("./cli/wal.ts")).walCommand(),
+  info: async () => (await import("./cli/info.ts")).infoCommand(),
+  verify: async () => (await import("./cli/verify.ts")).verifyCommand(),
+  restore: async () => (await import("./cli/restore.ts")).restoreCommand(),
+  drill: async () => (await import("./cli/drill.ts")).drillCommand(),
+  expire: async () => (await import("./cli/expire.ts")).expireCommand(),
+  report: async () => (await import("./cli/report.ts")).reportCommand(),
+  catalog: async () => (await import("./cli/catalog.ts")).catalogCommand(),
+  serve: async () => (await import("./cli/serve.ts")).serveCommand(),
+};
+const asked = process.argv[2] ?? "";
+for (const load of Object.hasOwn(COMMANDS, asked) ? [COMMANDS[asked] as () => Promise<Command>] : Object.values(COMMANDS)) program.addCommand(await load());
 strict(program);
 
 const isWalGet = process.argv[2] === "wal" && process.argv[3] === "get";

@@ -1,0 +1,17 @@
+import { statSync } from "node:fs";
+import { enableCompileCache } from "node:module";
+import { homedir } from "node:os";
+import path from "node:path";
+
+/**
+ * Lets Node keep what it compiled, stripped types included: a short command then starts in a third of the time. Only in a home that is our own: whoever can write there
+ * decides what we run (`sudo` may leave us the home of another user). Where it cannot be kept, nothing is lost but time.
+ */
+export function keepCompiled(): void {
+  try {
+    const home = homedir();
+    if (statSync(home).uid === process.getuid?.()) enableCompileCache(path.join(home, ".cache/holdfast/node"));
+  } catch {
+    // No home: nothing is kept.
+  }
+}
