@@ -74,9 +74,17 @@ export interface PlainFrame {
 const compressAsync = promisify(zstdCompress);
 const decompressAsync = promisify(zstdDecompress);
 
+/** Node hands out the result chunk by chunk, each with a trip to the thread pool and back; its chunks of 16 KiB cost more than zstd itself. */
+function chunkFor(bytes: number): number {
+  return Math.max(1024, Math.ceil(bytes));
+}
+
 /** One-shot zstd with its content checksum (streams and zstd's own threads are not to be trusted in Node 24). What does not shrink is kept as it is. */
 export async function compressFrame(plain: Buffer, level: number): Promise<PlainFrame> {
-  const packed = await compressAsync(plain, { params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: 1 } });
+  const packed = await compressAsync(plain, {
+    chunkSize: chunkFor(plain.length / 2),
+    params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: 1 },
+  });
   return packed.length < plain.length ? { bytes: packed, plainLength: plain.length, codec: CODEC.zstd } : { bytes: plain, plainLength: plain.length, codec: CODEC.none };
 }
 
@@ -87,7 +95,7 @@ export async function decompressFrame(packed: Buffer, info: FrameInfo, object: s
   }
   try {
     // Never more than declared, and the declaration was limited when the table was read: a bomb stays small.
-    const plain = await decompressAsync(packed, { maxOutputLength: Math.max(info.plainLength, 1) });
+    const plain = await decompressAsync(packed, { chunkSize: chunkFor(info.plainLength), maxOutputLength: Math.max(info.plainLength, 1) });
     if (plain.length !== info.plainLength) throw new DamageError(object, "a frame has another length than declared");
     return plain;
   } catch (error) {
