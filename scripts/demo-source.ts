@@ -1,4 +1,4 @@
-import { chmod, chown, cp, mkdir, mkdtemp, readFile, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, chown, cp, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -69,6 +69,7 @@ export async function startDemoSource(folder: string): Promise<DemoSource> {
       await client.end();
       server.signal("SIGINT");
       await server.ended;
+      await rm(sockets, { recursive: true, force: true });
     },
   };
 }

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { createContext, createOutput, formatBytes, formatSeconds, interruptible, reportError } from "../src/cli/output.ts";
 import { systemClock } from "../src/clock.ts";
-import { HoldfastError } from "../src/errors.ts";
+import { codeOf, HoldfastError, messageOf } from "../src/errors.ts";
 import { requireReachable, serverUser } from "../src/postgres/process.ts";
 import { runDemo } from "./demo-run.ts";
 import type { DemoFigures } from "./demo-run.ts";
@@ -42,7 +42,7 @@ else {
   }
 
   async function demo(wanted: string): Promise<number> {
-    const folder = await prepareFolder(wanted);
+    const folder = await openFolder(wanted);
     await using source = await startDemoSource(folder);
     const figures = await runDemo({ folder, source, context, say: (text) => output.notice(text) });
     context.finish();
@@ -52,9 +52,25 @@ else {
   }
 }
 
+/** `prepareFolder` with what the filesystem said turned into what to do about it. */
+async function openFolder(wanted: string): Promise<string> {
+  try {
+    return await prepareFolder(wanted);
+  } catch (error) {
+    throw error instanceof HoldfastError ? error : unusable(wanted, error);
+  }
+}
+
+function unusable(folder: string, cause: unknown): HoldfastError {
+  return new HoldfastError("HF-USAGE", `the demo cannot use ${folder}: ${messageOf(cause)}`, { hint: "choose a folder of your own with --dir", cause });
+}
+
 /** An empty folder that PostgreSQL's user can reach. A folder of an earlier demo is cleared; anything else is left alone. As root in a closed place (root's own home) the data lie in the temporary folder, with a link. */
 async function prepareFolder(wanted: string): Promise<string> {
-  const names = await readdir(wanted).catch((): string[] => []);
+  const names = await readdir(wanted).catch((error: unknown): string[] => {
+    if (codeOf(error) === "ENOENT") return [];
+    throw error;
+  });
   if (names.length > 0 && !names.includes(MARKER))
     throw new HoldfastError("HF-TARGET-NOT-EMPTY", `${wanted} is not empty, and not of an earlier demo`, { hint: "choose another with --dir" });
   await rm(wanted, { recursive: true, force: true });
