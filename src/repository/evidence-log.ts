@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { DamageError } from "../errors.ts";
+import { DamageError, HoldfastError } from "../errors.ts";
 import { ObjectMissing, putIfAbsent } from "../storage/object-store.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
 import { sha256 } from "./container-format.ts";
@@ -112,12 +112,23 @@ export class EvidenceLog {
     if (head === null) return 0;
     let from = head.sequence;
     while (from > 0 && (await repository.store.size(keys.evidenceEntry(this.writer, from))) === null) from--;
+    if (from > 0) await this.#assertSameEntry(repository, from);
     for (let sequence = from + 1; sequence <= head.sequence; sequence++) {
       const key = keys.evidenceEntry(this.writer, sequence);
       await putIfAbsent(repository.store, key, await this.#local.read(key));
     }
     await writeCheckpoint(repository, { writer: this.writer, ...head });
     return head.sequence - from;
+  }
+
+  /** A host that was set back to an older state writes its chain anew; in the repository the old one stays, and what is new must not be lost behind it without a word. */
+  async #assertSameEntry(repository: WritableRepository, sequence: number): Promise<void> {
+    const key = keys.evidenceEntry(this.writer, sequence);
+    if ((await repository.store.read(key)).equals(await this.#local.read(key))) return;
+    throw new HoldfastError("HF-DIVERGED", `${repository.name} holds another evidence log of this host: the state folder was set back, or is used by two machines`, {
+      hint: "keep what is there, and begin a log of its own: move host-key.pem and evidence/ out of the state folder",
+      facts: { repository: repository.name, entry: key },
+    });
   }
 
   async #currentHead(): Promise<{ sequence: number; sha256: string } | null> {
@@ -213,7 +224,18 @@ export async function readEvidence(repository: Repository): Promise<EvidenceRead
     if (found === undefined && !known) damage.push(new DamageError(key, "a checkpoint covers it, and it is not there", "missing"));
     else if (found !== undefined && found.sha256 !== head.sha256) damage.push(new DamageError(key, "a checkpoint covers another content"));
   }
-  return { entries: entries.toSorted((a, b) => (a.at === b.at ? a.sequence - b.sequence : a.at.localeCompare(b.at))), damage };
+  return { entries: inOrder(entries), damage };
+}
+
+/** By time; but the entries of one writer in their own order, also where its clock went back. `entries` come writer by writer, in order. */
+function inOrder(entries: readonly EvidenceEntry[]): EvidenceEntry[] {
+  let [writer, latest] = ["", ""];
+  const timed = entries.map((entry) => {
+    latest = entry.writer === writer && latest > entry.at ? latest : entry.at;
+    writer = entry.writer;
+    return { entry, at: latest };
+  });
+  return timed.toSorted((a, b) => (a.at === b.at ? a.entry.sequence - b.entry.sequence : a.at < b.at ? -1 : 1)).map(({ entry }) => entry);
 }
 
 async function readChainOf(repository: Repository, writer: string, names: readonly string[], collect: Collect, damage: DamageError[]): Promise<EvidenceEntry[]> {
