@@ -2,24 +2,20 @@ import pMap from "p-map";
 import type { VerifyTier } from "../domain/verify-tier.ts";
 import { reaches } from "../domain/verify-tier.ts";
 import { blocksOf } from "../domain/file-map.ts";
-import type { BlockRun, FileEntry } from "../domain/file-map.ts";
-import { parseLsn } from "../domain/lsn.ts";
+import type { FileEntry } from "../domain/file-map.ts";
 import { DamageError } from "../errors.ts";
-import { classify } from "../postgres/cluster-files.ts";
-import { isAllZero, judgePage, pageLsn } from "../postgres/page.ts";
 import { createBlockDigest } from "../repository/block-digest.ts";
 import type { BlockDigest } from "../repository/block-digest.ts";
 import { FrameReader, openContainer } from "../repository/container-reader.ts";
 import { readContents } from "../repository/contents.ts";
 import type { ContentsLine } from "../repository/contents.ts";
 import { keys } from "../repository/layout.ts";
-import { LruCache } from "../repository/lru-cache.ts";
 import { learnMapKeys, readChain } from "../repository/manifest.ts";
 import type { StoredManifest } from "../repository/manifest.ts";
 import { ChainReader } from "../repository/map-reader.ts";
 import type { Repository } from "../repository/repository.ts";
 import type { OperationContext } from "./context.ts";
-import { readFile } from "./restore-files.ts";
+import { checkExtent, verifyPages, VisitedFrames } from "./verify-pages.ts";
 import type { VerifyTotals } from "./verify-report.ts";
 
 export interface BackupVerification {
@@ -43,16 +39,21 @@ export async function verifyBackup(work: BackupVerification, context: OperationC
   if (!reaches(tier, "stored")) return;
   const chain = reaches(tier, "decoded") ? await collecting(work, () => openChainOf(repository, stored)) : null;
   const digest = chain === null ? null : await collecting(work, async () => createBlockDigest((await chain.root(id)).digestSeed));
+  const { blockSize, dataChecksums } = stored.manifest.postgres;
+  const onExtent = (bytes: number): void => context.onProgress({ phase: `verify ${source} ${id}`, doneBytes: (work.totals.bytes += bytes), totalBytes: null });
+  const pages =
+    chain !== null && digest !== null && reaches(tier, "pages") && dataChecksums ? { chain, stored, digest, signal: context.signal, onDamage: work.onDamage, onExtent } : null;
+  const visited = (pages === null ? null : await collecting(work, () => verifyPages(pages))) ?? new VisitedFrames();
   await pMap(
     contents,
     async (line) => {
       context.signal.throwIfAborted();
-      await collecting(work, () => verifyContainer(work, line, chain, digest));
-      context.onProgress({ phase: `verify ${source} ${id}`, doneBytes: work.totals.bytes, totalBytes: null });
+      await collecting(work, () => verifyContainer(work, line, { chain, digest, visited }));
+      onExtent(0);
     },
     { concurrency: CONTAINERS_AT_ONCE },
   );
-  if (chain !== null) await collecting(work, () => verifyMap(work, chain, context));
+  if (chain !== null) await collecting(work, () => verifyMap(work, chain, blockSize, context));
 }
 
 async function openChainOf(repository: Repository, stored: StoredManifest): Promise<ChainReader> {
@@ -88,8 +89,16 @@ async function checkSizes({ repository, stored, totals, onDamage }: BackupVerifi
   for (const key of expected.keys()) onDamage(new DamageError(key, "the object is not there", "missing"));
 }
 
+interface Opening {
+  /** Null: only what is stored is verified. */
+  readonly chain: ChainReader | null;
+  readonly digest: BlockDigest | null;
+  /** What needs no second look. */
+  readonly visited: VisitedFrames;
+}
+
 /** Every byte against digests; and, where decoded, decrypted, decompressed, and each block against its own digest. */
-async function verifyContainer(work: BackupVerification, line: ContentsLine, chain: ChainReader | null, digest: BlockDigest | null): Promise<void> {
+async function verifyContainer(work: BackupVerification, line: ContentsLine, { chain, digest, visited }: Opening): Promise<void> {
   const { repository, stored, totals } = work;
   const { source, id, postgres } = stored.manifest;
   const key = keys.backup(source, id) + line.name;
@@ -97,44 +106,24 @@ async function verifyContainer(work: BackupVerification, line: ContentsLine, cha
   const container = await openContainer(repository, { objectKey: key, boundKey: key, source, kind });
   if (container.root !== line.root) throw new DamageError(key, "it is not the one that the contents name");
   const reader = new FrameReader(repository, container);
-  const all = container.frames.map((_, i) => i);
-  totals.bytes += container.bytes;
+  const pack = Number(line.name.slice(line.name.indexOf("/") + 1));
+  const rest = container.frames.map((_, i) => i).filter((frame) => kind === "map" || !visited.has(pack, frame));
+  totals.bytes += container.bytes - container.frames.reduce((sum, { storedLength }, i) => sum + (kind === "data" && visited.has(pack, i) ? storedLength : 0), 0);
   if (chain === null || digest === null) {
-    for await (const frame of reader.readStored(all)) void frame;
+    for await (const frame of reader.readStored(rest)) void frame;
     return;
   }
-  const pack = Number(line.name.slice(line.name.indexOf("/") + 1));
-  for await (const { index, plain } of reader.readMany(all)) {
-    if (kind === "data") await checkDigests(chain, { backup: id, pack, frame: index, plain, key }, postgres.blockSize, digest);
+  for await (const { index, plain } of reader.readMany(rest)) {
+    if (kind === "data") await checkExtent(chain, { backup: id, pack, frame: index, plain, key }, postgres.blockSize, digest);
   }
 }
 
-async function checkDigests(
-  chain: ChainReader,
-  extent: { backup: string; pack: number; frame: number; plain: Buffer; key: string },
-  blockSize: number,
-  digest: BlockDigest,
-): Promise<void> {
-  const digests = await chain.digestsOf(extent.backup, extent.pack, extent.frame);
-  if (digests.length * blockSize !== extent.plain.length) throw new DamageError(extent.key, `extent ${extent.frame} has ${extent.plain.length} bytes for ${digests.length} blocks`);
-  for (let i = 0; i < digests.length; i++)
-    if (digest(extent.plain.subarray(i * blockSize, (i + 1) * blockSize)) !== digests[i])
-      throw new DamageError(extent.key, `block ${i} of extent ${extent.frame} does not fit its digest`);
-}
-
-/** Every file of the map is whole: its runs add up, and each leads to an extent that has the block. With tier `pages`, our own stored pages are judged too. */
-async function verifyMap(work: BackupVerification, chain: ChainReader, context: OperationContext): Promise<void> {
+/** Every file of the map is whole: its runs add up, and each leads to an extent that has the block. */
+async function verifyMap(work: BackupVerification, chain: ChainReader, blockSize: number, context: OperationContext): Promise<void> {
   const { manifest } = work.stored;
-  const { blockSize, segmentBlocks, dataChecksums } = manifest.postgres;
-  const pages = reaches(work.tier, "pages") && dataChecksums;
-  const extents = new LruCache<string, Promise<Buffer>>(EXTENTS_AT_HAND);
-  const corrupt = pages && manifest.state === "complete_with_corruption" ? await knownCorruption(chain, manifest.id, blockSize) : new Set<string>();
   for await (const entry of chain.entries(manifest.id)) {
     context.signal.throwIfAborted();
-    if (entry.type !== "file") continue;
-    await checkRuns(chain, entry, blockSize, keys.manifest(manifest.source, manifest.id));
-    if (pages)
-      for (const damage of await findBadPages(chain, entry, { id: manifest.id, source: manifest.source, blockSize, segmentBlocks, corrupt, extents })) work.onDamage(damage);
+    if (entry.type === "file") await checkRuns(chain, entry, blockSize, keys.manifest(manifest.source, manifest.id));
   }
 }
 
@@ -148,61 +137,4 @@ async function checkRuns(chain: ChainReader, entry: FileEntry, blockSize: number
     if (frame === undefined || (run.at.block + run.blocks) * blockSize > frame.plainLength)
       throw new DamageError(container.objectKey, `has no block ${run.at.block + run.blocks - 1} in extent ${run.at.frame}, which ${entry.path} needs`);
   }
-}
-
-interface PageWork {
-  readonly id: string;
-  readonly source: string;
-  readonly blockSize: number;
-  readonly segmentBlocks: number;
-  /** `path:block` of pages that were corrupt in the source already, and are reported with the backup. */
-  readonly corrupt: ReadonlySet<string>;
-  /** The extents decoded last: small files share them, and come one after the other. */
-  readonly extents: LruCache<string, Promise<Buffer>>;
-}
-
-const EXTENTS_AT_HAND = 8;
-
-/** PostgreSQL's own checksum of the pages this backup stored. Pages that were being written at that moment are repaired by WAL and cannot be judged here. */
-async function findBadPages(chain: ChainReader, entry: FileEntry, work: PageWork): Promise<DamageError[]> {
-  const kind = classify(entry.path);
-  if (kind.kind !== "relation") return [];
-  const damage: DamageError[] = [];
-  let fileBlock = 0;
-  for (const run of entry.runs) {
-    if (run.at?.backup === work.id) damage.push(...(await judgeRun(chain, entry, run, fileBlock, kind.segment * work.segmentBlocks, work)));
-    fileBlock += run.blocks;
-  }
-  return damage;
-}
-
-async function judgeRun(chain: ChainReader, entry: FileEntry, run: BlockRun, fileBlock: number, segmentStart: number, work: PageWork): Promise<DamageError[]> {
-  if (run.at === null) return [];
-  const { manifest } = chain.chain.get(work.id) ?? {};
-  const reader = await chain.pack(run.at.backup, "data", run.at.pack);
-  const name = `${run.at.pack}/${run.at.frame}`;
-  const decoding = work.extents.get(name) ?? reader.read(run.at.frame);
-  work.extents.set(name, decoding);
-  const plain = await decoding;
-  const damage: DamageError[] = [];
-  for (let i = 0; i < run.blocks; i++) {
-    const at = (run.at.block + i) * work.blockSize;
-    const page = plain.subarray(at, at + work.blockSize);
-    const partial = (fileBlock + i + 1) * work.blockSize > entry.length;
-    if (partial || isAllZero(page) || judgePage(plain, at, work.blockSize, segmentStart + fileBlock + i) !== "bad") continue;
-    const changed = pageLsn(page);
-    const repairedByWal = manifest !== undefined && changed >= parseLsn(manifest.start.lsn) && changed <= parseLsn(manifest.stop.lsn);
-    if (!repairedByWal && !work.corrupt.has(`${entry.path}:${fileBlock + i}`))
-      damage.push(new DamageError(reader.container.objectKey, `page ${fileBlock + i} of ${entry.path} has a wrong checksum`));
-  }
-  return damage;
-}
-
-async function knownCorruption(chain: ChainReader, backup: string, blockSize: number): Promise<Set<string>> {
-  for await (const entry of chain.entries(backup)) {
-    if (entry.type !== "file" || entry.path !== "//corruption.json") continue;
-    const pages = JSON.parse((await readFile(chain, entry, blockSize)).toString("utf8")) as { path: string; block: number }[];
-    return new Set(pages.map(({ path, block }) => `${path}:${block}`));
-  }
-  return new Set();
 }
