@@ -39,7 +39,7 @@ export interface Running {
 }
 
 export interface SiteOptions {
-  readonly cluster: Cluster;
+  readonly cluster: Pick<Cluster, "url" | "dataDirectory" | "binaries">;
   readonly repositories?: readonly string[];
   /** Reads the data directory instead of SQL. */
   readonly local?: boolean;
