@@ -93,7 +93,7 @@ export function historyFile(parent: number, fork: Lsn): string {
   return `${parent}\t${formatLsn(fork)}\tno recovery target specified\n`;
 }
 
-function manifestOf(id: string, facts: { timeline: number; start: Lsn; stop: Lsn; stopAt: string; writer: string }): Manifest {
+export function manifestOf(id: string, facts: { timeline: number; start: Lsn; stop: Lsn; stopAt: string; writer: string }): Manifest {
   const { timeline, start, stop, stopAt, writer } = facts;
   return {
     source: SOURCE,
