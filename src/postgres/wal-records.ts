@@ -1,8 +1,8 @@
-import { crc32c } from "@node-rs/crc32";
 import { lsn } from "../domain/lsn.ts";
 import type { Lsn } from "../domain/lsn.ts";
 import { micros } from "../domain/timestamp.ts";
 import type { Micros } from "../domain/timestamp.ts";
+import { recordCrc } from "./record-crc.ts";
 
 /**
  * Walks the records in WAL as it comes: pages in, records out (access/xlogrecord.h, access/xlog_internal.h; PostgreSQL 13 to 18). A record that lies in one page is
@@ -222,11 +222,6 @@ export class WalWalker {
   #stop(why: WalStop): void {
     this.stopped = why;
   }
-}
-
-/** CRC-32C over the record's data, then its header up to the CRC. */
-function recordCrc(bytes: Buffer): number {
-  return crc32c(bytes.subarray(0, 20), crc32c(bytes.subarray(RECORD_HEADER)));
 }
 
 /** What recovery can be aimed at: the end of a transaction, or a named point. */
