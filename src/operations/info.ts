@@ -1,10 +1,11 @@
 import type { BackupType } from "../domain/backup-id.ts";
 import { exposureBytes, exposureSeconds } from "../domain/exposure.ts";
-import { formatLsn, parseLsn } from "../domain/lsn.ts";
+import { formatLsn, maxLsn, parseLsn } from "../domain/lsn.ts";
 import type { Lsn } from "../domain/lsn.ts";
 import { planExpiry } from "../domain/retention.ts";
 import type { RetentionRule } from "../domain/retention.ts";
 import type { BackupCopyView, ExposureView, LastProof, SourceInfo } from "../domain/source-info.ts";
+import type { TimelineHistory } from "../domain/timeline.ts";
 import { formatMicros, micros } from "../domain/timestamp.ts";
 import type { Micros } from "../domain/timestamp.ts";
 import { HoldfastError } from "../errors.ts";
@@ -79,10 +80,14 @@ export async function describeSource(request: InfoRequest): Promise<SourceInfo> 
   };
 }
 
-/** Timelines nothing continues from: the newest, and branches that were left. */
-function* leafHistories(view: CopyView): Generator<NonNullable<ReturnType<CopyView["histories"]["get"]>>> {
-  const left = new Set([...view.histories.values()].flatMap((history) => history.forks.map((fork) => fork.timeline)));
-  for (const [timeline, history] of view.histories) if (!left.has(timeline)) yield history;
+/** Timelines nothing continues from; and branches that were left, where there is WAL behind the fork: what only a lost primary had. */
+function* leafHistories(view: CopyView): Generator<TimelineHistory> {
+  const left = new Map<number, Lsn>();
+  for (const { forks } of view.histories.values()) for (const { timeline, switchpoint } of forks) left.set(timeline, maxLsn(switchpoint, left.get(timeline) ?? switchpoint));
+  for (const [timeline, history] of view.histories) {
+    const fork = left.get(timeline);
+    if (fork === undefined || view.endOfWal(history) > fork) yield history;
+  }
 }
 
 function describeExposure(view: CopyView, windows: readonly RecoveryWindow[], { server, now }: Pick<InfoRequest, "server" | "now">): ExposureView {
