@@ -2,6 +2,7 @@ import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { StatementSync } from "node:sqlite";
+import { HoldfastError } from "../errors.ts";
 import { MIGRATIONS } from "./migrations.ts";
 
 /**
@@ -41,7 +42,8 @@ export class Catalog implements Disposable {
       this.#database.exec("commit");
       return result;
     } catch (error) {
-      this.#database.exec("rollback");
+      // Where the disk is full SQLite has rolled back by itself, and what it said first is what matters.
+      if (this.#database.isTransaction) this.#database.exec("rollback");
       throw error;
     }
   }
@@ -59,6 +61,10 @@ export class Catalog implements Disposable {
   #migrate(): void {
     this.transaction(() => {
       const { user_version: at } = this.#database.prepare("pragma user_version").get() as { user_version: number };
+      if (at > MIGRATIONS.length)
+        throw new HoldfastError("HF-CONFIG", "the catalog was written by a newer version of holdfast", {
+          hint: "use that version, or delete the catalog and run 'holdfast catalog rebuild'",
+        });
       for (const migration of MIGRATIONS.slice(at)) this.#database.exec(migration);
       this.#database.exec(`pragma user_version = ${MIGRATIONS.length}`);
     });
