@@ -1,4 +1,5 @@
 import { runBackup } from "../src/operations/run-backup.ts";
+import { runVerify } from "../src/operations/run-verify.ts";
 import { must } from "../src/errors.ts";
 import { BACKUP_TYPES } from "../src/domain/backup-id.ts";
 import { job } from "./job.ts";
@@ -8,5 +9,8 @@ await job(async ({ app, source, task, trigger, context }) => {
     BACKUP_TYPES.find((known) => known === task.type),
     "a backup type",
   );
-  await runBackup(app, { source, type, ...trigger, wait: true }, context);
+  const { id } = await runBackup(app, { source, type, ...trigger, wait: true }, context);
+  const tier = source.policy.backups.get(type)?.verify ?? null;
+  // It serves no slot of the verification schedule, which looks at everything.
+  if (tier !== null) await runVerify(app, { source, backup: id, tier, repository: null, trigger: trigger.trigger, scheduledFor: null }, context);
 });

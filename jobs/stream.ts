@@ -7,7 +7,7 @@ await job(async ({ app, source, context }) => {
   const signal = AbortSignal.any([context.signal, stopper.signal]);
   const beating = source.heartbeat ? beatRegularly(app, source, { ...context, signal }) : Promise.resolve();
   try {
-    await runStream(app, source, context, () => undefined);
+    await runStream(app, source, context, { onPosition: () => undefined, wait: true });
   } finally {
     stopper.abort();
     await beating;

@@ -51,7 +51,7 @@ export async function runDemo({ folder, source, context, say }: DemoStage): Prom
   const config = chooseSource(app.inventory, undefined);
   await fill(source);
   say("streaming WAL");
-  const stream = await startLog(app, config, context, () => undefined);
+  const stream = await startLog(app, config, context, { onPosition: () => undefined });
   const backups: BackupView[] = [];
   let lagSeconds: number;
   let verify: VerifyView;

@@ -21,7 +21,7 @@ const policySchema = z.object({
       schedule: scheduleSchema,
       retention: retentionSchema,
       repositories: z.array(text).readonly(),
-      verify: text,
+      verify: text.nullable(),
       recoveryTimeBudgetSeconds: secondsOrNull,
     }),
   ),

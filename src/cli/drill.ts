@@ -72,6 +72,7 @@ async function drillBare(reading: Reading, options: DrillOptions, tools: Tools):
       scratchDirectory: path.resolve(options.scratch),
       binaries: [],
       runAs: await serverUser(null),
+      maxBytes: null,
       memoryBytes: null,
       objectives: { rtoSeconds: null, rpoSeconds: null },
       checks: [],

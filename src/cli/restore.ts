@@ -100,7 +100,7 @@ async function runRestore(source: string | undefined, options: RestoreOptions, t
         )
       : null;
   const view = present(result, plan, started !== null);
-  tools.output.result(view, () => describe(result, plan, owner));
+  tools.output.result(view, () => describe(result, plan, { owner, started: started !== null }));
   return 0;
 }
 
@@ -230,12 +230,12 @@ function present({ captured: _captured, leftOut, files, ...result }: RestoreResu
   };
 }
 
-function describe(result: RestoreResult, { resolved }: RestorePlan, owner: RunAs | null): string {
+function describe(result: RestoreResult, { resolved }: RestorePlan, { owner, started }: { owner: RunAs | null; started: boolean }): string {
   const lines = [
     `restored ${result.backupId} from ${result.repository} to ${result.target} (${formatBytes(result.bytes)}, ${result.walSegments} WAL segments, ${formatSeconds(result.durationSeconds)})`,
     `  recovery will end at ${result.reachedLsn} on timeline ${result.timeline}${resolved.lastCommit === null ? "" : `; newest transaction ${formatMicros(resolved.lastCommit.at)}`}`,
     ...(result.leftOut.length === 0 ? [] : [`  left out of the configuration, see postgresql.conf: ${result.leftOut.join(", ")}`]),
-    `  start it${owner === null ? "" : " as its owner"}: pg_ctl -D ${result.target} start`,
+    ...(started ? ["  the server is running"] : [`  start it${owner === null ? "" : " as its owner"}: pg_ctl -D ${result.target} start`]),
   ];
   return `${lines.join("\n")}\n`;
 }

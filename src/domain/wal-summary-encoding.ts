@@ -5,7 +5,7 @@ import type { WalSummary } from "./wal-summary.ts";
 
 /** "HFSUM", and the version of what follows. */
 const MAGIC = [0x48, 0x46, 0x53, 0x55, 0x4d, 0, 0, 1];
-const HEAD_BYTES = 8 + 4 + 3 * 8 + 4 + 4;
+const HEAD_BYTES = 8 + 3 * 8 + 4 + 4;
 const DATABASE_BYTES = 8;
 const FORK_HEAD_BYTES = 4 * 3 + 1 + 4 + 4;
 /** A block reference takes at least eight bytes of WAL, and a segment is at most 1 GiB: more blocks than this are in no summary, save for a record that began long before. */
@@ -14,10 +14,9 @@ const LAST_BLOCK = 0xfffffffe;
 const FORKS = [0, 3];
 
 /** The form in which a summary is stored (docs/repository-format.md section 8). One summary has one form. */
-export function encodeSummary({ timeline, after, first, last, changes }: WalSummary): Uint8Array {
+export function encodeSummary({ after, first, last, changes }: WalSummary): Uint8Array {
   const writer = new ByteWriter();
   for (const byte of MAGIC) writer.u8(byte);
-  writer.u32(timeline);
   for (const position of [after, first, last]) writer.u64(position);
   const [databases, forks] = [changes.databases(), changes.forks()];
   writer.u32(databases.length);
@@ -48,10 +47,9 @@ function encodeFork(writer: ByteWriter, { tablespace, database, relation, fork, 
 export function decodeSummary(bytes: Uint8Array): WalSummary | null {
   const reader = new ByteReader(bytes);
   if (!reader.has(HEAD_BYTES) || MAGIC.some((byte) => reader.u8() !== byte)) return null;
-  const timeline = reader.u32();
   const [after, first, last] = [lsn(reader.u64()), lsn(reader.u64()), lsn(reader.u64())];
   const [databases, forks] = [reader.u32(), reader.u32()];
-  if (timeline === 0 || after >= first || first > last || !reader.has(databases * DATABASE_BYTES)) return null;
+  if (after >= first || first > last || !reader.has(databases * DATABASE_BYTES)) return null;
   const changes = new WalChanges();
   for (let i = 0; i < databases; i++) changes.replaceDatabase(reader.u32(), reader.u32());
   let left = MAX_BLOCKS;
@@ -60,7 +58,7 @@ export function decodeSummary(bytes: Uint8Array): WalSummary | null {
     if (blocks === null) return null;
     left -= blocks;
   }
-  const summary = { timeline, after, first, last, changes };
+  const summary = { after, first, last, changes };
   // Anything that can be written in two ways (order, runs that touch, what is said twice) is not in its form.
   return reader.isAtEnd && sameBytes(encodeSummary(summary), bytes) ? summary : null;
 }

@@ -2,11 +2,10 @@ import type { Lsn } from "./lsn.ts";
 import { WalChanges } from "./wal-changes.ts";
 
 /**
- * What a stretch of WAL on one timeline changed. A stretch is a number of records, each directly after the one before: each record names the one before it, so whether a stretch
- * follows another is told by what its first record names, and not by arithmetic of positions.
+ * What a stretch of WAL changed: a number of records, each directly after the one before. Each record names the one before it, so whether a stretch follows another is told by what
+ * its first record names, and not by arithmetic of positions; and so it is told across a switch of timelines too.
  */
 export interface WalSummary {
-  readonly timeline: number;
   /** Where the record before the first one begins, as the first one says. */
   readonly after: Lsn;
   /** Where the first record begins. */

@@ -35,6 +35,8 @@ export interface DrillRequest {
   readonly scratchDirectory: string;
   readonly binaries: readonly string[];
   readonly runAs: RunAs | null;
+  /** The most that scratch clusters may take of the disk; null: no limit but the disk. */
+  readonly maxBytes: number | null;
   readonly memoryBytes: number | null;
   readonly objectives: { readonly rtoSeconds: number | null; readonly rpoSeconds: number | null };
   readonly checks: readonly UserCheck[];
@@ -105,11 +107,20 @@ class DrillAttempt {
     const { view, target, backup } = this.#request;
     const plan = await this.#phase("plan", () => planRestore(view, { target, backup, timeline: "latest", exclusive: false, acceptGap: false }));
     this.#plan = plan;
+    this.#refuseTooLarge(plan);
     await this.#phase("restore", () => this.#restore(plan));
     const cluster = await this.#phase("start", () => this.#start(plan));
     await this.#phase("recover", () => cluster.waitUntilPromoted(this.#context.signal));
     await this.#phase("check", () => this.#check(plan, cluster));
     this.#rtoSeconds = this.#declared();
+  }
+
+  #refuseTooLarge({ bytes, walBytes }: RestorePlan): void {
+    const { maxBytes } = this.#request;
+    if (maxBytes !== null && bytes + walBytes > maxBytes)
+      throw new HoldfastError("HF-SPACE", `the restored cluster would take ${bytes + walBytes} bytes, and scratch.maxBytes is ${maxBytes}`, {
+        hint: "raise scratch.maxBytes in the inventory",
+      });
   }
 
   /** An error before the checks is the backup's fault unless it says otherwise. */

@@ -66,6 +66,7 @@ async function prepare(installation: Installation, order: DrillOrder, id: string
     scratchDirectory: inventory.scratch.directory,
     binaries: inventory.postgres.binaries,
     runAs: await serverUser(inventory.postgres.runAs),
+    maxBytes: inventory.scratch.maxBytes,
     memoryBytes: inventory.scratch.memoryBytes,
     objectives: source.objectives,
     checks: source.policy.drills?.checks ?? [],

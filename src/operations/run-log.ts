@@ -40,13 +40,14 @@ async function openLog(
   return { place: { source: source.name, systemIdentifier: identity.systemIdentifier, segmentBytes: walSegmentBytes }, repositories };
 }
 
+interface StreamOptions {
+  readonly onPosition: (position: StreamPosition) => void;
+  /** Lets a backup that streams for itself finish first, instead of refusing. */
+  readonly wait?: boolean;
+}
+
 /** Starts streaming a source's WAL into its log repositories. */
-export async function startLog(
-  installation: Installation,
-  source: SourceConfig,
-  context: OperationContext,
-  onPosition: (position: StreamPosition) => void,
-): Promise<RunningStream> {
+export async function startLog(installation: Installation, source: SourceConfig, context: OperationContext, options: StreamOptions): Promise<RunningStream> {
   const target = await installation.target(source);
   const { place, repositories } = await openLog(installation, source, target, context);
   return startStream(
@@ -55,7 +56,7 @@ export async function startLog(
       place,
       repositories,
       runId: newRunId(installation.clock),
-      onPosition,
+      ...options,
       onGap: async ({ timeline, from, to }) =>
         void (await recordEntry(installation.journal, "wal.gap", { source: source.name, timeline, startLsn: formatLsn(from), endLsn: formatLsn(to) })),
     },
@@ -64,8 +65,8 @@ export async function startLog(
 }
 
 /** Streams until stopped. The caller decides what a failure means. */
-export async function runStream(installation: Installation, source: SourceConfig, context: OperationContext, onPosition: (position: StreamPosition) => void): Promise<void> {
-  const stream = await startLog(installation, source, context, onPosition);
+export async function runStream(installation: Installation, source: SourceConfig, context: OperationContext, options: StreamOptions): Promise<void> {
+  const stream = await startLog(installation, source, context, options);
   try {
     await stream.ended;
   } finally {
@@ -110,7 +111,7 @@ async function bringUpTo(installation: Installation, source: SourceConfig, until
 }
 
 async function streamUpTo(installation: Installation, source: SourceConfig, until: Lsn, context: OperationContext): Promise<LogRunView> {
-  await using stream = await startLog(installation, source, context, () => undefined);
+  await using stream = await startLog(installation, source, context, { onPosition: () => undefined });
   await stream.reached(until, context.signal);
   await stream.stop();
   const position = stream.position();

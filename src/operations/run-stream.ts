@@ -19,6 +19,8 @@ export interface StreamRequest {
   readonly place: WalPlace;
   readonly repositories: readonly WritableRepository[];
   readonly runId: string;
+  /** Waits for another process that streams this source, instead of refusing. */
+  readonly wait?: boolean;
   readonly onPosition?: (position: StreamPosition) => void;
   readonly onGap?: (gap: { timeline: number; from: Lsn; to: Lsn }) => Promise<void>;
 }
@@ -45,7 +47,7 @@ export async function startStream(request: StreamRequest, context: OperationCont
   try {
     const { source, runId } = request;
     for (const repository of request.repositories)
-      leases.push(await acquireLease(repository, { scope: leaseScopes.wal(source.name), runId, clock: context.clock, signal: context.signal }));
+      leases.push(await acquireLease(repository, { scope: leaseScopes.wal(source.name), runId, clock: context.clock, signal: context.signal, wait: request.wait === true }));
     const receiver = await openReceiver(source);
     return run(request, { receiver, lease: must(leases[0], "the lease on WAL"), releaseAll }, context);
   } catch (error) {

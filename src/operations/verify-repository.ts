@@ -16,7 +16,7 @@ export interface VerifyRequest {
   readonly repository: Repository;
   /** Null: every source in the repository. */
   readonly source: string | null;
-  /** Only this backup and the WAL. */
+  /** Only this backup, what it was made from, and the WAL they need to become consistent. */
   readonly backup: string | null;
   /** How deep. Backups with data checksums are judged page by page where it is `pages`. */
   readonly tier: VerifyTier;

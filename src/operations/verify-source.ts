@@ -12,13 +12,13 @@ import { verifyBackup } from "./verify-backup.ts";
 import { confirmDamage } from "./verify-confirm.ts";
 import { DamageReport } from "./verify-report.ts";
 import type { VerifyTotals } from "./verify-report.ts";
-import { verifyWalContent, verifyWalStructure } from "./verify-wal.ts";
+import { pinnedSegments, verifyWalContent, verifyWalStructure } from "./verify-wal.ts";
 import type { WalVerification } from "./verify-wal.ts";
 
 export interface SourceVerification {
   readonly repository: Repository;
   readonly source: string;
-  /** Only this backup and the WAL. */
+  /** Only this backup, what it was made from, and the WAL they need to become consistent. */
   readonly backup: string | null;
   readonly tier: VerifyTier;
   readonly report: DamageReport;
@@ -63,7 +63,8 @@ async function examine(work: SourceVerification, view: CopyView, context: Operat
     await verifyBackup({ repository, stored, tier: work.tier, totals, onDamage }, context);
     verified.push({ source, backup: stored.manifest.id, ok });
   }
-  await verifyWalContent(walWork(work, view), context);
+  const needed = work.backup === null ? null : new Set(wanted.flatMap(({ manifest }) => pinnedSegments(manifest, view.place.segmentBytes)));
+  await verifyWalContent(walWork(work, view), needed, context);
   return verified;
 }
 

@@ -23,11 +23,11 @@ export interface WalVerification {
 
 const SEGMENTS_AT_ONCE = 4;
 
-/** Verifies what WAL objects of one source hold, to the tier. */
-export async function verifyWalContent(work: WalVerification, context: OperationContext): Promise<void> {
+/** Verifies what WAL objects of one source hold, to the tier: all of them, or those that are `needed`. */
+export async function verifyWalContent(work: WalVerification, needed: ReadonlySet<string> | null, context: OperationContext): Promise<void> {
   const { view } = work;
   await pMap(
-    view.inventory.segments,
+    [...view.inventory.segments].filter(([name]) => needed === null || needed.has(name)),
     async ([name, { objects }]) => {
       context.signal.throwIfAborted();
       for (const object of objects) await collecting(work, name, () => verifySegment(work, name, object));
@@ -174,7 +174,8 @@ function reportMissing(work: WalVerification): void {
   );
 }
 
-function pinnedSegments(manifest: Manifest, segmentBytes: number): string[] {
+/** The segments a backup cannot become consistent without. */
+export function pinnedSegments(manifest: Manifest, segmentBytes: number): string[] {
   const [first, last] = [parseSegmentName(manifest.wal.first, segmentBytes), parseSegmentName(manifest.wal.last, segmentBytes)];
   if (first === null || last === null) return [];
   return Array.from({ length: Number(last.number - first.number) + 1 }, (_, i) => segmentName({ timeline: first.timeline, number: first.number + BigInt(i) }, segmentBytes));

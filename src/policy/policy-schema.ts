@@ -28,12 +28,17 @@ const backupShape = {
   schedule: scheduleField,
   retention: retentionField,
   repositories: repositoriesField,
-  verify: verifyTierField.default("decoded"),
+  verify: verifyTierField.optional(),
   recoveryTimeBudget: durationField.optional(),
 };
 
 const backupSection = (type: BackupType): z.ZodType<BackupRule> =>
-  section(backupShape).transform(({ recoveryTimeBudget, ...rule }): BackupRule => ({ type, ...rule, recoveryTimeBudgetSeconds: recoveryTimeBudget ?? null }));
+  section(backupShape).transform(({ recoveryTimeBudget, verify, ...rule }): BackupRule => ({
+    type,
+    ...rule,
+    verify: verify ?? null,
+    recoveryTimeBudgetSeconds: recoveryTimeBudget ?? null,
+  }));
 
 const logSection: z.ZodType<LogRule> = section({
   schedule: logScheduleField,

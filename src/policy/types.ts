@@ -55,6 +55,7 @@ export interface Policy {
   readonly verify: { readonly schedule: Schedule; readonly tier: VerifyTier } | null;
   readonly expire: { readonly schedule: Schedule };
   readonly drills: DrillRule | null;
+  /** When scheduled full and incremental backups may begin: `02:00-04:00`, UTC. None: always. */
   readonly windows: { readonly heavy: readonly string[] };
 }
 
@@ -64,7 +65,8 @@ export interface BackupRule {
   readonly retention: RetentionRule;
   /** Names of repositories, in order: the first is read from first. */
   readonly repositories: readonly string[];
-  readonly verify: VerifyTier;
+  /** How deep each scheduled backup is verified as soon as it is made; null: with the others only, when verification is due. */
+  readonly verify: VerifyTier | null;
   readonly recoveryTimeBudgetSeconds: number | null;
 }
 

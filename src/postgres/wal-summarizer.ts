@@ -22,9 +22,9 @@ export class WalSummarizer {
   }
 
   /** What was gathered since the last time; null where there was no record, or one that is not known. */
-  take(timeline: number): WalSummary | null {
+  take(): WalSummary | null {
     const [range, changes, failure] = [this.#range, this.#changes, this.#failure];
     [this.#range, this.#changes, this.#failure] = [null, new WalChanges(), null];
-    return range === null || failure !== null ? null : { timeline, ...range, changes };
+    return range === null || failure !== null ? null : { ...range, changes };
   }
 }

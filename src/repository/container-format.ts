@@ -13,9 +13,10 @@ const TAG_BYTES = 16;
 const CODEC = { none: 0, zstd: 1 } as const;
 type Codec = (typeof CODEC)[keyof typeof CODEC];
 
-export type ContainerKind = "data" | "map" | "wal" | "part" | "history";
+const KINDS = ["data", "map", "wal", "part", "history", "summary"] as const;
+export type ContainerKind = (typeof KINDS)[number];
 
-export const MAX_PLAIN_BYTES: Record<ContainerKind, number> = { data: 1 << 20, map: 4 << 20, wal: 1 << 20, part: 1 << 20, history: 1 << 20 };
+export const MAX_PLAIN_BYTES: Record<ContainerKind, number> = { data: 1 << 20, map: 4 << 20, wal: 1 << 20, part: 1 << 20, history: 1 << 20, summary: 1 << 20 };
 /** A table longer than this is not one of ours: a pack of the smallest frames stays far below. */
 const MAX_FRAMES = 1 << 20;
 const MAX_META_BYTES = 1 << 20;
@@ -25,7 +26,7 @@ export const metaSchema = z.looseObject({
   repositoryId: z.string(),
   source: z.string(),
   object: z.string(),
-  kind: z.enum(["data", "map", "wal", "part", "history"]),
+  kind: z.enum(KINDS),
   salt: z.string(),
   commitment: z.string(),
   key: z.union([z.strictObject({ keyId: z.string(), sealed: z.string() }), z.strictObject({ mapKey: z.string() })]),

@@ -56,6 +56,9 @@ export const keys = {
   segmentParts: (name: string, system: string, segment: string) => `${source(name)}/wal/${system}/${segment.slice(0, 8)}/parts/${segment}/`,
   walPart: (name: string, system: string, segment: string, from: number, to: number) =>
     `${source(name)}/wal/${system}/${segment.slice(0, 8)}/parts/${segment}/${from.toString(16).padStart(8, "0")}-${to.toString(16).padStart(8, "0")}`,
+  walSummaries: (name: string, system: string, timeline: string) => `${source(name)}/wal/${system}/${timeline}/summaries/`,
+  /** `content`: the last part of the name of the segment it was made from. */
+  walSummary: (name: string, system: string, segment: string, content: string) => `${source(name)}/wal/${system}/${segment.slice(0, 8)}/summaries/${segment}.${content}`,
   walIndexes: (name: string, system: string, timeline: string) => `${source(name)}/wal/${system}/${timeline}/index/`,
   walIndex: (name: string, system: string, first: string, last: string) => `${source(name)}/wal/${system}/${first.slice(0, 8)}/index/${first}-${last}.json`,
   walExpired: (name: string, system: string, timeline: string) => `${source(name)}/wal/${system}/${timeline}/expired/`,

@@ -98,19 +98,20 @@ export class Scheduler {
     const exclusive = task.operation !== "log";
     if (exclusive) this.#busy.set(task.source, task);
     log("job started", { ...task });
+    const startedMs = this.#options.clock.monotonicMs();
     workers
       .run(nameOf(task), jobFile(task.operation), { config: inventory.file, task })
-      .then((end) => this.#ended(task, end))
+      .then((end) => this.#ended(task, end, (this.#options.clock.monotonicMs() - startedMs) / 1000))
       .catch((error: unknown) => log("job could not be run", { ...task, error: String(error) }))
       .finally(() => {
         if (exclusive) this.#busy.delete(task.source);
       });
   }
 
-  #ended(task: Task, end: JobEnd): void {
+  #ended(task: Task, end: JobEnd, seconds: number): void {
     // A job that fails before its run is on record leaves its slot due: not again at once.
     if (end.kind !== "result") this.#pausedUntilMs.set(nameOf(task), this.#options.clock.monotonicMs() + PAUSE_AFTER_FAILURE_MS);
-    this.#options.log(end.kind === "result" ? "job finished" : "job failed", { ...task, ...(end.kind === "result" ? {} : { message: end.message }) });
+    this.#options.log(end.kind === "result" ? "job finished" : "job failed", { ...task, seconds, ...(end.kind === "result" ? {} : { message: end.message }) });
   }
 
   /** A streamed log is one job that should never end. When it does, it is started again, ever more slowly. */

@@ -1,4 +1,5 @@
 import type { BackupType } from "../domain/backup-id.ts";
+import { isInWindow } from "../domain/daily-window.ts";
 import { dueSlots, dueWork } from "../domain/schedule.ts";
 import type { Schedule } from "../domain/schedule.ts";
 import type { SourceConfig } from "../policy/types.ts";
@@ -38,6 +39,9 @@ export interface ScheduleHistory {
   readonly firstBackupAt: Date | null;
 }
 
+/** What windows for heavy work are about. Outside of them it stays due. */
+const HEAVY: readonly BackupType[] = ["full", "incremental"];
+
 const OLDER_REASON = "nothing ran at its time";
 
 /** What is due for one source at `now`: a function of policy, history and time, whatever woke us. */
@@ -51,8 +55,10 @@ function dueBackups(source: SourceConfig, history: ScheduleHistory, now: Date): 
   const inputs = [...source.policy.backups.values()].map(({ type, schedule }) => ({ type, schedule, lastHandled: history.lastHandled("backup", type) }));
   const { decisions, older } = dueWork(inputs, now);
   const common = { source: source.name, operation: "backup" } as const;
+  // A source without any backup does not wait for its window.
+  const mayBegin = (type: BackupType): boolean => !HEAVY.includes(type) || history.firstBackupAt === null || isInWindow(source.policy.windows.heavy, now);
   return {
-    run: decisions.filter(({ decision }) => decision === "run").map(({ type, slot }) => ({ ...common, type, slot: slot.toISOString() })),
+    run: decisions.filter(({ decision, type }) => decision === "run" && mayBegin(type)).map(({ type, slot }) => ({ ...common, type, slot: slot.toISOString() })),
     passedOver: [
       ...older.map(({ type, from, until, count, reason }) => ({
         ...common,

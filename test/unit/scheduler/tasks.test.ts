@@ -1,0 +1,85 @@
+import { expect, test } from "vitest";
+import type { BackupType } from "../../../src/domain/backup-id.ts";
+import type { BackupRule, SourceConfig } from "../../../src/policy/types.ts";
+import { byUrgency, findDue } from "../../../src/scheduler/tasks.ts";
+import type { ScheduleHistory, Task } from "../../../src/scheduler/tasks.ts";
+
+const DAILY = { kind: "cron", expression: "0 2 * * *", zone: "UTC" } as const;
+const EVERY_6H = { kind: "every", seconds: 6 * 3600 } as const;
+const ANY = {
+  retention: { keepForSeconds: 1, keepLast: null, daily: null, weekly: null, monthly: null, yearly: null },
+  repositories: ["onsite"],
+  verify: null,
+  recoveryTimeBudgetSeconds: null,
+};
+
+const rule = (type: BackupType, schedule: BackupRule["schedule"]): [BackupType, BackupRule] => [type, { type, schedule, ...ANY }];
+
+function source(rules: readonly [BackupType, BackupRule][], heavy: readonly string[] = []): SourceConfig {
+  const policy: SourceConfig["policy"] = {
+    name: "p",
+    objectives: { rtoSeconds: null, rpoSeconds: null },
+    backups: new Map(rules),
+    log: null,
+    verify: { schedule: DAILY, tier: "decoded" },
+    expire: { schedule: DAILY },
+    drills: null,
+    windows: { heavy },
+  };
+  return {
+    name: "db",
+    kind: "postgres",
+    connection: { kind: "env", name: "X" },
+    dataDirectory: null,
+    policy,
+    tier: "standard",
+    dataClass: "user",
+    heartbeat: false,
+    labels: {},
+    objectives: { rtoSeconds: 1, rpoSeconds: 1 },
+  };
+}
+
+/** Every slot up to `handled` was dealt with. */
+function after(handled: string | null): ScheduleHistory {
+  const date = handled === null ? null : new Date(handled);
+  return { lastHandled: () => date, firstBackupAt: date };
+}
+
+const runsAt = (config: SourceConfig, history: ScheduleHistory, now: string): string[] =>
+  findDue(config, history, new Date(now)).run.map(({ operation, type, slot }) => `${type ?? operation} ${slot.slice(0, 16)}`);
+
+test("before the first backup nothing but a backup is due, and nothing was missed", () => {
+  const due = findDue(source([rule("full", DAILY)]), after(null), new Date("2026-11-21T12:00:00Z"));
+  expect(due.run.map(({ operation }) => operation)).toEqual(["backup"]);
+  expect(due.passedOver).toEqual([]);
+});
+
+test("a slot that was handled is not due again, and the next is due at its very moment", () => {
+  const config = source([rule("full", DAILY)]);
+  expect(runsAt(config, after("2026-11-21T02:00:00Z"), "2026-11-22T01:59:59Z")).toEqual([]);
+  expect(runsAt(config, after("2026-11-21T02:00:00Z"), "2026-11-22T02:00:00Z")).toEqual(["full 2026-11-22T02:00", "expire 2026-11-22T02:00", "verify 2026-11-22T02:00"]);
+});
+
+test("after a pause the newest slot runs once, and each one before it is on record as missed", () => {
+  const { run, passedOver } = findDue(source([rule("full", DAILY)]), after("2026-11-18T02:00:00Z"), new Date("2026-11-21T12:00:00Z"));
+  expect(run.filter(({ operation }) => operation === "backup").map(({ slot }) => slot)).toEqual(["2026-11-21T02:00:00.000Z"]);
+  const missed = passedOver.filter(({ operation, outcome }) => operation === "backup" && outcome === "missed").map(({ slot }) => slot);
+  expect(missed.toSorted()).toEqual(["2026-11-19T02:00:00.000Z", "2026-11-20T02:00:00.000Z"]);
+});
+
+test("outside of the windows heavy backups stay due, and others run", () => {
+  const config = source([rule("full", { kind: "cron", expression: "0 2 * * 0", zone: "UTC" }), rule("incremental", DAILY), rule("differential", EVERY_6H)], ["02:00-04:00"]);
+  expect(runsAt(config, after("2026-11-20T02:30:00Z"), "2026-11-21T12:00:00Z").filter((text) => !/expire|verify/.test(text))).toEqual(["differential 2026-11-21T12:00"]);
+  expect(runsAt(config, after("2026-11-20T02:30:00Z"), "2026-11-21T03:00:00Z")).toContain("incremental 2026-11-21T02:00");
+});
+
+test("a source without any backup does not wait for its window", () => {
+  expect(runsAt(source([rule("full", DAILY)], ["02:00-04:00"]), after(null), "2026-11-21T12:00:00Z")).toEqual(["full 2026-11-21T02:00"]);
+});
+
+test("the log goes first, a drill last, and of the same kind what has waited longest", () => {
+  const task = (operation: Task["operation"], slot: string): Task => ({ source: "db", operation, type: null, slot });
+  const tasks = [task("drill", "1"), task("verify", "1"), task("backup", "2"), task("log", "3"), task("backup", "1"), task("expire", "1")];
+  expect(tasks.toSorted(byUrgency).map(({ operation, slot }) => `${operation} ${slot}`)).toEqual(["log 3", "backup 1", "backup 2", "expire 1", "verify 1", "drill 1"]);
+});
