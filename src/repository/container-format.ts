@@ -75,9 +75,9 @@ export interface PlainFrame {
 const compressAsync = promisify(zstdCompress);
 const decompressAsync = promisify(zstdDecompress);
 
-/** Node hands out the result chunk by chunk, each with a trip to the thread pool and back; its chunks of 16 KiB cost more than zstd itself. */
+/** Node hands out the result chunk by chunk, each with a trip to the thread pool and back; its chunks of 16 KiB cost more than zstd itself. A chunk that is filled to the last byte brings another with it. */
 function chunkFor(bytes: number): number {
-  return Math.max(1024, Math.ceil(bytes));
+  return Math.ceil(bytes) + 1024;
 }
 
 /** One-shot zstd with its content checksum (streams and zstd's own threads are not to be trusted in Node 24). What does not shrink is kept as it is. */
