@@ -166,8 +166,12 @@ async function writePack(chain: ChainReader, work: PackWork, blockSize: number):
   }
 }
 
+/** Larger than any file that is read whole: settings of a cluster with very many databases are some megabytes. */
+const SMALL_FILE_BYTES = 256 << 20;
+
 /** Reads one small file of a backup whole. */
 export async function readFile(chain: ChainReader, entry: FileEntry, blockSize: number): Promise<Buffer> {
+  if (entry.length > SMALL_FILE_BYTES) throw new DamageError(entry.path, `the map gives it ${entry.length} bytes`);
   checkRuns(entry, blockSize);
   const bytes = Buffer.alloc(blocksOf(entry.length, blockSize) * blockSize);
   let at = 0;

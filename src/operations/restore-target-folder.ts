@@ -27,31 +27,42 @@ function notUsable(folder: string, what: string, cause?: unknown): HoldfastError
   });
 }
 
-/** Takes possession: the marker is there, durable, before anything else is written. Folders of tablespaces are named in it, so that a later attempt can clear them too. */
+/** Makes sure that the folder of a tablespace is free: absent, empty, or left by a restore into the same target that died. */
+export async function isFreeForTablespace(place: string, target: string): Promise<boolean> {
+  const names = await readdir(place).catch(() => []);
+  return names.length === 0 || (await readFile(path.join(place, INCOMPLETE_MARKER), "utf8").catch(() => "")) === markerText(target);
+}
+
+function markerText(target: string): string {
+  return `${path.resolve(target)}\n`;
+}
+
+/** Takes possession of the target and of the folders of tablespaces: a marker is in each, durable, before anything else is written there. Only what holds one is ever cleared. */
 export async function claimTarget(folder: string, tablespaces: readonly string[], state: "absent" | "empty" | "unfinished"): Promise<void> {
-  if (state === "unfinished") await clearUnfinished(folder);
+  if (state === "unfinished") await clearFolder(folder);
+  for (const place of tablespaces) await clearFolder(place);
   // Folders on the way there are made as anybody makes them: the owner of the cluster must be able to pass.
   await mkdir(path.dirname(folder), { recursive: true });
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  const marker = await open(path.join(folder, INCOMPLETE_MARKER), "w", 0o600);
+  for (const place of [folder, ...tablespaces]) await mark(place, folder);
+}
+
+async function mark(place: string, target: string): Promise<void> {
+  await mkdir(place, { recursive: true, mode: 0o700 });
+  const marker = await open(path.join(place, INCOMPLETE_MARKER), "w", 0o600);
   try {
-    await marker.writeFile(`${tablespaces.join("\n")}\n`);
+    await marker.writeFile(markerText(target));
     await marker.sync();
   } finally {
     await marker.close();
   }
-  await syncFolder(folder);
+  await syncFolder(place);
 }
 
-async function clearUnfinished(folder: string): Promise<void> {
-  const marker = await readFile(path.join(folder, INCOMPLETE_MARKER), "utf8");
-  for (const tablespace of marker.split("\n").filter((line) => line.startsWith("/"))) await clearFolder(tablespace);
-  // The marker goes last: until then the folder is known to be ours.
-  for (const name of await readdir(folder)) if (name !== INCOMPLETE_MARKER) await rm(path.join(folder, name), { recursive: true, force: true });
-}
-
+/** The marker stays: until the end the folder is known to be ours. */
 async function clearFolder(folder: string): Promise<void> {
-  for (const name of await readdir(folder).catch(() => [])) await rm(path.join(folder, name), { recursive: true, force: true });
+  const names = await readdir(folder).catch((): string[] => []);
+  if (!names.includes(INCOMPLETE_MARKER)) return;
+  for (const name of names) if (name !== INCOMPLETE_MARKER) await rm(path.join(folder, name), { recursive: true, force: true });
 }
 
 /** Everything else is in place: the last step makes the cluster startable, by renaming pg_control into place, and takes the marker away. */

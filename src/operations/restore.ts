@@ -1,4 +1,4 @@
-import { readdir, readFile as readText, rename, rm } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import { totalmem } from "node:os";
 import path from "node:path";
 import { stopwatch } from "../clock.ts";
@@ -19,7 +19,7 @@ import type { OperationContext } from "./context.ts";
 import type { RestorePlan } from "./plan-restore.ts";
 import { locate, ownFolder, readFile, restoreFiles } from "./restore-files.ts";
 import type { RestoreFolder } from "./restore-files.ts";
-import { claimTarget, exists, INCOMPLETE_MARKER, inspectTarget, requireSpace, syncFolder, syncTree } from "./restore-target-folder.ts";
+import { claimTarget, exists, INCOMPLETE_MARKER, inspectTarget, isFreeForTablespace, requireSpace, syncFolder, syncTree } from "./restore-target-folder.ts";
 import { stageWal, writeOwned } from "./restore-wal.ts";
 
 export interface RestoreRequest {
@@ -129,21 +129,13 @@ async function placeTablespaces(chain: ChainReader, backup: string, request: Res
     if (!/^pg_tblspc\/\d+$/.test(entry.path)) throw new DamageError(entry.path, "is no place for a tablespace");
     const place = request.tablespaces.get(entry.target) ?? entry.target;
     if (!path.isAbsolute(place) || place.includes("\n")) throw new HoldfastError("HF-USAGE", `the tablespace folder ${JSON.stringify(place)} is not an absolute path`);
-    if ((await inspectTablespace(place, request.target)) === "taken")
+    if (!(await isFreeForTablespace(place, request.target)))
       throw new HoldfastError("HF-TARGET-NOT-EMPTY", `the tablespace folder ${place} is not empty`, {
         hint: `give it another place: --tablespace ${entry.target}=/new/folder; nothing was touched`,
       });
     places.set(entry.path, path.resolve(place));
   }
   return places;
-}
-
-/** A tablespace folder of a restore of ours that died is named in that restore's marker: it is cleared with it. */
-async function inspectTablespace(place: string, target: string): Promise<"free" | "taken"> {
-  const names = await readdir(place).catch(() => []);
-  if (names.length === 0) return "free";
-  const marker = await readText(path.join(target, INCOMPLETE_MARKER), "utf8").catch(() => "");
-  return marker.split("\n").includes(place) ? "free" : "taken";
 }
 
 async function writeConfiguration(chain: ChainReader, entries: ReadonlyMap<string, FileEntry>, config: ReturnType<typeof generateConfig>, folder: RestoreFolder): Promise<void> {
@@ -184,6 +176,6 @@ async function makeStartable(controlBytes: Buffer, folder: RestoreFolder): Promi
   await rename(`${control}.holdfast`, control);
   await syncFolder(path.dirname(control));
   crashPoint("restore.before-done");
-  await rm(path.join(folder.root, INCOMPLETE_MARKER));
+  for (const place of [...folder.tablespaces.values(), folder.root]) await rm(path.join(place, INCOMPLETE_MARKER));
   await syncFolder(folder.root);
 }

@@ -134,7 +134,7 @@ describe("the catalog", () => {
       apply(started(run.id, run.minute, { source: run.source, operation: run.operation }));
       if (run.outcome !== "running") apply(finished(run.id, run.minute + 1, run.outcome));
     }
-    const newestFirst = all.toSorted((a, b) => b.minute - a.minute || all.indexOf(b) - all.indexOf(a));
+    const newestFirst = all.toSorted((a, b) => (a.minute === b.minute ? all.indexOf(b) - all.indexOf(a) : b.minute - a.minute));
     for (const source of [undefined, "db"])
       for (const operation of [undefined, "drill"])
         for (const outcome of [undefined, "failed"] as const)
