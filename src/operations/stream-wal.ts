@@ -45,7 +45,7 @@ export async function streamWal(task: StreamTask): Promise<void> {
   const history = await storeHistories(task, system.timeline);
   let at = await resumePoint(task, history, system.position);
   for (;;) {
-    const end = await streamTimeline(task, at.timeline, at.start, system.position);
+    const end = await streamTimeline(task, at.timeline, at.start, system);
     if (end === null || task.signal.aborted) return;
     await storeHistories(task, end.nextTimeline);
     at = { timeline: end.nextTimeline, start: segmentStart(segmentAt(end.nextTimeline, end.switchpoint, task.store.place.segmentBytes), task.store.place.segmentBytes) };
@@ -99,15 +99,20 @@ function startOfSegment(timeline: number, position: Lsn, segmentBytes: number): 
 
 const WAL_REMOVED = "58P01";
 
-async function streamTimeline(task: StreamTask, timeline: number, start: Lsn, position: Lsn): Promise<{ nextTimeline: number; switchpoint: Lsn } | null> {
+async function streamTimeline(
+  task: StreamTask,
+  timeline: number,
+  start: Lsn,
+  server: { timeline: number; position: Lsn },
+): Promise<{ nextTimeline: number; switchpoint: Lsn } | null> {
   try {
     return await new TimelineStream(task, timeline, start).run();
   } catch (error) {
     if (!(error instanceof HoldfastError) || error.facts["sqlState"] !== WAL_REMOVED) throw error;
-    // The server no longer has what we need next: a gap, on record, and we go on from where it is.
-    const from = startOfSegment(timeline, position, task.store.place.segmentBytes);
+    // The server no longer has what we need next: a gap, on record, and we go on from where it is, on the timeline it is on now.
+    const from = startOfSegment(server.timeline, server.position, task.store.place.segmentBytes);
     await task.onGap({ timeline, from: start, to: from });
-    return new TimelineStream(task, timeline, from).run();
+    return new TimelineStream(task, server.timeline, from).run();
   }
 }
 
@@ -121,6 +126,7 @@ class TimelineStream {
   readonly #start: Lsn;
   #durable: Lsn;
   #serverEnd: Lsn;
+  #isBehind = false;
   #caughtUp: { at: Lsn; clock: Micros } | null = null;
   #coveredUntil: Micros | null = null;
   /** Writes happen one after the other; a failure ends the stream. */
@@ -173,7 +179,9 @@ class TimelineStream {
     this.#serverEnd = message.serverEnd;
     if (message.kind === "wal") await this.#take(message.start, message.bytes);
     const position = this.#segment?.position ?? this.#durable;
-    if (position === message.serverEnd) this.#caughtUp = { at: position, clock: message.sentAt };
+    // A keepalive names what was sent, not what there is: it tells of being caught up only where the WAL before it did.
+    if (message.kind === "wal") this.#isBehind = position < message.serverEnd;
+    if (position === message.serverEnd && !this.#isBehind) this.#caughtUp = { at: position, clock: message.sentAt };
     this.#noteCovered();
     if (message.kind === "keepalive" && message.replyRequested) this.#report();
   }
@@ -228,10 +236,11 @@ class TimelineStream {
   async #complete(segment: SegmentAssembly): Promise<void> {
     this.#segment = null;
     const { store } = this.#task;
-    const ledger = ledgerOf(store.place, this.#timeline, segment.start, this.#scanner.take(segment.start), "stream");
+    const facts = ledgerOf(store.place, this.#timeline, segment.start, this.#scanner.take(segment.start), "stream");
+    const { summary } = this.#scanner;
     this.#segmentsInFlight++;
     this.#enqueue(async () => {
-      await storeSegmentEverywhere(store, segment.name, segment.bytes, ledger, segment.parts);
+      await storeSegmentEverywhere(store, segment.name, segment.bytes, facts, segment.parts, summary);
       this.#segmentsInFlight--;
       this.#advance(addBytes(segment.start, this.#segmentBytes));
     });
