@@ -13,6 +13,7 @@ import { acquireLease } from "../repository/lease.ts";
 import type { Lease } from "../repository/lease.ts";
 import { listManifests } from "../repository/manifest.ts";
 import type { WritableRepository } from "../repository/repository.ts";
+import { storeHistory } from "../repository/wal-archive.ts";
 import { findParent } from "./choose-parent.ts";
 import type { CopyPlace, Parent } from "./choose-parent.ts";
 import type { BackUpRequest, BackUpResult, BackupUnderWay } from "./backup-types.ts";
@@ -98,11 +99,24 @@ async function preparePlaces(repositories: readonly WritableRepository[], source
   const { systemIdentifier, walSegmentBytes } = state.facts;
   for (const repository of repositories) {
     await ensureBound(repository, source, { systemIdentifier, version: state.identity.version, walSegmentBytes }, context.clock.now());
+    await bringHistory(repository, source, state, context);
     const listing = await listManifests(repository, source);
     await sweepAttempts(repository, source, listing, context);
     places.push({ repository, listing });
   }
   return places;
+}
+
+/** Every copy holds the history of its timeline, whichever way WAL comes: without it nothing of that timeline can be restored from there. */
+async function bringHistory(repository: WritableRepository, source: string, { facts, history, historyFile }: ClusterState, context: OperationContext): Promise<void> {
+  if (historyFile === null) return;
+  const place = { source, systemIdentifier: facts.systemIdentifier, segmentBytes: facts.walSegmentBytes };
+  const outcome = await storeHistory(repository, place, history.timeline, historyFile, { dataKey: await repository.keyRing.sealNew(), now: context.clock.now() });
+  if (outcome !== "diverged") return;
+  throw new HoldfastError("HF-DIVERGED", `${repository.name} already holds another history of timeline ${history.timeline}`, {
+    hint: "two servers made this timeline; both are kept. Find out which one is right",
+    facts: { repository: repository.name, timeline: history.timeline },
+  });
 }
 
 function ancestorsOf(parent: Parent): string[] {

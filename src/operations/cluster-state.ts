@@ -21,6 +21,8 @@ export interface ClusterState {
   readonly facts: ClusterFacts;
   readonly control: ControlFile;
   readonly history: TimelineHistory;
+  /** The history as the server has it; null for timeline 1, which has none. */
+  readonly historyFile: Buffer | null;
   readonly captured: CapturedSettings;
 }
 
@@ -43,7 +45,7 @@ export async function readClusterState(source: SourceTarget, session: BackupSess
     identity,
     captured,
     control,
-    history: await readServerHistory(reader, identity.timeline, signal),
+    ...(await readServerHistory(reader, identity.timeline, signal)),
     facts: {
       systemIdentifier: identity.systemIdentifier,
       major,
@@ -81,10 +83,10 @@ export async function readControlFile(reader: ClusterReader, identity: ServerIde
 
 const HISTORY_MAX_BYTES = 1 << 20;
 
-async function readServerHistory(reader: ClusterReader, timeline: number, signal: AbortSignal): Promise<TimelineHistory> {
-  if (timeline === 1) return emptyHistory(1);
+async function readServerHistory(reader: ClusterReader, timeline: number, signal: AbortSignal): Promise<Pick<ClusterState, "history" | "historyFile">> {
+  if (timeline === 1) return { history: emptyHistory(1), historyFile: null };
   const [bytes] = await reader.read([{ path: `pg_wal/${historyFileName(timeline)}`, offset: 0, length: HISTORY_MAX_BYTES }], signal);
   const history = bytes === null || bytes === undefined ? null : parseHistory(timeline, bytes.toString("utf8"));
-  if (history === null) throw new HoldfastError("HF-SERVER", `the history of timeline ${timeline} is missing or unreadable on the server`);
-  return history;
+  if (history === null || bytes === null || bytes === undefined) throw new HoldfastError("HF-SERVER", `the history of timeline ${timeline} is missing or unreadable on the server`);
+  return { history, historyFile: bytes };
 }
