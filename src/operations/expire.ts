@@ -15,6 +15,7 @@ import { listManifests } from "../repository/manifest.ts";
 import type { ManifestListing } from "../repository/manifest.ts";
 import type { WritableRepository } from "../repository/repository.ts";
 import { recordExpired } from "../repository/wal-expiry.ts";
+import { listSummaries, summarisedSegment } from "../repository/wal-summaries.ts";
 import type { OperationContext } from "./context.ts";
 import { CopyView } from "./copy-view.ts";
 import { leaseScopes } from "./source-target.ts";
@@ -172,7 +173,9 @@ async function removeSegments(request: ExpireRequest, view: CopyView, names: rea
       reason: "older than the point-in-time window",
     });
     await recordExpired(repository, view.place, timeline, numbers);
-    const objects = gone.flatMap((name) => [...(view.inventory.segments.get(name)?.objects ?? []), ...(view.inventory.parts.get(name)?.objects ?? [])]);
+    const summaries = (await listSummaries(repository, view.place, timelineHex(timeline))).filter((object) => gone.includes(summarisedSegment(object) ?? ""));
+    // Summaries first: one without its segment would be found by nobody.
+    const objects = [...summaries, ...gone.flatMap((name) => [...(view.inventory.segments.get(name)?.objects ?? []), ...(view.inventory.parts.get(name)?.objects ?? [])])];
     for (const object of objects) removedBytes += (await repository.store.size(object)) ?? 0;
     await repository.store.remove([...objects, ...(await indexesOf(view, timeline, new Set(gone)))]);
     removedObjects += objects.length;

@@ -5,6 +5,7 @@ import type { Lsn } from "../domain/lsn.ts";
 import { parseHistory } from "../domain/timeline.ts";
 import { parseSegmentName, segmentName, segmentStart, walFileKind } from "../domain/wal-segment.ts";
 import type { WalSegment } from "../domain/wal-segment.ts";
+import type { WalSummary } from "../domain/wal-summary.ts";
 import { HoldfastError, messageOf } from "../errors.ts";
 import { WalWalker } from "../postgres/wal-records.ts";
 import { ensureBound, readBinding } from "../repository/binding.ts";
@@ -54,17 +55,17 @@ export async function pushWal(request: PushRequest, context: OperationContext): 
   if (kind === "partial") return pushPartial(store, segment, start, bytes);
   if (bytes.length !== segmentBytes)
     throw new HoldfastError("HF-WAL", `${name} is ${bytes.length} bytes long, a segment is ${segmentBytes}`, { hint: "PostgreSQL will try again" });
-  const facts = await scanSegment(request.file, { ...header, parsed, start }, bytes);
-  await storeSegmentEverywhere(store, segment, bytes, ledgerOf(store.place, parsed.timeline, start, facts, "push"));
+  const { facts, summary } = await scanSegment(request.file, { ...header, parsed, start }, bytes);
+  await storeSegmentEverywhere(store, segment, bytes, ledgerOf(store.place, parsed.timeline, start, facts, "push"), [], summary);
   return { file: name, stored: true, reason: null };
 }
 
-/** The transactions of a segment. The record it begins in the middle of is known only with the segment before, which usually still lies beside it. */
+/** The transactions and changes of a segment. The record it begins in the middle of is known only with the segment before, which usually still lies beside it. */
 async function scanSegment(
   file: string,
   { segmentBytes, systemIdentifier, parsed, start }: SegmentHeader & { parsed: WalSegment; start: Lsn },
   bytes: Buffer,
-): Promise<CommitFacts> {
+): Promise<{ facts: CommitFacts; summary: WalSummary | null }> {
   const before = lsn(start === 0n ? 0n : start - BigInt(segmentBytes));
   const name = segmentName({ timeline: parsed.timeline, number: before / BigInt(segmentBytes) }, segmentBytes);
   const previous = await readFile(path.join(path.dirname(file), name)).catch(() => null);
@@ -74,7 +75,7 @@ async function scanSegment(
   if (isPrevious) scanner.push(previous);
   if (isPrevious) scanner.take(before);
   scanner.push(bytes);
-  return scanner.take(start);
+  return { facts: scanner.take(start), summary: scanner.summary };
 }
 
 function storeFor({ repositories }: PushRequest, place: WalPlace, context: OperationContext): WalStore {

@@ -3,9 +3,11 @@ import type { Lsn } from "../domain/lsn.ts";
 import { formatMicros } from "../domain/timestamp.ts";
 import type { Micros } from "../domain/timestamp.ts";
 import { segmentAt, segmentName } from "../domain/wal-segment.ts";
+import type { WalSummary } from "../domain/wal-summary.ts";
 import { HoldfastError } from "../errors.ts";
 import { markOf, WalWalker } from "../postgres/wal-records.ts";
-import type { SegmentLedger, WalPlace } from "../repository/wal-archive.ts";
+import { WalSummarizer } from "../postgres/wal-summarizer.ts";
+import type { SegmentFacts, SegmentLedger, WalPlace } from "../repository/wal-archive.ts";
 
 /** What the records that end in one segment say about transactions. */
 export interface CommitFacts {
@@ -16,11 +18,13 @@ export interface CommitFacts {
   whole: boolean;
 }
 
-/** Reads commit facts from WAL as it passes, segment by segment. A record counts in the segment where it ends: only there is it known. */
+/** Reads commit facts and changes from WAL as it passes, segment by segment. A record counts in the segment where it ends: only there is it known. */
 export class CommitScanner {
   readonly #segmentBytes: number;
   #walker: WalWalker;
   #facts = noCommits();
+  readonly #summarizer = new WalSummarizer();
+  #summary: WalSummary | null = null;
 
   /** `start`: the beginning of a segment. */
   constructor(start: Lsn, segmentBytes: number) {
@@ -31,6 +35,11 @@ export class CommitScanner {
   /** True where a record does not follow the one before: the WAL is of another history than what was pushed before. */
   get isOtherHistory(): boolean {
     return this.#walker.stopped === "other-history";
+  }
+
+  /** What the records that end in the segment last taken changed. Null where none does, or one could not be read. */
+  get summary(): WalSummary | null {
+    return this.#summary;
   }
 
   /** Bytes of one segment; the next one's only after `take`. */
@@ -44,6 +53,8 @@ export class CommitScanner {
     const { stopped, passedOver } = this.#walker;
     const facts = { ...this.#facts, whole: stopped === null && (passedOver === null || (passedOver.end !== null && passedOver.end <= start)) };
     this.#facts = noCommits();
+    const summary = this.#summarizer.take();
+    this.#summary = stopped === null ? summary : null;
     // What cannot be read here says nothing about what comes after.
     if (stopped !== null) this.#walker = this.#walkFrom(end);
     return facts;
@@ -52,8 +63,9 @@ export class CommitScanner {
   #walkFrom(start: Lsn): WalWalker {
     return new WalWalker(start, {
       segmentBytes: this.#segmentBytes,
-      checkCrc: false,
+      checkCrc: true,
       visit: (record) => {
+        this.#summarizer.add(record);
         const mark = markOf(record);
         if (mark === null || mark.kind === "restore-point") return;
         const facts = this.#facts;
@@ -69,7 +81,7 @@ function noCommits(): CommitFacts {
   return { commits: 0, minCommitAt: null, maxCommitAt: null, whole: false };
 }
 
-export function ledgerOf(place: WalPlace, timeline: number, start: Lsn, facts: CommitFacts, via: SegmentLedger["via"]): Omit<SegmentLedger, "follows"> {
+export function ledgerOf(place: WalPlace, timeline: number, start: Lsn, facts: CommitFacts, via: SegmentLedger["via"]): SegmentFacts {
   return {
     timeline,
     systemIdentifier: place.systemIdentifier,

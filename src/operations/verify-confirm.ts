@@ -20,6 +20,7 @@ export function confirmDamage(found: DamageReport, { view, report }: SecondLook)
 
 const PART = /\/parts\/([0-9A-F]{24})\/[^/]*$/;
 const SEGMENT = /\/([0-9A-F]{24})(-[0-9a-f]{32})?$/;
+const SUMMARY = /\/summaries\/([0-9A-F]{24})\./;
 const BACKUP_OBJECT = /\/backups\/(\d{8}T\d{6}Z-(?:full|diff|incr))\//;
 
 /** Whether an object that was not there when it was opened should be there. The second look at structure has told already which manifests, indexes and stretches of WAL are missing. */
@@ -29,6 +30,8 @@ function isMissed(object: string, view: NonNullable<SecondLook["view"]>): boolea
   const part = PART.exec(object)?.[1];
   // Taken up by its segment, or by a larger part: whether those reach as far is said by structure.
   if (part !== undefined) return view.inventory.parts.get(part)?.objects.includes(object) ?? false;
+  const summarised = SUMMARY.exec(object)?.[1];
+  if (summarised !== undefined) return view.inventory.segments.has(summarised) && !view.wasExpired(summarised);
   const segment = SEGMENT.exec(object);
   if (segment?.[1] === undefined) return !/\/manifests\/|\/index\//.test(object);
   if (view.wasExpired(segment[1])) return false;

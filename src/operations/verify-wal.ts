@@ -12,6 +12,7 @@ import { readIndexes } from "../repository/wal-index.ts";
 import type { OperationContext } from "./context.ts";
 import type { CopyView } from "./copy-view.ts";
 import type { DamageReport, VerifyTotals } from "./verify-report.ts";
+import { verifySummary } from "./verify-summary.ts";
 
 export interface WalVerification {
   readonly view: CopyView;
@@ -30,7 +31,11 @@ export async function verifyWalContent(work: WalVerification, needed: ReadonlySe
     [...view.inventory.segments].filter(([name]) => needed === null || needed.has(name)),
     async ([name, { objects }]) => {
       context.signal.throwIfAborted();
-      for (const object of objects) await collecting(work, name, () => verifySegment(work, name, object));
+      for (const object of objects) {
+        const summarised = await collecting(work, name, () => verifySegment(work, name, object));
+        // A summary is a cache: losing it hurts no backup.
+        await collecting(work, null, () => verifySummary(work, object, summarised === true));
+      }
       if (objects.length > 1) await collecting(work, name, () => view.read(name));
       context.onProgress({ phase: `verify WAL of ${view.source}`, doneBytes: work.totals.bytes, totalBytes: null });
     },
@@ -48,16 +53,18 @@ export async function verifyWalStructure(work: WalVerification): Promise<void> {
   reportMissing(work);
 }
 
-async function collecting<T>(work: WalVerification, segment: string | null, act: () => Promise<T>): Promise<void> {
+async function collecting<T>(work: WalVerification, segment: string | null, act: () => Promise<T>): Promise<T | null> {
   try {
-    await act();
+    return await act();
   } catch (error) {
     if (!(error instanceof DamageError)) throw error;
     work.report.add(error, segment === null ? {} : hurtBy(work, segment));
+    return null;
   }
 }
 
-async function verifySegment(work: WalVerification, name: string, object: string): Promise<void> {
+/** Whether the segment says that a summary was stored with it. */
+async function verifySegment(work: WalVerification, name: string, object: string): Promise<boolean> {
   const { view, totals } = work;
   const container = await openContainer(view.repository, {
     objectKey: object,
@@ -74,10 +81,11 @@ async function verifySegment(work: WalVerification, name: string, object: string
   if (ledger.data.follows) reportIfMissing(work, segmentName({ ...segment, number: segment.number - 1n }, view.place.segmentBytes), "the segment after it was stored behind it");
   const reader = new FrameReader(view.repository, container);
   const all = container.frames.map((_, i) => i);
-  if (!reaches(work.tier, "stored")) return;
+  const { summarised } = ledger.data;
+  if (!reaches(work.tier, "stored")) return summarised;
   if (!reaches(work.tier, "decoded")) {
     for await (const frame of reader.readStored(all)) void frame;
-    return;
+    return summarised;
   }
   const plain: Buffer[] = [];
   for await (const frame of reader.readMany(all)) plain.push(frame.plain);
@@ -86,6 +94,7 @@ async function verifySegment(work: WalVerification, name: string, object: string
   checkFirstPage(object, bytes, work, segment);
   // A name under another name key is not known to be wrong.
   if (fitsName(work.nameKey, object, bytes) === false && view.repository.hosts.length === 1) throw new DamageError(object, "its name is not that of its content");
+  return summarised;
 }
 
 /** The long header of a segment's first page: address, system identifier, segment size. */

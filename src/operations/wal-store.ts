@@ -1,12 +1,14 @@
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import { crashPoint } from "../crash-points.ts";
+import type { WalSummary } from "../domain/wal-summary.ts";
 import { DamageError, HoldfastError } from "../errors.ts";
 import { keys } from "../repository/layout.ts";
 import type { WritableRepository } from "../repository/repository.ts";
 import { readParts, readSegment, storeHistory, storePart, storeSegment } from "../repository/wal-archive.ts";
-import type { SegmentLedger, WalPlace } from "../repository/wal-archive.ts";
+import type { SegmentFacts, SegmentLedger, WalPlace } from "../repository/wal-archive.ts";
 import { writeIndexAfter } from "../repository/wal-index.ts";
+import { findSummary } from "../repository/wal-summaries.ts";
 import type { WalKeys } from "./wal-keys.ts";
 
 /** Where WAL goes: one cluster's place in one or several repositories, the first of which is the first tier (it alone holds parts, and decides what is durable). */
@@ -22,19 +24,20 @@ export interface WalStore {
 /** Parts of a segment beyond this number are joined into one, so that a slow segment does not become thousands of objects. */
 const PARTS_BEFORE_JOIN = 32;
 
-/** `ownParts`: parts of it that this process made of these very bytes. */
+/** `ownParts`: parts of it that this process made of these very bytes. `summary`: what it changed, if that is known. */
 export async function storeSegmentEverywhere(
   store: WalStore,
   segment: string,
   bytes: Buffer,
-  ledger: Omit<SegmentLedger, "follows">,
+  facts: SegmentFacts,
   ownParts: readonly string[] = [],
+  summary: WalSummary | null = null,
 ): Promise<void> {
   await Promise.all(
     store.repositories.map(async (repository, tier) => {
       try {
         crashPoint("wal.before-segment");
-        const outcome = await storeSegment(repository, store.place, segment, bytes, ledger, { dataKey: await store.walKeys.for(repository), now: store.clock.now() });
+        const outcome = await storeSegment(repository, store.place, segment, bytes, facts, { dataKey: await store.walKeys.for(repository), now: store.clock.now(), summary });
         if (outcome === "diverged") throw divergence(repository, segment);
         await writeIndexAfter(repository, store.place, segment);
       } catch (error) {
@@ -106,7 +109,7 @@ export async function storeHistoryEverywhere(store: WalStore, timeline: number, 
   }
 }
 
-/** Copies a complete segment from one repository to another, decoded and encrypted anew. */
+/** Copies a complete segment from one repository to another, decoded and encrypted anew, with its summary. */
 export async function copySegment(
   from: WritableRepository,
   to: WritableRepository,
@@ -116,5 +119,6 @@ export async function copySegment(
   ledger: SegmentLedger,
 ): Promise<void> {
   const bytes = await readSegment(from, store.place, segment, objects);
-  await storeSegment(to, store.place, segment, bytes, ledger, { dataKey: await store.walKeys.for(to), now: store.clock.now() });
+  const summary = ledger.summarised && objects[0] !== undefined ? await findSummary(from, store.place, objects[0]) : null;
+  await storeSegment(to, store.place, segment, bytes, ledger, { dataKey: await store.walKeys.for(to), now: store.clock.now(), summary });
 }

@@ -1,6 +1,7 @@
 import { createHmac } from "node:crypto";
 import { z } from "zod";
 import type { WalInventory } from "../domain/wal-coverage.ts";
+import type { WalSummary } from "../domain/wal-summary.ts";
 import { historyFileName, parseSegmentName, segmentName, timelineHex } from "../domain/wal-segment.ts";
 import { parseHistory } from "../domain/timeline.ts";
 import type { TimelineHistory } from "../domain/timeline.ts";
@@ -11,6 +12,7 @@ import { openContainerWriter } from "./container-writer.ts";
 import type { SealedKey } from "./key-ring.ts";
 import { keys } from "./layout.ts";
 import type { Repository, WritableRepository } from "./repository.ts";
+import { storeSummary } from "./wal-summaries.ts";
 
 /** The WAL of one cluster in one repository (docs/repository-format.md section 8). */
 export interface WalPlace {
@@ -32,10 +34,14 @@ export const ledgerSchema = z.object({
   whole: z.boolean().default(false),
   coveredUntil: z.string().nullable(),
   via: z.enum(["stream", "push"]),
+  /** A summary of what it changed was stored before it. */
+  summarised: z.boolean().default(false),
   /** The segment before it was there when this one was stored: if it is not there any more, somebody removed it. */
   follows: z.boolean(),
 });
 export type SegmentLedger = z.infer<typeof ledgerSchema>;
+/** What the writer knows of a segment; the rest is found out as it is stored. */
+export type SegmentFacts = Omit<SegmentLedger, "follows" | "summarised">;
 
 const FRAME_BYTES = 1 << 20;
 /** WAL is compressed at the fastest level: it comes all day, and at level 1 it shrinks six times. */
@@ -54,13 +60,16 @@ export async function storeSegment(
   place: WalPlace,
   segment: string,
   bytes: Buffer,
-  facts: Omit<SegmentLedger, "follows">,
-  options: WalWriteOptions,
+  facts: SegmentFacts,
+  options: WalWriteOptions & { readonly summary?: WalSummary | null },
 ): Promise<StoreOutcome> {
   const boundKey = keys.walSegment(place.source, place.systemIdentifier, segment);
   const objectKey = `${boundKey}-${contentName(repository, bytes)}`;
   const others = await otherContents(repository, keys.walFolder(place.source, place.systemIdentifier, segment), segment, objectKey);
-  const ledger: SegmentLedger = { ...facts, follows: await hasPredecessor(repository, place, segment) };
+  const { summary = null } = options;
+  // First, so that a segment which says that it has one had one.
+  if (summary !== null) await storeSummary(repository, place, objectKey, summary, options.now);
+  const ledger: SegmentLedger = { ...facts, summarised: summary !== null, follows: await hasPredecessor(repository, place, segment) };
   const outcome = await writeContainer(repository, { source: place.source, kind: "wal", objectKey, boundKey }, bytes, { ledger }, options);
   if (others.length === 0) return outcome === "created" ? "created" : "same";
   // Another name for this segment may be the same bytes under another name key: only the content tells.

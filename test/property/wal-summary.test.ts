@@ -49,7 +49,7 @@ function isChanged(changes: WalChanges, at: readonly [number, number, number, nu
 }
 
 function summaryOf(list: readonly Step[], after = 1, first = 2, last = 3): WalSummary {
-  return { timeline: 7, after: lsn(BigInt(after)), first: lsn(BigInt(first)), last: lsn(BigInt(last)), changes: changesOf(list) };
+  return { after: lsn(BigInt(after)), first: lsn(BigInt(first)), last: lsn(BigInt(last)), changes: changesOf(list) };
 }
 
 const encoded = (changes: WalChanges): Uint8Array => encodeSummary({ ...summaryOf([]), changes });

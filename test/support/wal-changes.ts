@@ -32,7 +32,7 @@ export async function readChanges(cluster: Cluster, from: Lsn, to: Lsn): Promise
   const summarizer = new WalSummarizer();
   await walkRecords(cluster, from, to, (record) => summarizer.add(record));
   const { failure } = summarizer;
-  const summary = summarizer.take(1);
+  const summary = summarizer.take();
   if (summary === null) throw new Error(`no summary: ${failure ?? "there is no record"}`);
   return summary;
 }
