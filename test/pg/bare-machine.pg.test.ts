@@ -51,7 +51,7 @@ describePostgres("a restore on a bare machine", {}, (binaries) => {
     atEnd = await digestDatabases(source.url());
     await source.stop();
     await cp(join(site.folder, "onsite"), join(bare, "copy"), { recursive: true });
-    await mkdir(join(bare, "empty"));
+    for (const folder of ["empty", "home"]) await mkdir(join(bare, folder));
     await rename(site.folder, `${site.folder}-burnt`);
     stack.defer(async () => rename(`${site.folder}-burnt`, site.folder));
     resources = stack.move();
@@ -61,7 +61,7 @@ describePostgres("a restore on a bare machine", {}, (binaries) => {
 
   /** In an empty folder, with nothing in the environment but the key. */
   async function holdfast(...args: string[]): Promise<string> {
-    const env = { PATH: "/usr/bin:/bin", HOME: join(bare, "empty"), HOLDFAST_KEY: site.key };
+    const env = { PATH: "/usr/bin:/bin", HOME: join(bare, "home"), HOLDFAST_KEY: site.key };
     const { stdout } = await run(process.execPath, [MAIN, ...args, "--repository", `file://${bare}/copy`], { cwd: join(bare, "empty"), env });
     expect(await readdir(join(bare, "empty"))).toEqual([]);
     return stdout;
