@@ -136,6 +136,29 @@ describe("the point a restore ends at", () => {
     await expect(resolve({ kind: "latest" })).rejects.toThrow(/gap in WAL/);
   });
 
+  test("for a time at the edge of a gap is refused: what followed in the gap may be of the same moment", async () => {
+    await backup();
+    wal.commit(10, at(1));
+    for (let i = 0; i < 4; i++) wal.fillToEnd(0);
+    await archive.segments(wal, [1, 2, 4]);
+    await expect(resolve(time(1))).rejects.toThrow(/gap in WAL/);
+  });
+
+  test("is never in bytes behind a missing part, nor in a part that begins in the middle", async () => {
+    await backup();
+    const last = wal.commit(10, at(1));
+    wal.fillToEnd(0);
+    wal.fillToEnd(0);
+    await archive.part(wal, 1, 0, Number(last - startOf(1)) + 40);
+    await archive.part(wal, 1, 4096, 8192);
+    await archive.part(wal, 2, 4096, 8192);
+    const view = await archive.view();
+    expect(await view.read(nameOf(1, 1))).toHaveLength(Number(last - startOf(1)) + 40);
+    expect(await resolve({ kind: "latest" }, { acceptGap: true })).toMatchObject({ record: last, segments: [nameOf(1, 1)] });
+    await archive.segments(wal, [1]);
+    expect((await resolve({ kind: "latest" }, { acceptGap: true })).segments).toEqual([nameOf(1, 1)]);
+  });
+
   test("is never behind WAL that does not continue what is before it, as of a server that was set back", async () => {
     await backup();
     wal.commit(10, at(1));
