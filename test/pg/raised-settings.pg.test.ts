@@ -2,12 +2,12 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { SourceInfo } from "../../src/domain/source-info.ts";
 import { startCluster, startOnFolder } from "../support/cluster.ts";
-import { describeEachPostgres } from "../support/postgres-suite.ts";
+import { describePostgres } from "../support/postgres-suite.ts";
 import { eventually } from "../support/restored.ts";
 import { openSite } from "../support/site.ts";
 
 /** Replay pauses for ever, or ends, where the source was restarted with larger settings than the replaying server has: a restore must know them from the WAL. */
-describeEachPostgres("settings raised after the backup", {}, (binaries) => {
+describePostgres("settings raised after the backup", {}, (binaries) => {
   const before = { max_connections: "30", max_worker_processes: "6", max_wal_senders: "4", max_prepared_transactions: "2", max_locks_per_transaction: "32" };
   const after = { max_connections: "77", max_worker_processes: "11", max_wal_senders: "12", max_prepared_transactions: "9", max_locks_per_transaction: "80" };
 
