@@ -54,6 +54,14 @@ try {
 
 /** Errors of parsing come to us instead of ending the process, in every subcommand. */
 function strict(command: Command): void {
-  command.exitOverride().showHelpAfterError("(--help shows how it is used)");
+  command.exitOverride().configureOutput({
+    outputError: (text, write) =>
+      write(
+        `error[HF-USAGE]: ${text
+          .replace(/^error: /, "")
+          .trimEnd()
+          .replaceAll("\n", " ")}\nhint: --help shows how it is used\n`,
+      ),
+  });
   for (const child of command.commands) strict(child);
 }

@@ -42,6 +42,11 @@ const SEGMENTS_IN_FLIGHT = 3;
 /** Streams WAL into the repositories until the signal aborts, following timelines. Whatever is reported to the server as flushed is durable. */
 export async function streamWal(task: StreamTask): Promise<void> {
   const system = await task.receiver.identify();
+  // Another connection than the one that was asked who it is: behind an address that moves, it may be another server.
+  if (system.systemIdentifier !== task.store.place.systemIdentifier)
+    throw new HoldfastError("HF-OTHER-CLUSTER", `WAL would come from cluster ${system.systemIdentifier}, and the source is ${task.store.place.systemIdentifier}`, {
+      hint: "the address leads to several servers; give each its own",
+    });
   const history = await storeHistories(task, system.timeline);
   let at = await resumePoint(task, history, system.position);
   for (;;) {

@@ -51,20 +51,25 @@ function memoryFolder(folder: string, repositoryId: string): string {
 
 /** The memory is a growing set of small files, one a key, so that two processes that learn at once both keep what they learned. */
 async function recall(folder: string): Promise<RepositoryMemory> {
+  return (await recallAll(folder)).memory;
+}
+
+/** What is remembered, and the file that the next thing to remember goes to. */
+async function recallAll(folder: string): Promise<{ memory: RepositoryMemory; next: string }> {
   for (let n = 1, memory: RepositoryMemory = { keyIds: [], mapKeys: [] }; ; n++) {
-    const next = await readMemory(path.join(folder, `${n}.json`));
-    if (next === null) return memory;
-    memory = next;
+    const file = path.join(folder, `${n}.json`);
+    const found = await readMemory(file);
+    if (found === null) return { memory, next: file };
+    memory = found;
   }
 }
 
 async function remember(folder: string, memory: RepositoryMemory): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  for (let n = 1; ; n++) {
-    const file = path.join(folder, `${n}.json`);
-    const before = await readMemory(file);
-    if (before !== null && JSON.stringify(merge(before, memory)) === JSON.stringify(before)) continue;
-    if (before === null && (await createOnce(file, JSON.stringify(merge(await recall(folder), memory))))) return;
+  for (;;) {
+    const { memory: known, next } = await recallAll(folder);
+    const merged = merge(known, memory);
+    if (JSON.stringify(merged) === JSON.stringify(known) || (await createOnce(next, JSON.stringify(merged)))) return;
   }
 }
 

@@ -130,6 +130,9 @@ describePostgres("wrong use and a broken world", {}, (binaries) => {
     "a restore point that nobody made": () => ({ ...unreachable, args: restore("name:nobody-made-it"), says: /nobody-made-it/, hint: /./ }),
     "an unknown source": () => ({ ...usageError, args: ["backup", "orders"], says: /no source "orders"/, hint: /choose one of: db/ }),
     "an unknown source by address": () => ({ ...usageError, args: ["info", "orders", "--repository", site.repository()], says: /no source "orders"/, hint: /it holds: db/ }),
+    "an unknown option": () => ({ ...usageError, args: ["info", "--reposiory", "x"], says: /--reposiory/, hint: /--help/ }),
+    "a missing option": () => ({ ...usageError, args: ["restore", "--to", "latest"], says: /--target/, hint: /--help/ }),
+    "an unknown command": () => ({ ...usageError, args: ["restor"], says: /restor/, hint: /--help/ }),
     "an unknown backup": () => ({ args: restore("latest", "--backup", UNKNOWN), exitCode: 1, code: "HF-NO-BACKUP", says: new RegExp(UNKNOWN), hint: /info/ }),
   };
 
@@ -214,7 +217,7 @@ describePostgres("wrong use and a broken world", {}, (binaries) => {
 
   /** Every file of the site; of the catalog, which is a cache that each command opens, not the bytes. */
   async function everything(): Promise<Map<string, string>> {
-    return digestTree(site.folder, (path) => path.startsWith("state/catalog.sqlite") || path.startsWith("state/repositories/"));
+    return digestTree(site.folder, (path) => path.startsWith("state/catalog.sqlite"));
   }
 });
 
