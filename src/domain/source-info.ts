@@ -26,7 +26,7 @@ export interface BackupView {
   readonly readBytes: number;
   readonly storedBytes: number;
   readonly durationSeconds: number;
-  readonly changeSource: "everything" | "digests" | "server-summaries";
+  readonly changeSource: "everything" | "digests" | "server-summaries" | "wal-summaries";
   readonly changeSourceReason: string;
   readonly corruptPages: number;
   readonly copies: readonly BackupCopyView[];

@@ -1,5 +1,5 @@
 import { crashPoint } from "../crash-points.ts";
-import { maxLsn, parseLsn } from "../domain/lsn.ts";
+import { maxLsn } from "../domain/lsn.ts";
 import type { Lsn } from "../domain/lsn.ts";
 import type { FileEntry } from "../domain/file-map.ts";
 import { comparePaths } from "../domain/file-map.ts";
@@ -8,8 +8,6 @@ import { logFolderOf, tablespaceLocations } from "../postgres/capture.ts";
 import { checkpointOfLabel, timelineOfLabel } from "../postgres/backup-session.ts";
 import type { BackupStart, BackupStop } from "../postgres/backup-session.ts";
 import type { ClusterReader } from "../postgres/cluster-reader.ts";
-import { readServerSummaries } from "../postgres/server-summaries.ts";
-import type { ChangedBlocks } from "../postgres/server-summaries.ts";
 import { fanOut } from "../repository/backup-copies.ts";
 import { createBlockDigest } from "../repository/block-digest.ts";
 import { BlockWriter, EXTENT_BYTES, PACK_PLAIN_BYTES } from "../repository/block-writer.ts";
@@ -21,6 +19,8 @@ import { readControlFile } from "./cluster-state.ts";
 import type { OperationContext } from "./context.ts";
 import { copyCluster, copyLate } from "./copy-cluster.ts";
 import type { CopyTask, CopyTotals } from "./copy-cluster.ts";
+import { findChanges } from "./find-changes.ts";
+import type { Changes } from "./find-changes.ts";
 import { storeDocument } from "./late-files.ts";
 import { corruptAmong } from "./page-check.ts";
 import type { SuspectPage } from "./page-check.ts";
@@ -60,7 +60,7 @@ const CONTROL_FILE = "global/pg_control";
 /** Copies the cluster, the files that must come last, and what `pg_backup_stop` answers, into packs and map. */
 export async function readAndPack(request: PackRequest, context: OperationContext): Promise<PackedCluster> {
   const { backup, reader, start } = request;
-  const changes = await findChanges(request, context);
+  const changes = await findChanges(backup, start, context);
   const packing = await openPacking(request, changes, context);
   const { task, lanes, writer, map } = packing;
   const totals: CopyTotals = { sourceBytes: 0, readBytes: 0, files: 0, suspects: [] };
@@ -152,23 +152,6 @@ function assertTablespacesKnown({ tablespaceMap }: BackupStop, known: ReadonlyMa
   const unknown = tablespaceMap.split("\n").filter((line) => /^\d+ /.test(line) && !known.has(line.split(" ", 1)[0] ?? ""));
   if (unknown.length > 0)
     throw new HoldfastError("HF-SOURCE-CHANGED", "a tablespace was made while the backup began", { hint: "run the backup again", facts: { tablespaces: unknown } });
-}
-
-interface Changes {
-  readonly source: Manifest["changeSource"];
-  readonly reason: string;
-  readonly blocks: ChangedBlocks | null;
-}
-
-/** How changes are found, best first; anything not provable falls back and says so. */
-async function findChanges({ backup, start }: PackRequest, context: OperationContext): Promise<Changes> {
-  const { parent, state, session } = backup;
-  if (parent.stored === null) return { source: "everything", reason: parent.reason, blocks: null };
-  const { manifest } = parent.stored;
-  const from = { timeline: manifest.postgres.timeline, lsn: parseLsn(manifest.start.lsn) };
-  const found = await readServerSummaries(session.client, state.identity.version, { from, to: start.lsn, history: state.history }, context.clock, context.signal);
-  if (typeof found === "string") return { source: "digests", reason: found, blocks: null };
-  return { source: "server-summaries", reason: `${found.blocks} blocks changed since ${manifest.id} by the server's WAL summaries`, blocks: found };
 }
 
 /** Unlogged relations whose init fork is gone at the end became logged: now their content counts. */

@@ -18,6 +18,8 @@ export interface BackupSession extends AsyncDisposable {
   /** Aborted, with the reason, as soon as the session is lost or the server is no longer the same. */
   readonly lost: AbortSignal;
   start(label: string): Promise<BackupStart>;
+  /** Ends the WAL segment that is being written. Rejects on a standby, and where the role may not. */
+  endSegment(): Promise<void>;
   stop(): Promise<BackupStop>;
 }
 
@@ -82,6 +84,7 @@ function holdSession(connection: Connection, identity: ServerIdentity, clock: Cl
       const row = await exclusively(() => queryRow(client, sql, [label]));
       return { lsn: parseLsn(text(row, "lsn")), at: await serverNow(client) };
     },
+    endSegment: async () => void (await exclusively(() => queryRow(client, "select pg_switch_wal()"))),
     stop: async () => {
       clearInterval(ping);
       lost.throwIfAborted();

@@ -26,7 +26,7 @@ const postgresSchema = z.object({
 
 const sizesSchema = z.object({ sourceBytes: count, readBytes: count, storedBytes: count, files: count, extents: count, changedBlocks: count });
 
-const CHANGE_SOURCES = ["everything", "digests", "server-summaries"] as const;
+const CHANGE_SOURCES = ["everything", "digests", "server-summaries", "wal-summaries"] as const;
 
 export const manifestSchema = z.object({
   source: z.string(),

@@ -36,6 +36,7 @@ const KINDS = {
   pack: /\/data\/\d{8}$/,
   map: /\/map\/\d{8}$/,
   segment: /\/[0-9A-F]{24}-[0-9a-f]{32}$/,
+  summary: /\/summaries\//,
   part: /\/parts\//,
   index: /\/index\//,
   history: /\/history\//,
@@ -171,6 +172,7 @@ describePostgres("a damaged repository", { clientTools: ["pg_waldump"] }, (binar
     const isNamed = paths.some((path) => named.some((object) => path === object || path.startsWith(object) || object.startsWith(path)));
     expect(isNamed, `${paths.join(", ")} is not among ${named.slice(0, 5).join(", ")}`).toBe(true);
     if (kind === "pack" || kind === "map" || kind === "manifest" || kind === "contents") expect(hurt.length).toBeGreaterThan(0);
+    if (kind === "summary") expect(hurt).toEqual([]);
   }
 
   /** A restore refuses, or hands over exactly what it would have without the damage. */

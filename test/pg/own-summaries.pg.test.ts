@@ -1,0 +1,104 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import type { BackupView } from "../../src/domain/source-info.ts";
+import { startCluster } from "../support/cluster.ts";
+import { digestDatabases } from "../support/digest.ts";
+import type { ClusterDigest } from "../support/digest.ts";
+import { assertSound } from "../support/oracle.ts";
+import { describeEachPostgres } from "../support/postgres-suite.ts";
+import { eventually, restoreAndStart } from "../support/restored.ts";
+import type { Cluster } from "../support/running-cluster.ts";
+import { openSite } from "../support/site.ts";
+import type { Running, Site } from "../support/site.ts";
+import { buildWorkload, mutate } from "../support/workload.ts";
+
+const MIB = 1 << 20;
+const BALLAST_MIB = 96;
+
+interface Taken {
+  readonly view: BackupView;
+  readonly digest: ClusterDigest;
+}
+
+describeEachPostgres("an incremental from WAL summaries of our own", {}, (binaries) => {
+  test("restores exactly after all that happens to files, and reads little", async () => {
+    await using source = await startSource();
+    await using site = await openSite({ cluster: source });
+    const stream = await startStream(site);
+    const taken = [await takeBackup(site, source, "full")];
+    for (const step of [1, 2, 3]) {
+      await mutate(source, 5, step);
+      await oddities(source, step);
+      taken.push(await takeBackup(site, source, "incr"));
+    }
+    await stopStream(stream);
+    for (const { view } of taken.slice(1)) {
+      expect(view.changeSource, view.changeSourceReason).toBe("wal-summaries");
+      expect(view.readBytes, view.changeSourceReason).toBeLessThan(view.sourceBytes / 4);
+    }
+    for (const { view, digest } of taken.slice(1)) await expectRestored(site, source, view.id, digest);
+    expect(await site.run("verify")).toMatchObject({ exitCode: 0 });
+  });
+
+  async function startSource(): Promise<Cluster> {
+    const source = await startCluster({ binaries, tablespaces: 2, settings: { max_wal_size: "4GB", wal_keep_size: "1GB" } });
+    try {
+      await buildWorkload(source);
+      // What hardly changes, as most of a real cluster.
+      await source.sql(`create table ballast (id int, text text); insert into ballast select g, repeat(md5(g::text), 30) from generate_series(1, ${BALLAST_MIB * 1024}) g`, "shop");
+      await source.sql("vacuum (freeze) ballast", "shop");
+      await source.sql("create table cut (id int primary key, text text); insert into cut select g, repeat('cut', 300) from generate_series(1, 4000) g", "shop");
+      return source;
+    } catch (error) {
+      await source[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+});
+
+/** What a summary must not miss, at every step. */
+async function oddities(source: Cluster, step: number): Promise<void> {
+  await using shop = await source.connect("shop");
+  await shop.each([
+    `update ballast set text = text || 'changed' where id % 20000 = ${step}`,
+    // The tail of the file goes, and comes back with other rows, of a transaction that never was too.
+    `delete from cut where id > ${4000 / (step + 1)}`,
+    "vacuum (truncate) cut",
+    "begin; insert into cut select g, repeat('gone', 200) from generate_series(10001, 12000) g; rollback",
+    `insert into cut select g, repeat('new', ${100 * step}) from generate_series(${20_000 * step}, ${20_000 * step + 1500}) g`,
+    `create database odd_${step}`,
+    ...(step > 1 ? [`drop database odd_${step - 1}`] : []),
+    `create table odd_${step} (id int primary key, text text); insert into odd_${step} select g, 'odd' from generate_series(1, 3000) g`,
+    ...(step > 1 ? [`drop table odd_${step - 1}`] : []),
+    `begin; create table odd_kept_${step} (id int primary key); insert into odd_kept_${step} select generate_series(1, 500); prepare transaction 'odd ${step}'`,
+    ...(step > 1 ? [`commit prepared 'odd ${step - 1}'`] : []),
+    "vacuum",
+  ]);
+  if (step === 2) await shop.rows("truncate cut; insert into cut values (1, 'alone')");
+}
+
+async function startStream(site: Site): Promise<Running> {
+  const stream = site.start({}, "wal", "stream");
+  await eventually("the stream has its lease", async () => (await readdir(join(site.folder, "onsite/leases")).catch(() => [])).includes("db.wal"));
+  return stream;
+}
+
+async function stopStream(stream: Running): Promise<void> {
+  stream.process.kill("SIGTERM");
+  expect(await stream.ended()).toMatchObject({ exitCode: 0 });
+}
+
+async function takeBackup(site: Site, source: Cluster, type: "full" | "incr"): Promise<Taken> {
+  const outcome = await site.run("backup", "--type", type, "--json");
+  expect(outcome.exitCode, outcome.stderr).toBe(0);
+  const view = outcome.json<BackupView>();
+  process.stdout.write(`${source.binaries.version}: ${view.type} by ${view.changeSource} read ${Math.round(view.readBytes / MIB)} of ${Math.round(view.sourceBytes / MIB)} MiB\n`);
+  return { view, digest: await digestDatabases(source.url()) };
+}
+
+async function expectRestored(site: Site, source: Cluster, id: string, digest: ClusterDigest): Promise<void> {
+  await using restored = await restoreAndStart(site, source, "--backup", id, "--to", "immediate");
+  expect(await digestDatabases(restored.url())).toEqual(digest);
+  await assertSound(restored.url(), { isRestored: true });
+}
