@@ -1,0 +1,83 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { systemClock } from "../../../src/clock.ts";
+import { addBytes } from "../../../src/domain/lsn.ts";
+import { expire } from "../../../src/operations/expire.ts";
+import { writeDocument } from "../../../src/repository/document.ts";
+import { keys } from "../../../src/repository/layout.ts";
+import { putIfAbsent } from "../../../src/storage/object-store.ts";
+import { openRepositoryFixture } from "../../support/repository-fixture.ts";
+import type { RepositoryFixture } from "../../support/repository-fixture.ts";
+import { WalBuilder } from "../../support/wal-builder.ts";
+import { historyFile, nameOf, startOf, WalFixture } from "../../support/wal-fixture.ts";
+
+const NOW = new Date("2026-01-10T12:00:00Z");
+const hoursAgo = (hours: number): string => new Date(NOW.getTime() - hours * 3_600_000).toISOString();
+
+describe("expiry", () => {
+  let fixture: RepositoryFixture;
+  let archive: WalFixture;
+  beforeEach(async () => {
+    fixture = await openRepositoryFixture();
+    archive = await WalFixture.open(await fixture.open());
+  });
+  afterEach(async () => fixture[Symbol.asyncDispose]());
+
+  const run = async (): Promise<unknown> =>
+    expire(
+      { repository: archive.repository, source: "db", rules: new Map(), logRetentionSeconds: 24 * 3600, runId: "r", dryRun: false, onDeletion: async () => undefined },
+      { clock: { ...systemClock, now: () => NOW }, signal: new AbortController().signal, onProgress: () => undefined, onNotice: () => undefined },
+    );
+
+  test.each([
+    { hours: 19, kept: [3, 4, 5, 6], why: "no backup of it is older than the window" },
+    { hours: 25, kept: [4, 5, 6], why: "a backup of it is" },
+  ])("keeps the window of the timeline the source is on where an abandoned one had got further, and $why", async ({ hours, kept }) => {
+    const old = new WalBuilder({ segments: 9 });
+    for (let i = 1; i <= 9; i++) old.fillToEnd(0);
+    await archive.segments(old, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    await archive.backup("20260109T100000Z-full", startOf(8), addBytes(startOf(8), 100), { stopAt: hoursAgo(26) });
+    // Set back to segment 3, and on as timeline 2.
+    await archive.history(2, historyFile(1, addBytes(startOf(3), 4096)));
+    await archive.segments(old, [3, 4, 5, 6], { timeline: 2 });
+    await archive.backup("20260109T170000Z-full", startOf(4), addBytes(startOf(4), 100), { timeline: 2, stopAt: hoursAgo(hours) });
+    await run();
+    const { inventory } = await archive.view();
+    expect([...inventory.segments.keys()].filter((name) => name.startsWith("00000002"))).toEqual(kept.map((n) => nameOf(2, n)));
+  });
+
+  test("keeps the end of a backup's own WAL also where it is parts only, of a timeline that ended there", async () => {
+    const wal = new WalBuilder({ segments: 9 });
+    for (let i = 1; i <= 9; i++) wal.fillToEnd(0);
+    await archive.backup("20260101T000000Z-full", startOf(1), addBytes(startOf(2), 1000), { stopAt: hoursAgo(200) });
+    await archive.segments(wal, [1]);
+    await archive.part(wal, 2, 0, 5000);
+    await archive.history(2, historyFile(1, addBytes(startOf(2), 5000)));
+    await archive.segments(wal, [2, 3, 4, 5, 6], { timeline: 2 });
+    await archive.backup("20260109T000000Z-full", startOf(5), addBytes(startOf(5), 100), { timeline: 2, stopAt: hoursAgo(30) });
+    await run();
+    const { inventory } = await archive.view();
+    expect(inventory.parts.has(nameOf(1, 2)) || inventory.segments.has(nameOf(2, 2))).toBe(true);
+  });
+
+  test("that died after its tombstone does not take away the parent of a backup that was made meanwhile", async () => {
+    const parent = await archive.backup("20260101T000000Z-full", startOf(1), addBytes(startOf(1), 100), { stopAt: hoursAgo(200) });
+    const child = { ...parent, id: "20260102T000000Z-incr", type: "incremental", sequence: 2, ancestors: [{ id: parent.id, sha256: "" }] };
+    await writeDocument(archive.repository, keys.manifest("db", child.id), "manifest", child, archive.repository.signer);
+    await writeDocument(archive.repository, keys.tombstone("db", parent.id), "tombstone", { backup: parent.id, reason: "x" }, archive.repository.signer);
+    await run();
+    expect(await fixture.store.size(keys.manifest("db", parent.id))).not.toBeNull();
+  });
+
+  test("deletes nothing while a manifest cannot be read: it may need any of the others", async () => {
+    const old = await archive.backup("20260101T000000Z-full", startOf(1), addBytes(startOf(1), 100), { stopAt: hoursAgo(200) });
+    await archive.backup("20260109T000000Z-full", startOf(5), addBytes(startOf(5), 100), { stopAt: hoursAgo(30) });
+    const wal = new WalBuilder({ segments: 3 });
+    for (let i = 1; i <= 3; i++) wal.fillToEnd(0);
+    await archive.segments(wal, [2, 3]);
+    const damaged = keys.manifest("db", "20260109T060000Z-incr");
+    await putIfAbsent(fixture.store, damaged, Buffer.from("{}"));
+    await expect(run()).rejects.toMatchObject({ code: "HF-DAMAGE", object: damaged });
+    expect(await fixture.store.size(keys.manifest("db", old.id))).not.toBeNull();
+    expect([...(await archive.view()).inventory.segments.keys()]).toEqual([nameOf(1, 2), nameOf(1, 3)]);
+  });
+});
