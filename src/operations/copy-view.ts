@@ -157,9 +157,11 @@ export class CopyView {
     return all;
   }
 
-  /** Until when the server's own clock says that nothing after `end` had been written: known where the stream stood at `end`. */
-  coveredUntil(end: Lsn): Micros | null {
-    const { coveredUntil = null, lsn = null } = this.stream?.position ?? {};
-    return coveredUntil === null || lsn === null || parseLsn(lsn) > end ? null : parseMicros(coveredUntil);
+  /** Until when the server's own clock says that nothing after `end` had been written on a history: known where the stream stood at `end`, on the way of that history. */
+  coveredUntil(history: TimelineHistory, end: Lsn): Micros | null {
+    const position = this.stream?.position ?? null;
+    if (position === null) return null;
+    const at = parseLsn(position.lsn);
+    return position.coveredUntil === null || at > end || !isOnHistory(history, position.timeline, at) ? null : parseMicros(position.coveredUntil);
   }
 }

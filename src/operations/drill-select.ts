@@ -53,7 +53,7 @@ function randomTime(backups: readonly Manifest[], view: CopyView, seed: string):
   const last = backups.at(-1);
   const first = history === undefined ? last : backups.find((backup) => last !== undefined && view.reach(history, parseLsn(backup.start.lsn)).end >= parseLsn(last.stop.lsn));
   const from = fromDate(new Date((first ?? last)?.stop.at ?? 0));
-  const covered = history === undefined || first === undefined ? null : view.coveredUntil(view.reach(history, parseLsn(first.start.lsn)).end);
+  const covered = history === undefined || first === undefined ? null : view.coveredUntil(history, view.reach(history, parseLsn(first.start.lsn)).end);
   const to = covered ?? fromDate(new Date(last?.stop.at ?? 0));
   return to <= from ? from : micros(from + BigInt(Math.floor(fraction(seed, "time") * Number(to - from))));
 }

@@ -165,12 +165,12 @@ class DrillAttempt {
   /** For the latest point: how long before the declaration the copy was last known to have everything. For another: how far the newest transaction found lies before it. */
   #rpo(): number | null {
     if (this.#plan === null || this.#reached === null) return null;
-    const { target, resolved, view } = this.#plan;
+    const { target, resolved, view, history } = this.#plan;
     const aimedAt = target.kind === "latest" ? fromDate(this.#declaredAt) : target.kind === "time" ? target.time : null;
     if (aimedAt === null) return null;
     // What the server reports leaves out the record it stopped after; that one was checked by its transaction.
     const found = resolved.lastCommit?.start === resolved.record ? resolved.lastCommit.at : (this.#reached.lastCommitAt ?? resolved.lastCommit?.at ?? null);
-    const covered = view.coveredUntil(resolved.walEnd);
+    const covered = view.coveredUntil(history, resolved.walEnd);
     const upTo = covered !== null && (found === null || covered > found) ? covered : found;
     return upTo === null ? null : Math.max(0, Number(aimedAt - upTo) / 1_000_000);
   }

@@ -4,6 +4,7 @@ import path from "node:path";
 import { addBytes, parseLsn } from "../domain/lsn.ts";
 import { parseSegmentName, segmentStart, walFileKind } from "../domain/wal-segment.ts";
 import type { WalSegment } from "../domain/wal-segment.ts";
+import { HoldfastError } from "../errors.ts";
 import { readHistory } from "../repository/wal-archive.ts";
 import { CopyView } from "./copy-view.ts";
 import type { Repository } from "../repository/repository.ts";
@@ -20,13 +21,14 @@ export async function getWal(repository: Repository, source: string, file: strin
   // Nothing is ever stored under these names; and PostgreSQL asks for them only to find that out.
   if (kind === "partial" || kind === "backup" || kind === "other") return "does-not-exist";
   const view = await CopyView.open(repository, source);
-  if (view === null) throw new Error(`${repository.name} holds nothing of ${source}`);
+  if (view === null) throw new HoldfastError("HF-NO-BACKUP", `${repository.name} holds nothing of ${source}`, { hint: "'holdfast info --repository' shows what it holds" });
   if (kind === "history") {
     const timeline = Number.parseInt(file.slice(0, 8), 16);
     const content = await readHistory(repository, view.place, timeline);
     if (content === null) {
-      // PostgreSQL would take the timeline for free, end on the one before, and begin it a second time.
-      if (holdsWalOf(view, timeline)) throw new Error(`${file} is missing and WAL of its timeline is there`);
+      // PostgreSQL would take the timeline for free, end on the one before, and begin it a second time. The first has no history, and PostgreSQL asks for it all the same.
+      if (timeline > 1 && holdsWalOf(view, timeline))
+        throw new HoldfastError("HF-WAL", `${file} is missing and WAL of its timeline is there`, { hint: "run 'holdfast verify'; restore from another copy" });
       return "does-not-exist";
     }
     await deliver(content, destination);
@@ -59,7 +61,10 @@ function refuseGap(view: CopyView, file: string, segment: WalSegment, listedByte
   });
   const position = view.stream?.position ?? null;
   const reported = position?.timeline === timeline && parseLsn(position.lsn) > addBytes(segmentStart(segment, view.place.segmentBytes), heldBytes);
-  if (later || reported || listedBytes > heldBytes) throw new Error(`${file} is missing${heldBytes === 0 ? "" : " in part"} and WAL after it is there: a gap, not the end`);
+  if (later || reported || listedBytes > heldBytes)
+    throw new HoldfastError("HF-WAL", `${file} is missing${heldBytes === 0 ? "" : " in part"} and WAL after it is there: a gap, not the end`, {
+      hint: "restore to a point before it with 'holdfast restore --to', or from another copy",
+    });
 }
 
 /** Whole or not at all, also if the machine stops: PostgreSQL would take a short file for damage, or worse. */

@@ -33,7 +33,7 @@ export async function findWindows(view: CopyView, history: TimelineHistory): Pro
   const windows: RecoveryWindow[] = [];
   for (const { first, end, names, timeline } of stretches) {
     const from = fromDate(new Date(first.stop.at));
-    const to = await completeUntil(view, names, end);
+    const to = await completeUntil(view, history, names, end);
     windows.push({ timeline, start: parseLsn(first.stop.lsn), end, from, to: to === null || to < from ? from : to, oldestBackup: first.id });
   }
   return windows;
@@ -42,8 +42,8 @@ export async function findWindows(view: CopyView, history: TimelineHistory): Pro
 const SEGMENTS_LOOKED_BACK = 16;
 
 /** Until when a stretch of WAL that ends at `end` is known to hold everything: where the stream stood there, or the newest transaction in it. */
-async function completeUntil(view: CopyView, names: readonly string[], end: Lsn): Promise<Micros | null> {
-  const covered = view.coveredUntil(end);
+async function completeUntil(view: CopyView, history: TimelineHistory, names: readonly string[], end: Lsn): Promise<Micros | null> {
+  const covered = view.coveredUntil(history, end);
   for (let i = names.length - 1; i >= Math.max(0, names.length - SEGMENTS_LOOKED_BACK); i--) {
     const name = must(names[i], "a segment");
     const newest = await newestTransaction(view, names, i, name);

@@ -108,7 +108,7 @@ async function resolveTime(stretch: Stretch, time: Micros): Promise<ResolvedTarg
     return { ...(await build(stretch, record)), nextCommit: after };
   }
   const last = await build(stretch, await lastRecord(stretch));
-  const covered = stretch.view.coveredUntil(stretch.end);
+  const covered = stretch.view.coveredUntil(stretch.history, stretch.end);
   const gap = stretch.view.endOfWal(stretch.history) > stretch.end;
   if (gap) throw unreachable(`${formatMicros(time)} lies in or behind a gap in WAL that begins at ${formatLsn(stretch.end)}`, stretch);
   if (last.lastCommit !== null && last.lastCommit.at >= time) return last;

@@ -3,6 +3,7 @@ import { formatLsn } from "../domain/lsn.ts";
 import { HoldfastError } from "../errors.ts";
 import { requireBinaries } from "../postgres/binaries.ts";
 import { connect } from "../postgres/connection.ts";
+import type { Connection } from "../postgres/connection.ts";
 import { runProgram } from "../postgres/process.ts";
 import type { RunAs } from "../postgres/process.ts";
 import { majorOf } from "../postgres/server-identity.ts";
@@ -22,6 +23,7 @@ export interface StartRequest {
 
 const START_TIMEOUT_SECONDS = 24 * 3600;
 const POLL_MS = 200;
+const CANNOT_CONNECT_NOW = "57P03";
 
 /** Starts a restored cluster as its owner would, waits until recovery has ended, and makes sure that it ended where the plan said. The server goes on running. */
 export async function startRestored(request: StartRequest, context: OperationContext): Promise<{ reachedLsn: string | null }> {
@@ -44,12 +46,11 @@ export async function startRestored(request: StartRequest, context: OperationCon
 async function waitAndCheck(url: string, { plan }: StartRequest, context: OperationContext): Promise<string | null> {
   for (;;) {
     context.signal.throwIfAborted();
-    await using connection = await connect({ url }, { purpose: "restore" }).catch((error: unknown) => {
-      // The server runs; it may not let us in (its own rules of authentication), and then we cannot look.
-      if (error instanceof HoldfastError && error.facts["code"] !== "57P03") context.onNotice(`the server runs; recovery was not checked: ${error.message}`);
-      return null;
-    });
-    if (connection === null) return null;
+    await using connection = await connectOrWait(url);
+    if (connection === null) {
+      await context.clock.sleep(POLL_MS, context.signal);
+      continue;
+    }
     const { rows } = await connection.client.query<{ recovering: boolean }>("select pg_is_in_recovery() as recovering");
     if (rows[0]?.recovering === false) {
       const reached = await readReached(connection.client);
@@ -59,6 +60,20 @@ async function waitAndCheck(url: string, { plan }: StartRequest, context: Operat
       return formatLsn(plan.resolved.end);
     }
     await context.clock.sleep(POLL_MS, context.signal);
+  }
+}
+
+/** Null while the server accepts no connections yet. */
+async function connectOrWait(url: string): Promise<Connection | null> {
+  try {
+    return await connect({ url }, { purpose: "restore" });
+  } catch (error) {
+    if (!(error instanceof HoldfastError)) throw error;
+    if (error.facts["code"] === CANNOT_CONNECT_NOW) return null;
+    throw new HoldfastError("HF-CONNECT", `the restored server runs, and whether recovery ended where it should could not be looked at: ${error.message}`, {
+      hint: "let its bootstrap role in over the local socket (pg_hba.conf), and compare its last transaction with what the restore printed",
+      cause: error,
+    });
   }
 }
 

@@ -42,7 +42,7 @@ describe("a file for restore_command", () => {
     await archive.segments(wal, [1, 2]);
     expect(await get(nameOf(1, 3))).toBe("does-not-exist");
     expect(await get(nameOf(2, 1))).toBe("does-not-exist");
-    for (const probe of ["00000002.history", `${nameOf(1, 2)}.partial`, `${nameOf(1, 2)}.00000028.backup`]) expect(await get(probe)).toBe("does-not-exist");
+    for (const probe of ["00000001.history", "00000002.history", `${nameOf(1, 2)}.partial`, `${nameOf(1, 2)}.00000028.backup`]) expect(await get(probe)).toBe("does-not-exist");
   });
 
   test("that is missing before others is an error and never the end", async () => {

@@ -10,7 +10,7 @@ import type { WalMessage, WalReceiver } from "../../../src/postgres/wal-receiver
 import { acquireLease, readLease } from "../../../src/repository/lease.ts";
 import { openRepositoryFixture } from "../../support/repository-fixture.ts";
 import type { RepositoryFixture } from "../../support/repository-fixture.ts";
-import { WalBuilder } from "../../support/wal-builder.ts";
+import { SYSTEM_IDENTIFIER, WalBuilder } from "../../support/wal-builder.ts";
 import { historyFile, nameOf, startOf, WalFixture } from "../../support/wal-fixture.ts";
 
 const at = (second: number): Date => new Date(Date.UTC(2026, 0, 1, 12, 0, second));
@@ -29,7 +29,7 @@ function play(script: Script): WalReceiver & { readonly asked: [number, string][
   return {
     asked,
     lost: new AbortController().signal,
-    identify: async () => ({ systemIdentifier: "", timeline: script.timeline ?? 1, position: script.position }),
+    identify: async () => ({ systemIdentifier: SYSTEM_IDENTIFIER, timeline: script.timeline ?? 1, position: script.position }),
     history: async () => Buffer.from(script.history ?? ""),
     ensureSlot: async () => undefined,
     async *stream({ timeline, start }) {
