@@ -1,3 +1,5 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { BackupView } from "../../src/domain/source-info.ts";
 import { startCluster } from "../support/cluster.ts";
@@ -44,6 +46,33 @@ describeEachPostgres("an incremental from WAL summaries of our own", {}, (binari
     }
     for (const { view, digest } of taken.slice(1)) await expectRestored(site, source, view.id, digest);
     expect(await site.run("verify")).toMatchObject({ exitCode: 0 });
+  });
+
+  test("is made by a host that can only write, and after a promotion", async () => {
+    await using source = await startCluster({ binaries });
+    await source.sql("create table t (id int primary key, text text); insert into t select g, repeat(md5(g::text), 20) from generate_series(1, 40000) g");
+    await source.sql("vacuum (freeze) t");
+    await using site = await openSite({ cluster: source });
+    const taken = [await takeBackup(site, source, "full")];
+    // Without the passphrase it cannot open what it wrote: the WAL of the last seconds neither.
+    const env = { SITE_KEY: "" };
+    const change = `update t set text = 'changed' where id % 1000 = `;
+    let stream = await startStream(site, source, env);
+    for (const remainder of [1, 2]) {
+      await source.sql(change + String(remainder));
+      taken.push(await takeBackup(site, source, "incr", env));
+    }
+    await stopStream(stream);
+    await promoteToNextTimeline(source);
+    stream = await startStream(site, source);
+    await source.sql(`${change}3`);
+    taken.push(await takeBackup(site, source, "incr"));
+    await stopStream(stream);
+    for (const { view, digest } of taken.slice(1)) {
+      expect(view.changeSource, view.changeSourceReason).toBe("wal-summaries");
+      expect(view.readBytes).toBeLessThan(view.sourceBytes / 4);
+      await expectRestored(site, source, view.id, digest);
+    }
   });
 
   async function startSource(): Promise<Cluster> {
@@ -103,8 +132,16 @@ async function leaveZeroPages(source: Cluster): Promise<void> {
   expect(Number(row?.["pages"])).toBeGreaterThan(50);
 }
 
-async function startStream(site: Site, source: Cluster): Promise<Running> {
-  const stream = site.start({}, "wal", "stream");
+/** The same data on the next timeline. */
+async function promoteToNextTimeline(source: Cluster): Promise<void> {
+  await source.stop("fast");
+  await writeFile(join(source.dataDirectory, "standby.signal"), "");
+  await source.start();
+  await source.promote();
+}
+
+async function startStream(site: Site, source: Cluster, env: Readonly<Record<string, string>> = {}): Promise<Running> {
+  const stream = site.start(env, "wal", "stream");
   await eventually("WAL is streamed", async () => (await source.sql("select 1 from pg_replication_slots where active")).length === 1);
   return stream;
 }
@@ -114,8 +151,8 @@ async function stopStream(stream: Running): Promise<void> {
   expect(await stream.ended()).toMatchObject({ exitCode: 0 });
 }
 
-async function takeBackup(site: Site, source: Cluster, type: "full" | "incr"): Promise<Taken> {
-  const outcome = await site.run("backup", "--type", type, "--json");
+async function takeBackup(site: Site, source: Cluster, type: "full" | "incr", env: Readonly<Record<string, string>> = {}): Promise<Taken> {
+  const outcome = await site.runWith(env, "backup", "--type", type, "--json");
   expect(outcome.exitCode, outcome.stderr).toBe(0);
   const view = outcome.json<BackupView>();
   process.stdout.write(`${source.binaries.version}: ${view.type} by ${view.changeSource} read ${Math.round(view.readBytes / MIB)} of ${Math.round(view.sourceBytes / MIB)} MiB\n`);

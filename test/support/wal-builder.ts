@@ -58,6 +58,25 @@ export class WalBuilder {
     return this.#record(0, 0x20, 0, Buffer.alloc(bytes - 24 - (long ? 5 : 2), 7));
   }
 
+  /** A record that changes blocks of relation 1663/5/`relation`. */
+  change(relation: number, ...blocks: readonly number[]): Lsn {
+    const headers = blocks.map((block, id) => {
+      const header = Buffer.alloc(20);
+      header.writeUInt8(id, 0);
+      header.writeUInt32LE(1663, 4);
+      header.writeUInt32LE(5, 8);
+      header.writeUInt32LE(relation, 12);
+      header.writeUInt32LE(block, 16);
+      return header;
+    });
+    return this.#append(10, 0x00, 700, Buffer.concat(headers));
+  }
+
+  /** A record of a resource manager that nobody knows. */
+  unknown(): Lsn {
+    return this.#append(99, 0x00, 0, Buffer.alloc(0));
+  }
+
   /** Fills up, so that the next record begins `before` bytes before the end of the segment it is in now (0: as the first of the next one). */
   fillToEnd(before: number): void {
     const end = (this.#at / BigInt(SEGMENT_BYTES) + 1n) * BigInt(SEGMENT_BYTES);
@@ -73,7 +92,11 @@ export class WalBuilder {
   #record(rmgr: number, info: number, xid: number, data: Buffer): Lsn {
     const head = data.length > 255 ? Buffer.from([254, 0, 0, 0, 0]) : Buffer.from([255, data.length]);
     if (data.length > 255) head.writeUInt32LE(data.length, 1);
-    const record = Buffer.concat([Buffer.alloc(24), head, data]);
+    return this.#append(rmgr, info, xid, Buffer.concat([head, data]));
+  }
+
+  #append(rmgr: number, info: number, xid: number, body: Buffer): Lsn {
+    const record = Buffer.concat([Buffer.alloc(24), body]);
     record.writeUInt32LE(record.length, 0);
     record.writeUInt32LE(xid, 4);
     record.writeBigUInt64LE(this.#previous, 8);

@@ -38,8 +38,8 @@ export class WalFixture {
     return view;
   }
 
-  /** Stores complete segments. `alone`: each as if nothing were known of the one before it. */
-  async segments(wal: WalBuilder, numbers: readonly number[], { timeline = 1, alone = false } = {}): Promise<StoreOutcome[]> {
+  /** Stores complete segments. `alone`: each as if nothing were known of the one before it. `summaries`: with what they changed. */
+  async segments(wal: WalBuilder, numbers: readonly number[], { timeline = 1, alone = false, summaries = false } = {}): Promise<StoreOutcome[]> {
     const outcomes: StoreOutcome[] = [];
     let scanner: CommitScanner | null = null;
     for (const number of numbers) {
@@ -47,7 +47,8 @@ export class WalFixture {
       scanner = scanner === null || alone ? new CommitScanner(start, SEGMENT_BYTES) : scanner;
       scanner.push(wal.segment(number));
       const ledger = ledgerOf(place, timeline, start, scanner.take(start), alone ? "push" : "stream");
-      outcomes.push(await storeSegment(this.repository, place, nameOf(timeline, number), wal.segment(number), ledger, await this.#options()));
+      const options = { ...(await this.#options()), summary: summaries ? scanner.summary : null };
+      outcomes.push(await storeSegment(this.repository, place, nameOf(timeline, number), wal.segment(number), ledger, options));
     }
     return outcomes;
   }
