@@ -4,6 +4,7 @@ import { addBytes } from "../../../src/domain/lsn.ts";
 import { expire } from "../../../src/operations/expire.ts";
 import { writeDocument } from "../../../src/repository/document.ts";
 import { keys } from "../../../src/repository/layout.ts";
+import { listSummaries, summarisedSegment } from "../../../src/repository/wal-summaries.ts";
 import { putIfAbsent } from "../../../src/storage/object-store.ts";
 import { openRepositoryFixture } from "../../support/repository-fixture.ts";
 import type { RepositoryFixture } from "../../support/repository-fixture.ts";
@@ -43,6 +44,16 @@ describe("expiry", () => {
     await run();
     const { inventory } = await archive.view();
     expect([...inventory.segments.keys()].filter((name) => name.startsWith("00000002"))).toEqual(kept.map((n) => nameOf(2, n)));
+  });
+
+  test("removes the summary of a segment with it, and no other", async () => {
+    const wal = new WalBuilder({ segments: 6 });
+    for (let i = 1; i <= 6; i++) wal.fillToEnd(0);
+    await archive.segments(wal, [1, 2, 3, 4, 5, 6], { summaries: true });
+    await archive.backup("20260109T000000Z-full", startOf(4), addBytes(startOf(4), 100), { stopAt: hoursAgo(30) });
+    await run();
+    const left = await listSummaries(archive.repository, archive.place, "00000001");
+    expect(left.map(summarisedSegment)).toEqual([4, 5, 6].map((n) => nameOf(1, n)));
   });
 
   test("keeps the end of a backup's own WAL also where it is parts only, of a timeline that ended there", async () => {

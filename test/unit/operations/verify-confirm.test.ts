@@ -8,6 +8,7 @@ const WAL = "sources/db/wal/7000000000000000001/00000001";
 const SEGMENT = "000000010000000000000012";
 const PART = `${WAL}/parts/${SEGMENT}/00000000-000000d8-d9072516`;
 const WHOLE = `${WAL}/0000000100000000/${SEGMENT}-0123456789abcdef0123456789abcdef`;
+const SUMMARY = `${WAL}/summaries/${SEGMENT}.0123456789abcdef0123456789abcdef`;
 const PACK = "sources/db/backups/20261121T000000Z-full/data/00000000";
 
 interface Now {
@@ -47,6 +48,8 @@ test.each<[string, string, Now]>([
   ["a part that was joined with others", PART, { parts: { [SEGMENT]: [`${WAL}/parts/${SEGMENT}/00000000-00000200-00000000`] } }],
   ["a segment that expired", WHOLE, { expired: [SEGMENT] }],
   ["a segment that an index named and that is there now", `${WAL}/0000000100000000/${SEGMENT}`, { segments: [SEGMENT] }],
+  ["the summary of a segment that expired and is not gone yet", SUMMARY, { segments: [SEGMENT], expired: [SEGMENT] }],
+  ["the summary of a segment that is gone", SUMMARY, {}],
   ["an object of a backup that was deleted", PACK, { backups: ["20261121T060000Z-incr"] }],
   ["a manifest that no second look misses", "sources/db/manifests/20261121T000000Z-full.json", {}],
 ])("not missed: %s", (_, object, now) => {
@@ -57,6 +60,7 @@ test.each<[string, string, Now]>([
   ["a part that is listed and cannot be opened", PART, { parts: { [SEGMENT]: [PART] } }],
   ["a segment that nobody removed", WHOLE, {}],
   ["one of two objects of a segment", WHOLE, { segments: [SEGMENT] }],
+  ["the summary of a segment that is there", SUMMARY, { segments: [SEGMENT] }],
   ["an object of a backup that is still listed", PACK, { backups: ["20261121T000000Z-full"] }],
   ["a history file", `${WAL.slice(0, -9)}/history/00000002-0123456789abcdef0123456789abcdef`, {}],
 ])("missed: %s", (_, object, now) => {
