@@ -7,6 +7,7 @@ import { contiguousFrom } from "../domain/wal-coverage.ts";
 import type { WalInventory } from "../domain/wal-coverage.ts";
 import { segmentAt, segmentStart } from "../domain/wal-segment.ts";
 import { SummaryChain } from "../domain/wal-summary.ts";
+import type { WalSummary } from "../domain/wal-summary.ts";
 import { DamageError } from "../errors.ts";
 import type { ChangedBlocks } from "../postgres/server-summaries.ts";
 import type { Repository } from "../repository/repository.ts";
@@ -33,6 +34,7 @@ const LOOK_EVERY_MS = 250;
 /** WAL up to the start of a backup is durable when this is asked for, and the record there is on its way: streamed every second, or in a segment that must be ended. */
 const END_SEGMENT_AFTER_MS = 3000;
 const GIVE_UP_AFTER_MS = 20_000;
+const SUMMARIES_AHEAD = 8;
 
 /** What changed between two positions by the WAL in the repository: from summaries stored with it, and from the WAL itself where there is none. Or a sentence that says why it cannot be told. */
 export async function readOwnSummaries(request: OwnSummaryRequest, context: OperationContext): Promise<ChangedBlocks | string> {
@@ -61,6 +63,8 @@ class Coverage {
   readonly #rereader: WalRereader;
   /** Segments that are covered whole. */
   #done = 0;
+  /** Summaries on their way, by segment. */
+  readonly #stored = new Map<string, Promise<WalSummary | null>>();
 
   constructor(request: OwnSummaryRequest) {
     this.#request = request;
@@ -85,7 +89,8 @@ class Coverage {
     try {
       for (let i = this.#done; i < names.length && !this.isComplete; i++) {
         const isWhole = inventory.segments.has(names[i] as string);
-        const failure = (isWhole && (await this.#takeStored(inventory, names[i] as string))) || !this.#mayReread(isWhole) ? null : await this.#reread(inventory, names, i);
+        this.#fetchAhead(inventory, names.slice(i, i + SUMMARIES_AHEAD));
+        const failure = (isWhole && (await this.#takeStored(names[i] as string))) || !this.#mayReread(isWhole) ? null : await this.#reread(inventory, names, i);
         if (failure !== null) return failure;
         if (isWhole) this.#done = i + 1;
       }
@@ -102,12 +107,24 @@ class Coverage {
   }
 
   /** True if the stored summary of the segment was there, and follows. */
-  async #takeStored(inventory: WalInventory, name: string): Promise<boolean> {
-    const objects = inventory.segments.get(name)?.objects ?? [];
-    // Two contents under one name may be two histories: only the segments themselves tell.
-    if (objects.length !== 1) return false;
-    const summary = await findSummary(this.#request.repository, this.#request.place, objects[0] as string);
+  async #takeStored(name: string): Promise<boolean> {
+    const summary = (await this.#stored.get(name)) ?? null;
+    this.#stored.delete(name);
     return summary !== null && this.#chain.append(summary);
+  }
+
+  /** There is one for every segment, and each takes a journey to the store: several are under way at once. */
+  #fetchAhead(inventory: WalInventory, names: readonly string[]): void {
+    const { repository, place } = this.#request;
+    for (const name of names) {
+      const objects = inventory.segments.get(name)?.objects ?? [];
+      // Two contents under one name may be two histories: only the segments themselves tell.
+      if (objects.length !== 1 || this.#stored.has(name)) continue;
+      const summary = findSummary(repository, place, objects[0] as string);
+      // Whoever takes it sees why it failed.
+      summary.catch(() => undefined);
+      this.#stored.set(name, summary);
+    }
   }
 
   async #reread(inventory: WalInventory, names: readonly string[], i: number): Promise<string | null> {
