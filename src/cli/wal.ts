@@ -25,7 +25,7 @@ function streamCommand(): Command {
       perform(options, async ({ output, context, openApp }) => {
         const app = await openApp();
         let last = "";
-        await runStream(app, chooseSource(app.inventory, source), context, { onPosition: ({ durable }) => void (last = formatLsn(durable)) });
+        await runStream(app, chooseSource(app.inventory, source), context, { onPosition: ({ durable }) => void (last = formatLsn(durable)), wait: true });
         output.result({ durableLsn: last }, () => `stopped; durable up to ${last}\n`);
         return 0;
       }),

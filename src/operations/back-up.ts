@@ -22,10 +22,9 @@ import type { OperationContext } from "./context.ts";
 import { openClusterReader, readClusterState } from "./cluster-state.ts";
 import type { ClusterState } from "./cluster-state.ts";
 import { readAndPack } from "./pack-cluster.ts";
-import { SLOT_IN_USE, startStream } from "./run-stream.ts";
-import type { RunningStream } from "./run-stream.ts";
 import { leaseScopes } from "./source-target.ts";
 import { sweepAttempts } from "./sweep-attempts.ts";
+import { streamBeside, whileStreaming } from "./stream-beside.ts";
 import { waitForArrival, waitForWal } from "./wal-wait.ts";
 import type { WalNeed } from "./wal-wait.ts";
 
@@ -52,7 +51,7 @@ export async function backUp(request: BackUpRequest, context: OperationContext):
   for (const { repository } of places)
     await declareIntent(repository, request.source.name, { backup: id, ancestors, startedAt: context.clock.now().toISOString(), runId: request.runId });
   crashPoint("backup.started");
-  await using stream = await streamBeside(request, state, inner);
+  await using stream = await streamBeside({ source: request.source, repositories: allRepositories(request), runId: request.runId }, state, inner);
   const copies = await openCopies(places, request.source.name, id, inner);
   try {
     const packed = await takeWithinSession({ id, type, copies, places, parent, state, session, stream, request }, inner);
@@ -123,18 +122,6 @@ function ancestorsOf(parent: Parent): string[] {
   return parent.stored === null ? [] : [parent.stored.manifest.id, ...parent.stored.manifest.ancestors.map(({ id }) => id)];
 }
 
-/** Streams WAL ourselves for as long as the backup takes, unless somebody does already. Null: WAL comes another way. */
-async function streamBeside(request: BackUpRequest, state: ClusterState, context: OperationContext): Promise<RunningStream | null> {
-  const place = { source: request.source.name, systemIdentifier: state.facts.systemIdentifier, segmentBytes: state.facts.walSegmentBytes };
-  try {
-    return await startStream({ source: request.source, place, repositories: allRepositories(request), runId: request.runId }, context);
-  } catch (error) {
-    if (!(error instanceof HoldfastError) || (error.code !== "HF-BUSY" && error.code !== "HF-CONNECT" && error.facts["sqlState"] !== SLOT_IN_USE)) throw error;
-    if (error.code === "HF-CONNECT") context.onNotice(`not streaming WAL: ${error.message}; counting on archive_command`);
-    return null;
-  }
-}
-
 function allRepositories({ logRepositories, repositories }: BackUpRequest): WritableRepository[] {
   return [...logRepositories, ...repositories.filter((repository) => !logRepositories.some(({ repositoryId }) => repositoryId === repository.repositoryId))];
 }
@@ -160,7 +147,7 @@ async function takeWithinSession(backup: BackupUnderWay, context: OperationConte
     const holders = allRepositories({ ...request, repositories: living(copies).map((other) => other.repository) });
     const others = holders.filter((other) => other.repositoryId !== copy.repository.repositoryId);
     try {
-      await waitForWal(copy.repository, others, { ...need, to: packed.stop.lsn }, context);
+      await waitForWal(copy.repository, others, { ...need, to: packed.stop.lsn }, whileStreaming(backup.stream, context));
     } catch (error) {
       context.signal.throwIfAborted();
       copy.failure = error;

@@ -15,7 +15,7 @@ import { newRunId, openAll } from "./installation.ts";
 import type { Installation } from "./installation.ts";
 import { recordEntry, recordRun } from "./record-run.ts";
 import type { RunTrigger } from "./run-backup.ts";
-import { SLOT_IN_USE, startStream } from "./run-stream.ts";
+import { isOtherStream, startStream } from "./run-stream.ts";
 import type { RunningStream } from "./run-stream.ts";
 import { leaseScopes } from "./source-target.ts";
 import type { SourceTarget } from "./source-target.ts";
@@ -121,10 +121,6 @@ async function streamUpTo(installation: Installation, source: SourceConfig, unti
     durableLsn: formatLsn(position.durable),
     coveredUntil: position.coveredUntil === null ? null : new Date(Number(position.coveredUntil / 1000n)).toISOString(),
   };
-}
-
-function isOtherStream(error: unknown): boolean {
-  return error instanceof HoldfastError && (error.code === "HF-BUSY" || error.facts["sqlState"] === SLOT_IN_USE);
 }
 
 /** What the stream that holds the lease last wrote down, in the repository that decides what is durable. */

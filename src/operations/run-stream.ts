@@ -36,7 +36,12 @@ export interface RunningStream extends AsyncDisposable {
 }
 
 /** object_in_use: another process streams from our slot. */
-export const SLOT_IN_USE = "55006";
+const SLOT_IN_USE = "55006";
+
+/** Whether a stream was refused because another process streams this source. */
+export function isOtherStream(error: unknown): boolean {
+  return error instanceof HoldfastError && (error.code === "HF-BUSY" || error.facts["sqlState"] === SLOT_IN_USE);
+}
 
 /** Starts streaming under the WAL lease of the source. Rejects with `HF-BUSY` where another process streams already. */
 export async function startStream(request: StreamRequest, context: OperationContext): Promise<RunningStream> {
@@ -47,7 +52,16 @@ export async function startStream(request: StreamRequest, context: OperationCont
   try {
     const { source, runId } = request;
     for (const repository of request.repositories)
-      leases.push(await acquireLease(repository, { scope: leaseScopes.wal(source.name), runId, clock: context.clock, signal: context.signal, wait: request.wait === true }));
+      leases.push(
+        await acquireLease(repository, {
+          scope: leaseScopes.wal(source.name),
+          runId,
+          clock: context.clock,
+          signal: context.signal,
+          wait: request.wait === true,
+          onWait: (busy) => context.onNotice(`waiting: ${busy.message}`),
+        }),
+      );
     const receiver = await openReceiver(source);
     return run(request, { receiver, lease: must(leases[0], "the lease on WAL"), releaseAll }, context);
   } catch (error) {

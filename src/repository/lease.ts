@@ -44,6 +44,8 @@ export interface LeaseRequest {
   readonly clock: Clock;
   /** Waits for a holder that lives instead of refusing. */
   readonly wait?: boolean;
+  /** Called once with whom we wait for. */
+  readonly onWait?: (busy: HoldfastError) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -88,12 +90,13 @@ async function waitUntilFree(repository: WritableRepository, request: LeaseReque
   const state = newest?.state ?? null;
   if (newest === null || (state !== null && (state.state === "released" || isCertainlyDead(state.holder)))) return newest;
   if (state !== null && request.wait !== true) throw busy(request.scope, state);
+  if (state !== null) request.onWait?.(busy(request.scope, state));
   const ttlMs = (state?.ttlSeconds ?? LEASE_TTL_SECONDS) * 1000;
   const since = request.clock.monotonicMs();
   while (request.clock.monotonicMs() - since < ttlMs) {
     await request.clock.sleep(Math.min(1000, ttlMs / 4), request.signal);
     const now = await newestLease(repository, request.scope);
-    if (now === null || now.epoch !== newest.epoch || (now.state !== null && !isLive(now.state))) return waitUntilFree(repository, request, now);
+    if (now === null || now.epoch !== newest.epoch || (now.state !== null && !isLive(now.state))) return waitUntilFree(repository, { ...request, onWait: () => undefined }, now);
   }
   return newest;
 }

@@ -6,10 +6,10 @@ import { digestDatabases } from "../support/digest.ts";
 import type { ClusterDigest } from "../support/digest.ts";
 import { assertSound } from "../support/oracle.ts";
 import { describeEachPostgres } from "../support/postgres-suite.ts";
-import { restoreAndStart } from "../support/restored.ts";
+import { eventually, restoreAndStart } from "../support/restored.ts";
 import type { Cluster } from "../support/running-cluster.ts";
 import { openSite } from "../support/site.ts";
-import type { Site } from "../support/site.ts";
+import type { Running, Site } from "../support/site.ts";
 import { buildWorkload, mutate } from "../support/workload.ts";
 import { brokenPromises, startWriter, tornWrites, writtenIn } from "../support/writer.ts";
 import type { WriterReport } from "../support/writer.ts";
@@ -41,6 +41,7 @@ describeEachPostgres("the main job", {}, (binaries) => {
       await buildWorkload(source);
       await using site = await openSite({ cluster: source, local: reader === "local" });
       const stream = site.start({}, "wal", "stream");
+      await eventually("it streams", async () => (await site.run("wal", "status", "--json")).json<{ copies: { streaming: boolean }[] }>().copies[0]?.streaming === true);
       const backups: Taken[] = [];
       const moments: Moment[] = [];
       let sequence = 1;
@@ -60,7 +61,7 @@ describeEachPostgres("the main job", {}, (binaries) => {
         await source.sql("create table if not exists afterwards (at timestamptz)");
         await source.sql("insert into afterwards values (clock_timestamp())");
       }
-      await settle(site, source);
+      await settle(site, source, stream);
       stream.process.kill("SIGTERM");
       expect((await stream.ended()).exitCode).toBe(0);
       const reports = moments.map(({ writer }) => writer);
@@ -81,7 +82,7 @@ describeEachPostgres("the main job", {}, (binaries) => {
 });
 
 /** Waits until everything the source has written is in the repository. */
-async function settle(site: Site, source: Cluster): Promise<void> {
+async function settle(site: Site, source: Cluster, stream: Running): Promise<void> {
   await source.sql("select pg_switch_wal()");
   const [row] = await source.sql("select pg_current_wal_flush_lsn() as lsn");
   const wanted = parseLsn(row?.["lsn"] ?? "");
@@ -90,7 +91,7 @@ async function settle(site: Site, source: Cluster): Promise<void> {
     const end = info.sources[0]?.windows.at(-1)?.endLsn;
     if (end !== undefined && parseLsn(end) >= wanted) return;
   }
-  throw new Error("WAL did not arrive");
+  throw new Error(`WAL did not arrive up to ${row?.["lsn"]}: ${(await site.run("info")).stdout}${(await site.run("wal", "status")).stdout}${stream.output()}`);
 }
 
 /** Restores with the real command, starts the result as its owner would, and holds it against the oracle. */

@@ -63,7 +63,7 @@ describePostgres("holdfast serve", {}, (binaries) => {
     );
     const running = await get<StatusAnswer>("/api/v1/status");
     expect(running.sources.map(({ name, verdict }) => `${name} ${verdict}`)).toEqual(["db ok", "polled ok"]);
-    expect(await runs("failed")).toEqual([]);
+    expect(await runs("failed"), first.output()).toEqual([]);
     await eventually(
       "old backups have gone",
       async () => (await get<Items>("/api/v1/backups")).items.length < (await runs("succeeded")).filter(({ operation }) => operation === "backup").length - 2,
