@@ -4,6 +4,7 @@ import { fillWeek, openApi } from "./api-fixture.ts";
 import type { ApiFixture } from "./api-fixture.ts";
 import { parsePrometheusText } from "./prometheus-text.ts";
 import type { MetricFamily } from "./prometheus-text.ts";
+import { NOT_RUN } from "../../support/not-run.ts";
 
 async function scrape(fixture: ApiFixture): Promise<{ text: string; families: Map<string, MetricFamily> }> {
   const response = await fixture.api.inject("/metrics");
@@ -173,7 +174,7 @@ test("the parser of this test refuses what Prometheus would refuse", () => {
 const PROMTOOL = "promtool";
 const isInstalled = spawnSync(PROMTOOL, ["--version"]).status === 0;
 
-test.skipIf(!isInstalled)("promtool has nothing to say", async () => {
+test.skipIf(!isInstalled)(isInstalled ? "promtool has nothing to say" : `${NOT_RUN}promtool is not installed here`, async () => {
   await using fixture = await openApi();
   fillWeek(fixture.history);
   const { text } = await scrape(fixture);
