@@ -13,6 +13,7 @@ import { chooseSource } from "../src/operations/installation.ts";
 import { observeAndKeep } from "../src/operations/observe.ts";
 import { BY_HAND, runBackup } from "../src/operations/run-backup.ts";
 import { runDrill } from "../src/operations/run-drill.ts";
+import { beatRegularly } from "../src/operations/heartbeat.ts";
 import { startLog } from "../src/operations/run-log.ts";
 import type { RunningStream } from "../src/operations/run-stream.ts";
 import { writeReport } from "../src/cli/write-report.ts";
@@ -52,6 +53,8 @@ export async function runDemo({ folder, source, context, say }: DemoStage): Prom
   await fill(source);
   say("streaming WAL");
   const stream = await startLog(app, config, context, { onPosition: () => undefined });
+  const heart = new AbortController();
+  const beating = beatRegularly(app, config, { ...context, signal: AbortSignal.any([context.signal, heart.signal]) });
   const backups: BackupView[] = [];
   let lagSeconds: number;
   let verify: VerifyView;
@@ -68,6 +71,8 @@ export async function runDemo({ folder, source, context, say }: DemoStage): Prom
     say("drill: restore, start, replay, check");
     drill = await runDrill(app, { source: config, select: "latest", to: null, repository: null, keep: false, ...BY_HAND }, context);
   } finally {
+    heart.abort();
+    await beating;
     await stream.stop();
   }
   return { ...(await conclude(app, { folder, source }, { backups, verify, drill, lagSeconds })), durationSeconds: elapsed() };

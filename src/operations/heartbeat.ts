@@ -50,7 +50,9 @@ export async function beatRegularly(installation: Installation, source: SourceCo
     } catch (error) {
       if (context.signal.aborted) return;
       context.onNotice(`no heartbeat of ${source.name}: ${error instanceof HoldfastError ? error.message : String(error)}`);
-      await context.clock.sleep(seconds * 1000);
+      // Stopped while waiting: the loop ends where it tries again.
+      await context.clock.sleep(seconds * 1000, context.signal).catch(() => undefined);
+      if (context.signal.aborted) return;
     }
   }
 }
