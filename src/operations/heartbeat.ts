@@ -39,7 +39,8 @@ const INTERVAL_SECONDS = { shortest: 1, longest: 60 } as const;
 /** Beats until the signal aborts, several times within the recovery point objective. A source that does not answer, or may not be written, is tried again next time. */
 export async function beatRegularly(installation: Installation, source: SourceConfig, context: OperationContext): Promise<void> {
   const seconds = Math.min(INTERVAL_SECONDS.longest, Math.max(INTERVAL_SECONDS.shortest, source.objectives.rpoSeconds / BEATS_PER_RPO));
-  for (;;) {
+  const isStopped = (): boolean => context.signal.aborted;
+  while (!isStopped()) {
     try {
       await using connection = await connect(await installation.target(source), { purpose: "heartbeat" });
       await prepareHeartbeat(connection.client);
@@ -48,11 +49,9 @@ export async function beatRegularly(installation: Installation, source: SourceCo
         await context.clock.sleep(seconds * 1000, context.signal);
       }
     } catch (error) {
-      if (context.signal.aborted) return;
+      if (isStopped()) return;
       context.onNotice(`no heartbeat of ${source.name}: ${error instanceof HoldfastError ? error.message : String(error)}`);
-      // Stopped while waiting: the loop ends where it tries again.
       await context.clock.sleep(seconds * 1000, context.signal).catch(() => undefined);
-      if (context.signal.aborted) return;
     }
   }
 }
