@@ -19,7 +19,7 @@ import { isOtherStream, startStream } from "./run-stream.ts";
 import type { RunningStream } from "./run-stream.ts";
 import { leaseScopes } from "./source-target.ts";
 import type { SourceTarget } from "./source-target.ts";
-import type { StreamPosition } from "./stream-wal.ts";
+import type { StreamPosition } from "./timeline-stream.ts";
 
 /** The repositories WAL of a source goes to, bound to the cluster that the server is. */
 async function openLog(

@@ -10,7 +10,7 @@ import type { OperationContext } from "./context.ts";
 import { leaseScopes, slotName } from "./source-target.ts";
 import type { SourceTarget } from "./source-target.ts";
 import { streamWal } from "./stream-wal.ts";
-import type { StreamPosition } from "./stream-wal.ts";
+import type { StreamPosition } from "./timeline-stream.ts";
 import { WalKeys } from "./wal-keys.ts";
 import type { WalStore } from "./wal-store.ts";
 
