@@ -10,7 +10,8 @@ import type { WalMessage, WalReceiver } from "../../../src/postgres/wal-receiver
 import { acquireLease, readLease } from "../../../src/repository/lease.ts";
 import { openRepositoryFixture } from "../../support/repository-fixture.ts";
 import type { RepositoryFixture } from "../../support/repository-fixture.ts";
-import { SYSTEM_IDENTIFIER, WalBuilder } from "../../support/wal-builder.ts";
+import { withFaults } from "../../support/store-faults.ts";
+import { SEGMENT_BYTES, SYSTEM_IDENTIFIER, WalBuilder } from "../../support/wal-builder.ts";
 import { historyFile, nameOf, startOf, WalFixture } from "../../support/wal-fixture.ts";
 
 const at = (second: number): Date => new Date(Date.UTC(2026, 0, 1, 12, 0, second));
@@ -24,10 +25,12 @@ interface Script {
   stream(timeline: number, start: Lsn): readonly WalMessage[] | Error;
 }
 
-function play(script: Script): WalReceiver & { readonly asked: [number, string][] } {
+function play(script: Script): WalReceiver & { readonly asked: [number, string][]; readonly flushed: Lsn[] } {
   const asked: [number, string][] = [];
+  const flushed: Lsn[] = [];
   return {
     asked,
+    flushed,
     lost: new AbortController().signal,
     identify: async () => ({ systemIdentifier: SYSTEM_IDENTIFIER, timeline: script.timeline ?? 1, position: script.position }),
     history: async () => Buffer.from(script.history ?? ""),
@@ -39,7 +42,7 @@ function play(script: Script): WalReceiver & { readonly asked: [number, string][
       yield* messages;
       return null;
     },
-    report: () => undefined,
+    report: (flush) => void flushed.push(flush),
     [Symbol.asyncDispose]: async () => undefined,
   };
 }
@@ -59,8 +62,8 @@ describe("streaming WAL", () => {
   });
   afterEach(async () => fixture[Symbol.asyncDispose]());
 
-  async function stream(receiver: WalReceiver): Promise<string | null> {
-    const { repository, place } = archive;
+  async function stream(receiver: WalReceiver, repository = archive.repository): Promise<string | null> {
+    const { place } = archive;
     const lease = await acquireLease(repository, { scope: "db.wal", runId: "stream", clock: systemClock });
     try {
       await streamWal({
@@ -98,6 +101,26 @@ describe("streaming WAL", () => {
   test("covers nothing while there is more: a keepalive then tells how much was sent, and not that this is all", async () => {
     const more = addBytes(end, 100_000);
     expect(await stream(play({ position: more, stream: () => [sent(8192, more, 1), keepalive(end, 31)] }))).toBeNull();
+  });
+
+  test("tells the server 'flushed' only of what is durable, also where it asks while a segment is being written", async () => {
+    using faulty = withFaults(fixture.store);
+    const repository = await fixture.open("one", faulty.store);
+    const messages = [sent(SEGMENT_BYTES, startOf(2), 1), keepalive(startOf(2), 2)];
+    const receiver = play({ position: end, stream: () => messages });
+    let beforeCommit: Lsn[] = [];
+    const look = async (): Promise<void> => {
+      // Long enough for the question that is waiting to be answered.
+      await new Promise((resolve) => {
+        setTimeout(resolve, 100);
+      });
+      beforeCommit = [...receiver.flushed];
+    };
+    faulty.queue("commit", { meanwhile: look }, (key) => key.includes(`/${nameOf(1, 1)}-`));
+    await stream(receiver, repository);
+    expect(beforeCommit.length).toBeGreaterThan(0);
+    expect(beforeCommit.filter((flush) => flush > startOf(1))).toEqual([]);
+    expect(receiver.flushed.at(-1)).toBe(startOf(2));
   });
 
   test("stores nothing of a server that was set back and has passed what we hold: it does not follow", async () => {
