@@ -12,6 +12,7 @@ import { CopyView } from "./copy-view.ts";
 import { repositoriesOf } from "./installation.ts";
 import type { Installation } from "./installation.ts";
 import { slotName } from "./source-target.ts";
+import { slotStatus } from "../postgres/replication-slot.ts";
 import type { SourceTarget } from "./source-target.ts";
 
 export interface CheckItem {
@@ -94,7 +95,7 @@ async function checkPrivileges(client: pg.Client, major: number): Promise<CheckI
 }
 
 async function checkSettings(client: pg.Client, source: SourceConfig): Promise<CheckItem[]> {
-  const names = ["wal_level", "full_page_writes", "fsync", "data_checksums", "max_slot_wal_keep_size", "summarize_wal", "archive_mode"];
+  const names = ["wal_level", "full_page_writes", "fsync", "data_checksums", "max_slot_wal_keep_size", "synchronous_standby_names", "synchronous_commit"];
   const rows = await queryRows(client, "select name, setting from pg_settings where name = any($1)", [names]);
   const settings = new Map(rows.map((row) => [row["name"], row["setting"]]));
   const items: CheckItem[] = [];
@@ -116,12 +117,13 @@ async function checkSettings(client: pg.Client, source: SourceConfig): Promise<C
       detail: "unlimited: while holdfast is down the server keeps WAL until its disk is full",
       hint: "set it to what the disk can spare",
     });
-  if (settings.get("summarize_wal") === "off")
+  // We replay nothing and never say that we did: such commits would wait for ever.
+  if (/holdfast|\*/.test(settings.get("synchronous_standby_names") ?? "") && settings.get("synchronous_commit") === "remote_apply")
     items.push({
-      name: "summarize_wal",
-      outcome: "warning",
-      detail: "off: incremental backups read the whole cluster to find what changed",
-      hint: "alter system set summarize_wal = on; select pg_reload_conf()",
+      name: "synchronous_commit",
+      outcome: "fail",
+      detail: "remote_apply with holdfast among the synchronous standbys: commits would wait for ever",
+      hint: "use synchronous_commit = on, or take holdfast out of synchronous_standby_names",
     });
   return items.length > 0 ? items : [ok("settings", "as they should be")];
 }
@@ -141,11 +143,33 @@ async function checkStreaming(target: SourceTarget, source: SourceConfig): Promi
   try {
     await using receiver = await openWalReceiver(target);
     const { position } = await receiver.identify();
-    return ok("streaming", `allowed; the server is at ${formatLsn(position)}, our slot is ${slotName(source.name)}`);
+    const detail = `allowed; the server is at ${formatLsn(position)}, our slot is ${slotName(source.name)}`;
+    await using connection = await connect(target, { purpose: "check" });
+    return (await slotTrouble(connection.client, source)) ?? ok("streaming", detail);
   } catch (error) {
     if (!(error instanceof HoldfastError)) throw error;
     return { name: "streaming", outcome: source.policy.log?.schedule.kind === "stream" ? "fail" : "warning", detail: error.message, hint: error.hint };
   }
+}
+
+/** A slot promises WAL only while `max_slot_wal_keep_size` (or an idle time-out, 18) allows it. */
+async function slotTrouble(client: pg.Client, source: SourceConfig): Promise<CheckItem | null> {
+  const status = await slotStatus(client, slotName(source.name));
+  if (status === "lost")
+    return {
+      name: "streaming",
+      outcome: "fail",
+      detail: `the server has removed WAL that slot ${slotName(source.name)} was to keep`,
+      hint: "the next stream begins behind the gap: take a backup then; raise max_slot_wal_keep_size",
+    };
+  if (status === "unreserved")
+    return {
+      name: "streaming",
+      outcome: "warning",
+      detail: `the server is about to remove WAL that slot ${slotName(source.name)} keeps`,
+      hint: "see why holdfast is behind; raise max_slot_wal_keep_size",
+    };
+  return null;
 }
 
 /** Whether WAL arrives: what is durable in each copy, beside what the server has. */

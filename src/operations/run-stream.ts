@@ -1,5 +1,7 @@
 import type { Lsn } from "../domain/lsn.ts";
 import { HoldfastError, messageOf, must } from "../errors.ts";
+import { connect } from "../postgres/connection.ts";
+import { dropLostSlot } from "../postgres/replication-slot.ts";
 import { openWalReceiver } from "../postgres/wal-receiver.ts";
 import type { WalReceiver } from "../postgres/wal-receiver.ts";
 import { acquireLease } from "../repository/lease.ts";
@@ -62,7 +64,7 @@ export async function startStream(request: StreamRequest, context: OperationCont
           onWait: (busy) => context.onNotice(`waiting: ${busy.message}`),
         }),
       );
-    const receiver = await openReceiver(source);
+    const receiver = await openReceiver(source, context);
     return run(request, { receiver, lease: must(leases[0], "the lease on WAL"), releaseAll }, context);
   } catch (error) {
     await releaseAll();
@@ -70,9 +72,11 @@ export async function startStream(request: StreamRequest, context: OperationCont
   }
 }
 
-async function openReceiver(source: SourceTarget): Promise<WalReceiver> {
+async function openReceiver(source: SourceTarget, context: OperationContext): Promise<WalReceiver> {
   const receiver = await openWalReceiver(source);
   try {
+    await using connection = await connect(source, { purpose: "wal" });
+    if (await dropLostSlot(connection.client, slotName(source.name))) context.onNotice(`the server had given up slot ${slotName(source.name)}: it is made anew`);
     await receiver.ensureSlot(slotName(source.name));
     return receiver;
   } catch (error) {
