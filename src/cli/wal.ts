@@ -25,8 +25,13 @@ function streamCommand(): Command {
       perform(options, async ({ output, context, openApp }) => {
         const app = await openApp();
         let last = "";
-        await runStream(app, chooseSource(app.inventory, source), context, { onPosition: ({ durable }) => void (last = formatLsn(durable)), wait: true });
-        output.result({ durableLsn: last }, () => `stopped; durable up to ${last}\n`);
+        try {
+          await runStream(app, chooseSource(app.inventory, source), context, { onPosition: ({ durable }) => void (last = formatLsn(durable)), wait: true });
+        } catch (error) {
+          // Being stopped is how it ends, also before it has begun.
+          if (!context.signal.aborted) throw error;
+        }
+        output.result({ durableLsn: last === "" ? null : last }, () => `stopped${last === "" ? "" : `; durable up to ${last}`}\n`);
         return 0;
       }),
     );

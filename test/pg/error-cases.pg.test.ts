@@ -41,7 +41,10 @@ describePostgres("wrong use and a broken world", {}, (binaries) => {
       await source.sql("select pg_switch_wal()");
     }
     await source.sql("insert into t values (1)");
-    await eventually("everything is durable", async () => (await site.run("info", "--json")).stdout.includes('"seconds": 0'));
+    await eventually(
+      "everything is durable",
+      async () => (await site.run("info", "--json")).json<{ sources: { exposure: { seconds: number | null }[] }[] }>().sources[0]?.exposure[0]?.seconds === 0,
+    );
     stream.process.kill("SIGTERM");
     expect(await stream.ended()).toMatchObject({ exitCode: 0 });
     // A policy with a slip of the pen, beside an inventory that is right.
