@@ -83,10 +83,10 @@ function otherSchedules({ policy }: SourceConfig): { operation: TaskOperation; t
   return [...log, { operation: "expire", type: null, schedule: policy.expire.schedule }, ...verify, ...drills];
 }
 
-/** Verification, drills and expiry begin with the first backup: before it there is nothing to do, and nothing is missed. */
+/** All else begins with the first backup: before it there is nothing to do, and nothing is missed. WAL before it is of no use, and while it is made it brings its own. */
 function dueOf(source: SourceConfig, operation: TaskOperation, type: "log" | null, schedule: Schedule, history: ScheduleHistory, now: Date): DueNow {
-  const last = history.lastHandled(operation, type) ?? (operation === "log" ? null : history.firstBackupAt);
-  if (last === null && operation !== "log") return { run: [], passedOver: [] };
+  const last = history.lastHandled(operation, type) ?? history.firstBackupAt;
+  if (last === null) return { run: [], passedOver: [] };
   const { slot, missed, older } = dueSlots(schedule, last, now);
   if (slot === null) return { run: [], passedOver: [] };
   const common = { source: source.name, operation, type };
