@@ -13,6 +13,11 @@ export interface WalInventory {
   readonly parts: ReadonlyMap<string, { readonly objects: readonly string[]; readonly contiguousBytes: number; readonly furthestBytes: number }>;
 }
 
+/** Segments of which anything is held: whole, or as far as parts reach. */
+export function heldSegments({ segments, parts }: WalInventory): Set<string> {
+  return new Set([...segments.keys(), ...parts.keys()]);
+}
+
 /** A stretch of WAL that a copy holds without a hole, on one history. */
 interface WalRange {
   readonly start: Lsn;

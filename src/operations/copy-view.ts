@@ -4,7 +4,7 @@ import { isOnHistory } from "../domain/timeline.ts";
 import type { TimelineHistory } from "../domain/timeline.ts";
 import { parseMicros } from "../domain/timestamp.ts";
 import type { Micros } from "../domain/timestamp.ts";
-import { contiguousFrom, endOfWal, gapsOn } from "../domain/wal-coverage.ts";
+import { contiguousFrom, endOfWal, gapsOn, heldSegments } from "../domain/wal-coverage.ts";
 import type { WalGap, WalInventory } from "../domain/wal-coverage.ts";
 import { parseSegmentName, timelineHex } from "../domain/wal-segment.ts";
 import { DamageError } from "../errors.ts";
@@ -106,7 +106,7 @@ export class CopyView {
   /** Holes between segments on any timeline. What expiry removed on purpose is no hole. */
   gaps(): WalGap[] {
     const byTimeline = new Map<number, bigint[]>();
-    for (const name of [...this.inventory.segments.keys(), ...this.inventory.parts.keys()]) {
+    for (const name of heldSegments(this.inventory)) {
       const segment = parseSegmentName(name, this.place.segmentBytes);
       if (segment === null) continue;
       const numbers = byTimeline.get(segment.timeline) ?? [];
@@ -117,7 +117,7 @@ export class CopyView {
       gapsOn(
         this.inventory,
         timeline,
-        [...new Set(numbers)].toSorted((a, b) => (a < b ? -1 : 1)),
+        numbers.toSorted((a, b) => (a < b ? -1 : 1)),
         this.expired.get(timeline) ?? [],
       ),
     );
@@ -155,6 +155,13 @@ export class CopyView {
     for (const timeline of this.histories.keys())
       for (const [name, ledger] of (await readIndexes(this.repository, this.place, timelineHex(timeline))).ledgers) all.set(name, ledger);
     return all;
+  }
+
+  /** The furthest position on a timeline that the stream ever reported durable: WAL that ends before it was lost here. */
+  reportedOn(timeline: number): Lsn | null {
+    const position = this.stream?.position ?? null;
+    const reported = position === null ? undefined : [position, ...position.left].find((each) => each.timeline === timeline);
+    return reported === undefined ? null : parseLsn(reported.lsn);
   }
 
   /** Until when the server's own clock says that nothing after `end` had been written on a history: known where the stream stood at `end`, on the way of that history. */

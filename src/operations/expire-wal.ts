@@ -2,11 +2,12 @@ import { formatLsn, parseLsn } from "../domain/lsn.ts";
 import type { Lsn } from "../domain/lsn.ts";
 import { spansOf } from "../domain/timeline.ts";
 import type { TimelineHistory } from "../domain/timeline.ts";
+import { heldSegments } from "../domain/wal-coverage.ts";
 import { parseSegmentName, segmentEnd, timelineHex } from "../domain/wal-segment.ts";
 import type { WalSegment } from "../domain/wal-segment.ts";
 import { must } from "../errors.ts";
 import { baseName, keys } from "../repository/layout.ts";
-import type { Manifest } from "../repository/manifest.ts";
+import { ownSegments } from "../repository/manifest.ts";
 import type { WritableRepository } from "../repository/repository.ts";
 import { recordExpired } from "../repository/wal-expiry.ts";
 import { listSummaries, summarisedSegment } from "../repository/wal-summaries.ts";
@@ -66,12 +67,12 @@ function windowBase(view: CopyView, doomed: ReadonlySet<string>, windowStart: Da
   return manifest === undefined ? null : { history, timeline: manifest.postgres.timeline, keptFrom: parseLsn(manifest.start.lsn) };
 }
 
+/** What a backup that stays needs is kept on every timeline: where the source was promoted meanwhile, the segment of the fork is there twice, and its end may be parts only. */
 function segmentsToRemove(view: CopyView, base: WindowBase, doomed: ReadonlySet<string>): string[] {
-  const kept = view.listing.backups.filter(({ manifest }) => !doomed.has(manifest.id)).map(({ manifest }) => ownSegments(manifest, view.place.segmentBytes));
-  const names = new Set([...view.inventory.segments.keys(), ...view.inventory.parts.keys()]);
-  return [...names].filter((name) => {
+  const kept = view.listing.backups.filter(({ manifest }) => !doomed.has(manifest.id)).map(({ manifest }) => must(ownSegments(manifest), "the segments of a backup"));
+  return [...heldSegments(view.inventory)].filter((name) => {
     const segment = parseSegmentName(name, view.place.segmentBytes);
-    return segment !== null && isOver(segment, base, view.place.segmentBytes) && !kept.some(({ first, last }) => first <= segment.number && segment.number <= last);
+    return segment !== null && isOver(segment, base, view.place.segmentBytes) && !kept.some(({ first, last }) => first.number <= segment.number && segment.number <= last.number);
   });
 }
 
@@ -81,15 +82,6 @@ function isOver(segment: WalSegment, { history, timeline, keptFrom }: WindowBase
   const end = segmentEnd(segment, segmentBytes);
   const isOnTheWay = span !== undefined && (span.end === null || end <= span.end);
   return isOnTheWay ? end <= keptFrom : segment.timeline < timeline && end <= keptFrom;
-}
-
-/**
- * The numbers of the segments that a backup needs to become consistent, which it keeps for itself: it is a recovery point of its own. On every timeline: where the source was promoted
- * meanwhile, the segment of the fork is there twice, and its end may be parts only.
- */
-function ownSegments({ wal }: Manifest, segmentBytes: number): { first: bigint; last: bigint } {
-  const [first, last] = [parseSegmentName(wal.first, segmentBytes), parseSegmentName(wal.last, segmentBytes)];
-  return { first: must(first, "the first segment of a backup").number, last: must(last, "the last segment of a backup").number };
 }
 
 async function removeSegments(request: WalExpiryRequest, view: CopyView, names: readonly string[]): Promise<{ removedObjects: number; removedBytes: number }> {

@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { open, rename, rm } from "node:fs/promises";
 import path from "node:path";
-import { addBytes, parseLsn } from "../domain/lsn.ts";
+import { addBytes } from "../domain/lsn.ts";
+import { heldSegments } from "../domain/wal-coverage.ts";
 import { parseSegmentName, segmentStart, walFileKind } from "../domain/wal-segment.ts";
 import type { WalSegment } from "../domain/wal-segment.ts";
 import { HoldfastError } from "../errors.ts";
@@ -49,19 +50,19 @@ export async function getWal(repository: Repository, source: string, file: strin
 }
 
 function holdsWalOf(view: CopyView, timeline: number): boolean {
-  return [...view.inventory.segments.keys(), ...view.inventory.parts.keys()].some((name) => parseSegmentName(name, view.place.segmentBytes)?.timeline === timeline);
+  return [...heldSegments(view.inventory)].some((name) => parseSegmentName(name, view.place.segmentBytes)?.timeline === timeline);
 }
 
 /** WAL that ends within or before a segment while there is more of its timeline, or more was reported durable, has a hole there and not its end. */
 function refuseGap(view: CopyView, file: string, segment: WalSegment, listedBytes: number, heldBytes: number): void {
   const { timeline, number } = segment;
-  const later = [...view.inventory.segments.keys(), ...view.inventory.parts.keys()].some((name) => {
+  const later = [...heldSegments(view.inventory)].some((name) => {
     const other = parseSegmentName(name, view.place.segmentBytes);
     return other?.timeline === timeline && other.number > number;
   });
-  const position = view.stream?.position ?? null;
-  const reported = position?.timeline === timeline && parseLsn(position.lsn) > addBytes(segmentStart(segment, view.place.segmentBytes), heldBytes);
-  if (later || reported || listedBytes > heldBytes)
+  const reported = view.reportedOn(timeline);
+  const isLost = reported !== null && reported > addBytes(segmentStart(segment, view.place.segmentBytes), heldBytes);
+  if (later || isLost || listedBytes > heldBytes)
     throw new HoldfastError("HF-WAL", `${file} is missing${heldBytes === 0 ? "" : " in part"} and WAL after it is there: a gap, not the end`, {
       hint: "restore to a point before it with 'holdfast restore --to', or from another copy",
     });

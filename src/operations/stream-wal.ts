@@ -1,8 +1,9 @@
-import { formatLsn } from "../domain/lsn.ts";
+import { formatLsn, maxLsn, parseLsn } from "../domain/lsn.ts";
 import type { Lsn } from "../domain/lsn.ts";
 import { parseHistory, spansOf } from "../domain/timeline.ts";
 import type { TimelineHistory } from "../domain/timeline.ts";
-import { parseSegmentName, segmentAt, segmentEnd, segmentStart } from "../domain/wal-segment.ts";
+import type { WalInventory } from "../domain/wal-coverage.ts";
+import { parseSegmentName, segmentAt, segmentStart } from "../domain/wal-segment.ts";
 import { HoldfastError } from "../errors.ts";
 import { listWal } from "../repository/wal-archive.ts";
 import { TimelineStream } from "./timeline-stream.ts";
@@ -38,21 +39,40 @@ async function storeHistories(task: StreamTask, timeline: number): Promise<Timel
   return history;
 }
 
-/** After the last complete segment on the newest timeline of this history that we have anything of; else where the server is now. */
+/**
+ * Where we left off on the newest timeline of this history that we were on; else where the server is now. Not there at once: whoever reported a position counts on nothing
+ * being passed over from it on, also where it lies at the start of a segment and nothing had to be stored.
+ */
 async function resumePoint(task: StreamTask, history: TimelineHistory, position: Lsn): Promise<{ timeline: number; start: Lsn }> {
-  const { place, repositories } = task.store;
-  const inventory = await listWal(repositories[0], place);
-  const segments = [...inventory.segments.keys()].map((name) => parseSegmentName(name, place.segmentBytes)).filter((segment) => segment !== null);
+  const { segmentBytes } = task.store.place;
+  const inventory = await listWal(task.store.repositories[0], task.store.place);
   for (const span of spansOf(history).toReversed()) {
-    const last = segments.filter((segment) => segment.timeline === span.timeline).reduce<bigint | null>((max, { number }) => (max === null || number > max ? number : max), null);
-    if (last === null) continue;
-    const start = segmentEnd({ timeline: span.timeline, number: last }, place.segmentBytes);
+    const start = nextSegment(inventory, span.timeline) ?? reportedSegment(task, span.timeline);
+    if (start === null) continue;
     // Beyond the fork, what we hold of the old timeline never happened on this one (a failover to a standby that lagged): both are kept.
-    if (span.end !== null && start > span.end) return { timeline: history.timeline, start: startOfSegment(history.timeline, span.end, place.segmentBytes) };
+    if (span.end !== null && start > span.end) return { timeline: history.timeline, start: startOfSegment(history.timeline, span.end, segmentBytes) };
     if (start > position) throw behind(start, position);
     return { timeline: span.timeline, start };
   }
-  return { timeline: history.timeline, start: startOfSegment(history.timeline, position, place.segmentBytes) };
+  return { timeline: history.timeline, start: startOfSegment(history.timeline, position, segmentBytes) };
+}
+
+/** The start of the first segment on a timeline that is not complete, behind all that we hold of it: parts of it may be there. Null where we hold nothing. */
+function nextSegment({ segmentBytes, segments, parts }: WalInventory, timeline: number): Lsn | null {
+  const startsOf = (names: Iterable<string>, skipped: bigint): Lsn[] =>
+    [...names].flatMap((name) => {
+      const segment = parseSegmentName(name, segmentBytes);
+      return segment?.timeline === timeline ? [segmentStart({ timeline, number: segment.number + skipped }, segmentBytes)] : [];
+    });
+  const starts = [...startsOf(segments.keys(), 1n), ...startsOf(parts.keys(), 0n)];
+  return starts.length === 0 ? null : starts.reduce(maxLsn);
+}
+
+/** The start of the segment in which the last position lies that was reported of a timeline. */
+function reportedSegment({ lease, store }: StreamTask, timeline: number): Lsn | null {
+  const { position } = lease;
+  const reported = position === null ? undefined : [position, ...position.left].find((each) => each.timeline === timeline);
+  return reported === undefined ? null : startOfSegment(timeline, parseLsn(reported.lsn), store.place.segmentBytes);
 }
 
 function behind(ours: Lsn, server: Lsn): HoldfastError {

@@ -63,7 +63,7 @@ async function examine(work: SourceVerification, view: CopyView, context: Operat
     await verifyBackup({ repository, stored, tier: work.tier, totals, onDamage }, context);
     verified.push({ source, backup: stored.manifest.id, ok });
   }
-  const needed = work.backup === null ? null : new Set(wanted.flatMap(({ manifest }) => pinnedSegments(manifest, view.place.segmentBytes)));
+  const needed = work.backup === null ? null : new Set(wanted.flatMap(({ manifest }) => pinnedSegments(manifest)));
   await verifyWalContent(walWork(work, view), needed, context);
   return verified;
 }

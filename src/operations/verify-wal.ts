@@ -6,6 +6,7 @@ import { parseSegmentName, segmentEnd, segmentName, segmentStart, timelineHex } 
 import { DamageError } from "../errors.ts";
 import { FrameReader, openContainer } from "../repository/container-reader.ts";
 import { keys } from "../repository/layout.ts";
+import { ownSegments } from "../repository/manifest.ts";
 import type { Manifest } from "../repository/manifest.ts";
 import { fitsName, ledgerSchema, readParts, readTimelineHistory } from "../repository/wal-archive.ts";
 import { readIndexes } from "../repository/wal-index.ts";
@@ -80,16 +81,13 @@ async function verifySegment(work: WalVerification, name: string, object: string
     throw new DamageError(object, "its ledger is not that of the segment");
   if (ledger.data.follows) reportIfMissing(work, segmentName({ ...segment, number: segment.number - 1n }, view.place.segmentBytes), "the segment after it was stored behind it");
   const reader = new FrameReader(view.repository, container);
-  const all = container.frames.map((_, i) => i);
   const { summarised } = ledger.data;
   if (!reaches(work.tier, "stored")) return summarised;
   if (!reaches(work.tier, "decoded")) {
-    for await (const frame of reader.readStored(all)) void frame;
+    for await (const frame of reader.readStored(container.frames.map((_, i) => i))) void frame;
     return summarised;
   }
-  const plain: Buffer[] = [];
-  for await (const frame of reader.readMany(all)) plain.push(frame.plain);
-  const bytes = Buffer.concat(plain);
+  const bytes = await reader.readAll();
   if (bytes.length !== view.place.segmentBytes) throw new DamageError(object, `the segment has ${bytes.length} bytes`);
   checkFirstPage(object, bytes, work, segment);
   // A name under another name key is not known to be wrong.
@@ -164,30 +162,35 @@ function reportMissing(work: WalVerification): void {
     for (let { number } = first; number <= last.number; number++)
       reportIfMissing(work, segmentName({ timeline: gap.timeline, number }, segmentBytes), "a gap: there is WAL before and after it");
   }
-  for (const { manifest } of view.listing.backups)
-    for (const name of pinnedSegments(manifest, segmentBytes)) reportIfMissing(work, name, `${manifest.id} needs it to become consistent`);
-  const position = view.stream?.position ?? null;
-  if (position === null) return;
-  const history = view.histories.get(position.timeline);
-  const durable = parseLsn(position.lsn);
-  const end = history === undefined ? null : view.endOfWal(history);
-  if (end !== null && end >= durable) return;
-  const lost = segmentName({ timeline: position.timeline, number: (durable - 1n) / BigInt(segmentBytes) }, segmentBytes);
-  const object =
-    view.inventory.segments.has(lost) || durable % BigInt(segmentBytes) === 0n
-      ? keys.walSegment(view.source, view.place.systemIdentifier, lost)
-      : keys.segmentParts(view.source, view.place.systemIdentifier, lost);
-  work.report.add(
-    new DamageError(object, `the stream reported ${position.lsn} durable, and WAL ends at ${end === null ? "nothing" : formatLsn(end)}`, "missing"),
-    hurtBy(work, lost),
-  );
+  for (const { manifest } of view.listing.backups) for (const name of pinnedSegments(manifest)) reportIfMissing(work, name, `${manifest.id} needs it to become consistent`);
+  for (const timeline of view.histories.keys()) reportLostEnd(work, timeline);
 }
 
-/** The segments a backup cannot become consistent without. */
-export function pinnedSegments(manifest: Manifest, segmentBytes: number): string[] {
-  const [first, last] = [parseSegmentName(manifest.wal.first, segmentBytes), parseSegmentName(manifest.wal.last, segmentBytes)];
-  if (first === null || last === null) return [];
-  return Array.from({ length: Number(last.number - first.number) + 1 }, (_, i) => segmentName({ timeline: first.timeline, number: first.number + BigInt(i) }, segmentBytes));
+/** WAL of a timeline that was reported durable, and that ends before. */
+function reportLostEnd(work: WalVerification, timeline: number): void {
+  const { view } = work;
+  const { segmentBytes } = view.place;
+  const reported = view.reportedOn(timeline);
+  const history = view.histories.get(timeline);
+  if (reported === null || history === undefined) return;
+  const end = view.endOfWal(history);
+  // A stream that began at the start of a segment reports it before it has stored anything. Without a backup there is nothing to lose yet.
+  const hasNotBegun = end === 0n && view.listing.backups.length === 0;
+  if (end >= reported || hasNotBegun) return;
+  const lost = segmentName({ timeline, number: (reported - 1n) / BigInt(segmentBytes) }, segmentBytes);
+  if (view.wasExpired(lost)) return;
+  const { source, place, inventory } = view;
+  const isWhole = inventory.segments.has(lost) || reported % BigInt(segmentBytes) === 0n;
+  const object = isWhole ? keys.walSegment(source, place.systemIdentifier, lost) : keys.segmentParts(source, place.systemIdentifier, lost);
+  work.report.add(new DamageError(object, `the stream reported ${formatLsn(reported)} durable, and WAL ends at ${formatLsn(end)}`, "missing"), hurtBy(work, lost));
+}
+
+/** The segments a backup cannot become consistent without, by name. */
+export function pinnedSegments(manifest: Manifest): string[] {
+  const own = ownSegments(manifest);
+  if (own === null) return [];
+  const { timeline, number } = own.first;
+  return Array.from({ length: Number(own.last.number - number) + 1 }, (_, i) => segmentName({ timeline, number: number + BigInt(i) }, manifest.postgres.walSegmentBytes));
 }
 
 function reportIfMissing(work: WalVerification, name: string, reason: string): void {
@@ -200,7 +203,7 @@ function reportIfMissing(work: WalVerification, name: string, reason: string): v
 function hurtBy({ view }: WalVerification, name: string): { backups: string[]; windowsLost: string[] } {
   const segment = parseSegmentName(name, view.place.segmentBytes);
   if (segment === null) return { backups: [], windowsLost: [] };
-  const backups = view.listing.backups.filter(({ manifest }) => pinnedSegments(manifest, view.place.segmentBytes).includes(name)).map(({ manifest }) => manifest.id);
+  const backups = view.listing.backups.filter(({ manifest }) => pinnedSegments(manifest).includes(name)).map(({ manifest }) => manifest.id);
   const start = segmentStart(segment, view.place.segmentBytes);
   const crossed = view.listing.backups.some(({ manifest }) => parseLsn(manifest.stop.lsn) < segmentEnd(segment, view.place.segmentBytes));
   return { backups, windowsLost: crossed ? [`timeline ${segment.timeline} from ${formatLsn(start)}`] : [] };

@@ -105,6 +105,19 @@ export class FrameReader {
     for await (const { index, info, stored } of this.readStored(indexes)) yield { index, plain: await this.#open(index, info, stored) };
   }
 
+  /** The plain bytes of all frames, one after the other. For containers that fit in memory. */
+  async readAll(): Promise<Buffer> {
+    return this.readRun(0, this.container.frames.length);
+  }
+
+  /** The plain bytes of `count` frames from `first` on, one after the other. */
+  async readRun(first: number, count: number): Promise<Buffer> {
+    if (first + count > this.container.frames.length) throw new DamageError(this.container.objectKey, `has no frames ${first} to ${first + count - 1}`);
+    const plain: Buffer[] = [];
+    for await (const frame of this.readMany(Array.from({ length: count }, (_, i) => first + i))) plain.push(frame.plain);
+    return Buffer.concat(plain);
+  }
+
   /** The stored bytes of frames, their digests checked, still encrypted. */
   async *readStored(indexes: readonly number[]): AsyncGenerator<{ index: number; info: FrameInfo; stored: Buffer }> {
     const { objectKey } = this.container;

@@ -50,6 +50,8 @@ export const keys = {
   histories: (name: string, system: string) => `${source(name)}/wal/${system}/history/`,
   history: (name: string, system: string, timeline: string) => `${source(name)}/wal/${system}/history/${timeline}`,
   walTimeline: (name: string, system: string, timeline: string) => `${source(name)}/wal/${system}/${timeline}/`,
+  /** What the folders of a timeline's segments begin with, and nothing beside them does. */
+  walSegments: (name: string, system: string, timeline: string) => `${source(name)}/wal/${system}/${timeline}/${timeline}`,
   walFolder: (name: string, system: string, segment: string) => `${source(name)}/wal/${system}/${segment.slice(0, 8)}/${segment.slice(0, 16)}/`,
   walSegment: (name: string, system: string, segment: string) => `${source(name)}/wal/${system}/${segment.slice(0, 8)}/${segment.slice(0, 16)}/${segment}`,
   walParts: (name: string, system: string, timeline: string) => `${source(name)}/wal/${system}/${timeline}/parts/`,

@@ -20,20 +20,29 @@ const leaseSchema = z.object({
   runId: z.string(),
   acquiredAt: z.string(),
   ttlSeconds: z.number().positive().max(3600),
-  /** Position of a WAL stream: what it reported durable, and the server's clock then. */
-  position: z.object({ timeline: z.number(), lsn: z.string(), coveredUntil: z.string().nullable() }).nullable(),
+  /** Position of a WAL stream: what it reported durable, and the server's clock then. `left`: how far it had come on timelines that it has left. */
+  position: z
+    .object({
+      timeline: z.number(),
+      lsn: z.string(),
+      coveredUntil: z.string().nullable(),
+      left: z.array(z.object({ timeline: z.number(), lsn: z.string() })).default([]),
+    })
+    .nullable(),
 });
 export type LeaseState = z.infer<typeof leaseSchema>;
 type LeasePosition = NonNullable<LeaseState["position"]>;
 
 export interface Lease {
   readonly epoch: number;
+  /** What was last noted, by this holder or by the one before. */
+  readonly position: LeasePosition | null;
   /** Aborted when the lease was lost to somebody else, or could not be renewed in time. */
   readonly lost: AbortSignal;
   /** Rejects unless this lease is still the newest. Called before anything is made visible. */
   assertHeld(): Promise<void>;
-  /** Renews now, with a new position. */
-  note(position: LeasePosition): Promise<void>;
+  /** Renews now, with a new position. Where it is on another timeline, the one before is remembered as left. */
+  note(position: Omit<LeasePosition, "left">): Promise<void>;
   release(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -173,6 +182,9 @@ function hold(repository: WritableRepository, request: LeaseRequest, firstEpoch:
     get epoch() {
       return epoch;
     },
+    get position() {
+      return position;
+    },
     lost: lost.signal,
     assertHeld: async () => {
       await queue;
@@ -181,12 +193,18 @@ function hold(repository: WritableRepository, request: LeaseRequest, firstEpoch:
       if (newest?.epoch !== epoch) throw lostError(request.scope);
     },
     note: (next) => {
-      position = next;
+      position = { ...next, left: leftBehind(position, next.timeline) };
       return advance("held");
     },
     release,
     [Symbol.asyncDispose]: release,
   };
+}
+
+/** The timelines that are behind us once we are on `timeline`. One that is taken up again is not. */
+function leftBehind(before: LeasePosition | null, timeline: number): LeasePosition["left"] {
+  if (before === null) return [];
+  return [...before.left, { timeline: before.timeline, lsn: before.lsn }].filter((each) => each.timeline !== timeline);
 }
 
 function lostError(scope: string): HoldfastError {

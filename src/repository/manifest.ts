@@ -1,5 +1,7 @@
 import { z } from "zod";
 import { BACKUP_TYPES } from "../domain/backup-id.ts";
+import { parseSegmentName } from "../domain/wal-segment.ts";
+import type { WalSegment } from "../domain/wal-segment.ts";
 import { DamageError } from "../errors.ts";
 import { parsePayload, readAnyDocument } from "./document.ts";
 import { baseName, keys } from "./layout.ts";
@@ -63,6 +65,12 @@ export interface StoredManifest {
   readonly manifest: Manifest;
   /** SHA-256 of the document as it lies in the store. */
   readonly sha256: string;
+}
+
+/** The first and the last segment that a backup needs to become consistent, which it keeps for itself: it is a recovery point of its own. Null where they are none. */
+export function ownSegments({ wal, postgres }: Manifest): { first: WalSegment; last: WalSegment } | null {
+  const [first, last] = [parseSegmentName(wal.first, postgres.walSegmentBytes), parseSegmentName(wal.last, postgres.walSegmentBytes)];
+  return first === null || last === null ? null : { first, last };
 }
 
 /** What lies at a manifest's key: a backup set, or the tombstone of an attempt that was given up. */

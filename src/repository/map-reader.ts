@@ -77,9 +77,7 @@ export class ChainReader {
   async #readRoot(backup: string): Promise<MapRoot> {
     const { root } = must(this.chain.get(backup), `manifest of ${backup}`).manifest;
     const reader = await this.pack(backup, "map", root.pack);
-    const pieces: Buffer[] = [];
-    for await (const { plain } of reader.readMany(Array.from({ length: root.frames }, (_, i) => root.frame + i))) pieces.push(plain);
-    return decodeRoot(Buffer.concat(pieces), reader.container.objectKey);
+    return decodeRoot(await reader.readRun(root.frame, root.frames), reader.container.objectKey);
   }
 
   async #readDigests(backup: string, dataPack: number): Promise<BigUint64Array[]> {

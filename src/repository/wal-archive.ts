@@ -146,11 +146,7 @@ function contentName(repository: WritableRepository, bytes: Buffer): string {
 }
 
 async function readContainer(repository: Repository, object: WalObject): Promise<Buffer> {
-  const container = await openContainer(repository, object);
-  const reader = new FrameReader(repository, container);
-  const plain: Buffer[] = [];
-  for await (const frame of reader.readMany(container.frames.map((_, i) => i))) plain.push(frame.plain);
-  return Buffer.concat(plain);
+  return new FrameReader(repository, await openContainer(repository, object)).readAll();
 }
 
 /** A complete segment. Where several objects claim to be it, they must agree. Rejects with `DamageError`. */
@@ -242,18 +238,22 @@ async function timelineFolders(repository: Repository, place: WalPlace): Promise
 export async function listWal(repository: Repository, place: WalPlace): Promise<WalInventory> {
   const segments = new Map<string, { objects: string[] }>();
   const parts = new Map<string, { objects: string[]; contiguousBytes: number; furthestBytes: number }>();
-  for (const timeline of await timelineFolders(repository, place)) {
-    for await (const { key } of repository.store.list(keys.walParts(place.source, place.systemIdentifier, timelineHex(timeline)))) {
+  const { source, systemIdentifier, segmentBytes } = place;
+  const timelines = (await timelineFolders(repository, place)).map(timelineHex);
+  for (const timeline of timelines) {
+    for await (const { key } of repository.store.list(keys.walParts(source, systemIdentifier, timeline))) {
       const part = /\/parts\/([0-9A-F]{24})\/[^/]+$/.exec(key)?.[1];
       if (part !== undefined) addPart(parts, part, key);
     }
   }
-  for await (const { key } of repository.store.list(keys.walSystem(place.source, place.systemIdentifier))) {
-    const segment = /\/([0-9A-F]{24})-[0-9a-f]{32}$/.exec(key)?.[1];
-    if (segment === undefined || parseSegmentName(segment, place.segmentBytes) === null) continue;
-    const entry = segments.get(segment);
-    if (entry === undefined) segments.set(segment, { objects: [key] });
-    else entry.objects.push(key);
+  for (const timeline of timelines) {
+    for await (const { key } of repository.store.list(keys.walSegments(source, systemIdentifier, timeline))) {
+      const segment = /\/([0-9A-F]{24})-[0-9a-f]{32}$/.exec(key)?.[1];
+      if (segment === undefined || parseSegmentName(segment, segmentBytes) === null) continue;
+      const entry = segments.get(segment);
+      if (entry === undefined) segments.set(segment, { objects: [key] });
+      else entry.objects.push(key);
+    }
   }
   return { segmentBytes: place.segmentBytes, segments, parts };
 }

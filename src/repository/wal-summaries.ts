@@ -56,9 +56,7 @@ export async function openSummary(repository: Repository, source: string, object
 
 /** Rejects with `DamageError`, also where the map key is not at hand. */
 export async function readSummary(repository: Repository, container: Container): Promise<WalSummary> {
-  const plain: Buffer[] = [];
-  for await (const frame of new FrameReader(repository, container).readMany(container.frames.map((_, i) => i))) plain.push(frame.plain);
-  const summary = decodeSummary(Buffer.concat(plain));
+  const summary = decodeSummary(await new FrameReader(repository, container).readAll());
   if (summary === null) throw new DamageError(container.objectKey, "it does not decode to a summary of WAL");
   return summary;
 }

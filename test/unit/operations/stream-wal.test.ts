@@ -139,6 +139,28 @@ describe("streaming WAL", () => {
     await expect(stream(play({ position: addBytes(startOf(1), 9000), stream: () => [] }))).rejects.toMatchObject({ code: "HF-DIVERGED" });
   });
 
+  test("goes on in the segment of which it holds the beginning only, wherever the server is by now", async () => {
+    await archive.part(wal, 1, 0, 8192);
+    const receiver = play({ position: addBytes(startOf(3), 500), stream: () => [] });
+    await stream(receiver);
+    expect(receiver.asked).toEqual([[1, formatLsn(startOf(1))]]);
+  });
+
+  test("goes on from what it reported where there was nothing to store, wherever the server is by now", async () => {
+    await stream(play({ position: startOf(1), stream: () => [] }));
+    const receiver = play({ position: addBytes(startOf(3), 500), stream: () => [] });
+    await stream(receiver);
+    expect(receiver.asked).toEqual([[1, formatLsn(startOf(1))]]);
+  });
+
+  test("goes on behind the timelines it has left, of which it remembers how far it had come", async () => {
+    const fork = addBytes(startOf(1), -4096);
+    await stream(play({ position: startOf(1), stream: () => [sent(8192, end, 1)] }));
+    await stream(play({ timeline: 2, history: historyFile(1, fork), position: addBytes(startOf(3), 500), stream: () => [] }));
+    expect((await archive.view()).stream?.position).toMatchObject({ timeline: 2, lsn: formatLsn(startOf(0)), left: [{ timeline: 1, lsn: formatLsn(end) }] });
+    expect((await archive.view()).reportedOn(1)).toBe(end);
+  });
+
   test("goes on behind a gap, which is put on record, where the server has removed what comes next", async () => {
     await archive.segments(wal, [1]);
     const removed = new HoldfastError("HF-WAL", "requested WAL segment has already been removed", { facts: { sqlState: "58P01" } });
