@@ -1,5 +1,5 @@
-import { runBackup } from "../src/operations/run-backup.ts";
-import { runVerify } from "../src/operations/run-verify.ts";
+import { runBackup } from "../src/operations/backup/run-backup.ts";
+import { runVerify } from "../src/operations/verify/run-verify.ts";
 import { must } from "../src/errors.ts";
 import { BACKUP_TYPES } from "../src/domain/backup-id.ts";
 import { job } from "./job.ts";

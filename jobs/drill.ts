@@ -1,4 +1,4 @@
-import { runDrill } from "../src/operations/run-drill.ts";
+import { runDrill } from "../src/operations/drill/run-drill.ts";
 import { job } from "./job.ts";
 
 await job(async ({ app, source, trigger, context }) => {

@@ -1,4 +1,4 @@
-import { runExpire } from "../src/operations/run-expire.ts";
+import { runExpire } from "../src/operations/expire/run-expire.ts";
 import { job } from "./job.ts";
 
 await job(async ({ app, source, trigger, context }) => {

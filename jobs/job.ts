@@ -7,7 +7,7 @@ import { armCrashPoint } from "../src/crash-points.ts";
 import { HoldfastError, messageOf } from "../src/errors.ts";
 import type { OperationContext } from "../src/operations/context.ts";
 import { chooseSource } from "../src/operations/installation.ts";
-import type { RunTrigger } from "../src/operations/run-backup.ts";
+import type { RunTrigger } from "../src/operations/record-run.ts";
 import type { SourceConfig } from "../src/policy/types.ts";
 import type { Task } from "../src/scheduler/tasks.ts";
 

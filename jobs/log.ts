@@ -1,4 +1,4 @@
-import { runLogOnce } from "../src/operations/run-log.ts";
+import { runLogOnce } from "../src/operations/wal/run-log.ts";
 import { job } from "./job.ts";
 
 await job(async ({ app, source, trigger, context }) => {

@@ -1,5 +1,5 @@
-import { beatRegularly } from "../src/operations/heartbeat.ts";
-import { runStream } from "../src/operations/run-log.ts";
+import { beatRegularly } from "../src/operations/drill/heartbeat.ts";
+import { runStream } from "../src/operations/wal/run-log.ts";
 import { job } from "./job.ts";
 
 await job(async ({ app, source, context }) => {

@@ -1,4 +1,4 @@
-import { runVerify } from "../src/operations/run-verify.ts";
+import { runVerify } from "../src/operations/verify/run-verify.ts";
 import { job } from "./job.ts";
 
 await job(async ({ app, source, trigger, context }) => {

@@ -1,8 +1,8 @@
 import type { Command } from "commander";
 import { chooseSource } from "../operations/installation.ts";
-import { BY_HAND } from "../operations/run-backup.ts";
-import { runExpire } from "../operations/run-expire.ts";
-import type { ExpireView } from "../operations/run-expire.ts";
+import { BY_HAND } from "../operations/record-run.ts";
+import { runExpire } from "../operations/expire/run-expire.ts";
+import type { ExpireView } from "../operations/expire/run-expire.ts";
 import { newCommand, perform } from "./action.ts";
 import type { CommonOptions } from "./action.ts";
 import { formatBytes } from "./output.ts";

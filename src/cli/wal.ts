@@ -2,10 +2,10 @@ import type { Command } from "commander";
 import { Command as Group } from "commander";
 import { formatLsn } from "../domain/lsn.ts";
 import { HoldfastError, messageOf, must } from "../errors.ts";
-import { getWal } from "../operations/get-wal.ts";
+import { getWal } from "../operations/wal/get-wal.ts";
 import { chooseSource, openAll } from "../operations/installation.ts";
-import { pushWal } from "../operations/push-wal.ts";
-import { runStream } from "../operations/run-log.ts";
+import { pushWal } from "../operations/wal/push-wal.ts";
+import { runStream } from "../operations/wal/run-log.ts";
 import { newCommand, openReading, openViews, perform, withoutInventory } from "./action.ts";
 import type { CommonOptions } from "./action.ts";
 

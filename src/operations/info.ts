@@ -13,9 +13,9 @@ import type { Verified } from "../catalog/runs.ts";
 import { connect, queryRow, text } from "../postgres/connection.ts";
 import type { ConnectionTarget } from "../postgres/connection.ts";
 import type { CopyView } from "./copy-view.ts";
-import { describeBackup } from "./describe-backup.ts";
-import { describeWindow, findWindows } from "./recovery-windows.ts";
-import type { RecoveryWindow } from "./recovery-windows.ts";
+import { describeBackup } from "./backup/describe-backup.ts";
+import { describeWindow, findWindows } from "./restore/recovery-windows.ts";
+import type { RecoveryWindow } from "./restore/recovery-windows.ts";
 
 export interface InfoRequest {
   readonly name: string;

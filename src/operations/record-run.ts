@@ -26,6 +26,14 @@ export interface RunSpec {
   readonly commitment?: object;
 }
 
+/** What sets a run off. */
+export interface RunTrigger {
+  readonly trigger: RunSpec["trigger"];
+  readonly scheduledFor: string | null;
+}
+
+export const BY_HAND: RunTrigger = { trigger: "manual", scheduledFor: null };
+
 export interface RunConclusion<T> {
   readonly outcome: "succeeded" | "failed";
   readonly reason: string | null;

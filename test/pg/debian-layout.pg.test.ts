@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { DrillResult } from "../../src/operations/drill.ts";
+import type { DrillResult } from "../../src/operations/drill/drill.ts";
 import { findDebian, makeDebianCluster } from "../support/debian-cluster.ts";
 import type { DebianCluster } from "../support/debian-cluster.ts";
 import { NOT_RUN } from "../support/not-run.ts";

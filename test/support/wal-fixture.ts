@@ -3,7 +3,7 @@ import { addBytes, formatLsn, lsn } from "../../src/domain/lsn.ts";
 import type { Lsn } from "../../src/domain/lsn.ts";
 import { segmentAt, segmentBefore, segmentName, segmentStart, timelineHex } from "../../src/domain/wal-segment.ts";
 import { CopyView } from "../../src/operations/copy-view.ts";
-import { CommitScanner, ledgerOf } from "../../src/operations/segment-assembly.ts";
+import { CommitScanner, ledgerOf } from "../../src/operations/wal/segment-assembly.ts";
 import { ensureBound } from "../../src/repository/binding.ts";
 import { writeDocument } from "../../src/repository/document.ts";
 import { keys } from "../../src/repository/layout.ts";

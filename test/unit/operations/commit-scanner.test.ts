@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { formatLsn, lsn } from "../../../src/domain/lsn.ts";
 import { fromDate } from "../../../src/domain/timestamp.ts";
-import { CommitScanner, SegmentAssembly } from "../../../src/operations/segment-assembly.ts";
+import { CommitScanner, SegmentAssembly } from "../../../src/operations/wal/segment-assembly.ts";
 import { SEGMENT_BYTES, WalBuilder } from "../../support/wal-builder.ts";
 
 const START = lsn(BigInt(SEGMENT_BYTES));

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
 import { addBytes } from "../../../src/domain/lsn.ts";
-import { expire } from "../../../src/operations/expire.ts";
+import { expire } from "../../../src/operations/expire/expire.ts";
 import { writeDocument } from "../../../src/repository/document.ts";
 import { keys } from "../../../src/repository/layout.ts";
 import { listSummaries, summarisedSegment } from "../../../src/repository/wal-summaries.ts";

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
-import { CommitScanner, ledgerOf } from "../../../src/operations/segment-assembly.ts";
-import { WalKeys } from "../../../src/operations/wal-keys.ts";
-import { storePartInFirstTier, storeSegmentEverywhere } from "../../../src/operations/wal-store.ts";
-import type { WalStore } from "../../../src/operations/wal-store.ts";
+import { CommitScanner, ledgerOf } from "../../../src/operations/wal/segment-assembly.ts";
+import { WalKeys } from "../../../src/operations/wal/wal-keys.ts";
+import { storePartInFirstTier, storeSegmentEverywhere } from "../../../src/operations/wal/wal-store.ts";
+import type { WalStore } from "../../../src/operations/wal/wal-store.ts";
 import { keys } from "../../../src/repository/layout.ts";
 import { listWal, readSegment } from "../../../src/repository/wal-archive.ts";
 import { openRepositoryFixture } from "../../support/repository-fixture.ts";

@@ -1,0 +1,49 @@
+import type { BackupType } from "../../domain/backup-id.ts";
+import type { BackupSession } from "../../postgres/backup-session.ts";
+import type { BackupCopy } from "../../repository/backup-copies.ts";
+import type { StoredManifest } from "../../repository/manifest.ts";
+import type { WritableRepository } from "../../repository/repository.ts";
+import type { CopyPlace, Parent } from "./choose-parent.ts";
+import type { ClusterState } from "../cluster-state.ts";
+import type { RunningStream } from "../wal/run-stream.ts";
+import type { SourceTarget } from "../source-target.ts";
+
+export interface BackUpRequest {
+  readonly source: SourceTarget;
+  readonly type: BackupType;
+  /** The copies to make, in order; the first is read from for the parent. */
+  readonly repositories: readonly WritableRepository[];
+  /** Where WAL goes all the time, first tier first: what a copy lacks of it is brought over from there. */
+  readonly logRepositories: readonly WritableRepository[];
+  readonly runId: string;
+  readonly compressionLevel: number;
+  /** Waits for another run to end instead of refusing. */
+  readonly wait?: boolean;
+}
+
+export interface CopyOutcome {
+  readonly repository: string;
+  readonly stored: StoredManifest | null;
+  readonly storedBytes: number;
+  readonly error: unknown;
+}
+
+export interface BackUpResult {
+  readonly id: string;
+  readonly type: BackupType;
+  readonly requestedType: BackupType;
+  readonly copies: readonly CopyOutcome[];
+  readonly durationSeconds: number;
+}
+
+export interface BackupUnderWay {
+  readonly id: string;
+  readonly type: BackupType;
+  readonly copies: readonly BackupCopy[];
+  readonly places: readonly CopyPlace[];
+  readonly parent: Parent;
+  readonly state: ClusterState;
+  readonly session: BackupSession;
+  readonly stream: RunningStream | null;
+  readonly request: BackUpRequest;
+}

@@ -1,0 +1,30 @@
+import { abandonAttempt, findDeadAttempts, removeBackupObjects, withdrawIntent } from "../../repository/attempts.ts";
+import { baseName, keys } from "../../repository/layout.ts";
+import type { ManifestListing } from "../../repository/manifest.ts";
+import type { WritableRepository } from "../../repository/repository.ts";
+import type { OperationContext } from "../context.ts";
+
+const HOUR_MS = 3_600_000;
+
+/**
+ * Clears away what dead runs left: attempts without a manifest, intents of backups that are complete, half-written files. Only under the source's backup lease: whoever else
+ * wrote there is dead or fenced off.
+ */
+export async function sweepAttempts(repository: WritableRepository, source: string, listing: ManifestListing, context: OperationContext): Promise<void> {
+  for (const id of await findDeadAttempts(repository, source)) {
+    context.onNotice(`clearing away an attempt that died: ${id}`);
+    await abandonAttempt(repository, source, id, "the run that made it ended before it was complete");
+  }
+  const alive = new Set([...listing.backups, ...listing.dying].map(({ manifest }) => manifest.id));
+  const damaged = new Set(listing.damaged.map(({ object }) => baseName(object)));
+  const abandoned = new Set(listing.ids.filter((id) => !alive.has(id) && !damaged.has(id)));
+  for (const name of await repository.store.listNames(keys.backups(source))) {
+    const id = name.slice(0, -1);
+    if (abandoned.has(id)) await removeBackupObjects(repository, source, id);
+  }
+  for (const name of await repository.store.listNames(keys.intents(source))) {
+    const id = baseName(name);
+    if (alive.has(id) || abandoned.has(id)) await withdrawIntent(repository, source, id);
+  }
+  await repository.store.sweep(keys.backups(source), new Date(context.clock.now().getTime() - HOUR_MS));
+}

@@ -1,0 +1,124 @@
+import { formatLsn, parseLsn } from "../../domain/lsn.ts";
+import type { Lsn } from "../../domain/lsn.ts";
+import { spansOf } from "../../domain/timeline.ts";
+import type { TimelineHistory } from "../../domain/timeline.ts";
+import { heldSegments } from "../../domain/wal-coverage.ts";
+import { parseSegmentName, segmentEnd, timelineHex } from "../../domain/wal-segment.ts";
+import type { WalSegment } from "../../domain/wal-segment.ts";
+import { must } from "../../errors.ts";
+import { baseName, keys } from "../../repository/layout.ts";
+import { ownSegments } from "../../repository/manifest.ts";
+import type { WritableRepository } from "../../repository/repository.ts";
+import { recordExpired } from "../../repository/wal-expiry.ts";
+import { listSummaries, summarisedSegment } from "../../repository/wal-summaries.ts";
+import { CopyView } from "../copy-view.ts";
+
+export interface WalExpiryRequest {
+  readonly repository: WritableRepository;
+  readonly source: string;
+  /** Length of the point-in-time window; null: WAL is not expired. */
+  readonly logRetentionSeconds: number | null;
+  readonly dryRun: boolean;
+  /** Recorded before anything of it is deleted. */
+  readonly onDeletion: (facts: Record<string, unknown>) => Promise<void>;
+}
+
+interface WalExpiry {
+  readonly walSegments: number;
+  readonly walKeptFrom: string | null;
+  readonly removedObjects: number;
+  readonly removedBytes: number;
+}
+
+const NOTHING: WalExpiry = { walSegments: 0, walKeptFrom: null, removedObjects: 0, removedBytes: 0 };
+
+/** Removes WAL that neither the point-in-time window nor a backup that stays needs. `doomed` are backups that go, or are gone. */
+export async function expireWal(request: WalExpiryRequest, doomed: ReadonlySet<string>, now: Date): Promise<WalExpiry> {
+  const { repository, source, logRetentionSeconds } = request;
+  if (logRetentionSeconds === null) return NOTHING;
+  const view = await CopyView.open(repository, source);
+  if (view === null) return NOTHING;
+  // Without every history nobody knows which timeline is the one in use.
+  for (const damage of view.damage.values()) throw damage;
+  const base = windowBase(view, doomed, new Date(now.getTime() - logRetentionSeconds * 1000));
+  if (base === null) return NOTHING;
+  const gone = segmentsToRemove(view, base, doomed);
+  const result = { walSegments: gone.length, walKeptFrom: formatLsn(base.keptFrom) };
+  if (request.dryRun || gone.length === 0) return { ...result, removedObjects: 0, removedBytes: 0 };
+  return { ...result, ...(await removeSegments(request, view, gone)) };
+}
+
+interface WindowBase {
+  readonly history: TimelineHistory;
+  readonly timeline: number;
+  readonly keptFrom: Lsn;
+}
+
+/**
+ * The newest restorable backup that was complete before the window, on the way to the timeline in use: with it and all WAL since, the whole window can be reached.
+ * Null while there is none. What lies on an abandoned timeline does not count, however far it got.
+ */
+function windowBase(view: CopyView, doomed: ReadonlySet<string>, windowStart: Date): WindowBase | null {
+  const { newestTimeline } = view;
+  const history = newestTimeline === null ? undefined : view.histories.get(newestTimeline);
+  if (history === undefined) return null;
+  const bases = view.backupsOn(history).filter(({ manifest }) => !doomed.has(manifest.id) && manifest.state === "complete" && new Date(manifest.stop.at) <= windowStart);
+  const manifest = bases.at(-1)?.manifest;
+  return manifest === undefined ? null : { history, timeline: manifest.postgres.timeline, keptFrom: parseLsn(manifest.start.lsn) };
+}
+
+/** What a backup that stays needs is kept on every timeline: where the source was promoted meanwhile, the segment of the fork is there twice, and its end may be parts only. */
+function segmentsToRemove(view: CopyView, base: WindowBase, doomed: ReadonlySet<string>): string[] {
+  const kept = view.listing.backups.filter(({ manifest }) => !doomed.has(manifest.id)).map(({ manifest }) => must(ownSegments(manifest), "the segments of a backup"));
+  return [...heldSegments(view.inventory)].filter((name) => {
+    const segment = parseSegmentName(name, view.place.segmentBytes);
+    return segment !== null && isOver(segment, base, view.place.segmentBytes) && !kept.some(({ first, last }) => first.number <= segment.number && segment.number <= last.number);
+  });
+}
+
+/** On the way to the timeline in use: before the base. On another: the base was taken on a later timeline, so what was left is older than the window. */
+function isOver(segment: WalSegment, { history, timeline, keptFrom }: WindowBase, segmentBytes: number): boolean {
+  const span = spansOf(history).find((candidate) => candidate.timeline === segment.timeline);
+  const end = segmentEnd(segment, segmentBytes);
+  const isOnTheWay = span !== undefined && (span.end === null || end <= span.end);
+  return isOnTheWay ? end <= keptFrom : segment.timeline < timeline && end <= keptFrom;
+}
+
+async function removeSegments(request: WalExpiryRequest, view: CopyView, names: readonly string[]): Promise<{ removedObjects: number; removedBytes: number }> {
+  const { repository, source } = request;
+  const byTimeline = Map.groupBy(names, (name) => must(parseSegmentName(name, view.place.segmentBytes), "a segment").timeline);
+  let [removedObjects, removedBytes] = [0, 0];
+  for (const [timeline, gone] of byTimeline) {
+    const numbers = gone.map((name) => must(parseSegmentName(name, view.place.segmentBytes), "a segment").number);
+    const sorted = gone.toSorted();
+    await request.onDeletion({
+      source,
+      repositoryId: repository.repositoryId,
+      repository: repository.name,
+      wal: { timeline, segments: gone.length, first: sorted[0], last: sorted.at(-1) },
+      reason: "older than the point-in-time window",
+    });
+    await recordExpired(repository, view.place, timeline, numbers);
+    const going = new Set(gone);
+    const summaries = (await listSummaries(repository, view.place, timelineHex(timeline))).filter((object) => going.has(summarisedSegment(object) ?? ""));
+    // Summaries first: one without its segment would be found by nobody.
+    const objects = [...summaries, ...gone.flatMap((name) => [...(view.inventory.segments.get(name)?.objects ?? []), ...(view.inventory.parts.get(name)?.objects ?? [])])];
+    for (const object of objects) removedBytes += (await repository.store.size(object)) ?? 0;
+    await repository.store.remove([...objects, ...(await indexesOf(view, timeline, going))]);
+    removedObjects += objects.length;
+  }
+  return { removedObjects, removedBytes };
+}
+
+/** Indexes all of whose segments go now or went before. */
+async function indexesOf(view: CopyView, timeline: number, gone: ReadonlySet<string>): Promise<string[]> {
+  const folder = keys.walIndexes(view.source, view.place.systemIdentifier, timelineHex(timeline));
+  const names = await view.repository.store.listNames(folder);
+  const remaining = [...view.inventory.segments.keys()].filter((name) => !gone.has(name));
+  return names
+    .filter((name) => {
+      const [first = "", last = ""] = baseName(name).split("-");
+      return !remaining.some((segment) => first <= segment && segment <= last);
+    })
+    .map((name) => folder + name);
+}

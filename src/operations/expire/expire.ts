@@ -1,0 +1,121 @@
+import { crashPoint } from "../../crash-points.ts";
+import type { BackupType } from "../../domain/backup-id.ts";
+import { planExpiry } from "../../domain/retention.ts";
+import type { ExpiryDecision, RetentionRule } from "../../domain/retention.ts";
+import { readIntents, removeBackupObjects } from "../../repository/attempts.ts";
+import { writeDocument } from "../../repository/document.ts";
+import { baseName, keys } from "../../repository/layout.ts";
+import { acquireLease } from "../../repository/lease.ts";
+import type { Lease } from "../../repository/lease.ts";
+import { listManifests } from "../../repository/manifest.ts";
+import type { ManifestListing } from "../../repository/manifest.ts";
+import type { OperationContext } from "../context.ts";
+import { expireWal } from "./expire-wal.ts";
+import type { WalExpiryRequest } from "./expire-wal.ts";
+import { leaseScopes } from "../source-target.ts";
+import { sweepAttempts } from "../backup/sweep-attempts.ts";
+
+export interface ExpireRequest extends WalExpiryRequest {
+  readonly rules: ReadonlyMap<BackupType, RetentionRule>;
+  readonly runId: string;
+}
+
+export interface ExpireResult {
+  readonly repository: string;
+  readonly decisions: readonly ExpiryDecision[];
+  /** Segments whose time is over, by timeline. */
+  readonly walSegments: number;
+  /** WAL is kept from here on without a break; null where all of it is kept. */
+  readonly walKeptFrom: string | null;
+  readonly removedBackups: readonly string[];
+  readonly removedObjects: number;
+  readonly removedBytes: number;
+}
+
+/** Removes what retention no longer wants: backups with a tombstone first, then WAL that no kept backup and no point-in-time window needs. */
+export async function expire(request: ExpireRequest, context: OperationContext): Promise<ExpireResult> {
+  const { repository, source } = request;
+  await using lease = await acquireLease(repository, { scope: leaseScopes.backup(source), runId: request.runId, clock: context.clock, signal: context.signal });
+  const listing = await listManifests(repository, source);
+  refuseDamaged(listing);
+  const decisions = decide(listing, request, context.clock.now());
+  const doomed = decisions.filter((decision) => !decision.keep);
+  const removed: string[] = [];
+  let [objects, bytes] = [0, 0];
+  if (!request.dryRun) {
+    await sweepAttempts(repository, source, listing, context);
+    await finishDeletions(request);
+    // Newest first: a child goes before what it was made from.
+    for (const { id, reasons } of doomed.toReversed()) {
+      context.signal.throwIfAborted();
+      const gone = await deleteBackup(request, lease, id, reasons);
+      if (gone === null) continue;
+      removed.push(id);
+      objects += gone.objects;
+      bytes += gone.bytes;
+    }
+  }
+  const wal = await expireWal(request, new Set(doomed.map(({ id }) => id)), context.clock.now());
+  return { repository: repository.name, decisions, ...wal, removedBackups: removed, removedObjects: objects + wal.removedObjects, removedBytes: bytes + wal.removedBytes };
+}
+
+function decide(listing: ManifestListing, { rules }: ExpireRequest, now: Date): ExpiryDecision[] {
+  const backups = listing.backups.map(({ manifest }) => ({
+    id: manifest.id,
+    type: manifest.type,
+    at: new Date(manifest.stop.at),
+    ancestors: manifest.ancestors.map(({ id }) => id),
+    state: manifest.state,
+  }));
+  return planExpiry({ backups, rules, now });
+}
+
+/** Deletes one backup, unless a new one turns out to refer to it. Null: it stays. */
+async function deleteBackup(request: ExpireRequest, lease: Lease, id: string, reasons: readonly string[]): Promise<{ objects: number; bytes: number } | null> {
+  const { repository, source } = request;
+  await lease.assertHeld();
+  await writeDocument(repository, keys.tombstone(source, id), "tombstone", { backup: id, reason: reasons.join("; ") }, repository.signer);
+  crashPoint("expire.after-tombstone");
+  if (await isWanted(request, id)) {
+    await repository.store.remove([keys.tombstone(source, id)]);
+    return null;
+  }
+  await request.onDeletion({ source, repositoryId: repository.repositoryId, repository: repository.name, backup: id, reason: reasons.join("; ") });
+  await repository.store.remove([keys.manifest(source, id)]);
+  crashPoint("expire.after-manifest");
+  const gone = await removeBackupObjects(repository, source, id);
+  await repository.store.remove([keys.tombstone(source, id)]);
+  return gone;
+}
+
+/** The second look, after the tombstone: a backup that began meanwhile either sees the tombstone or is seen here. */
+async function isWanted({ repository, source }: ExpireRequest, id: string): Promise<boolean> {
+  const intents = await readIntents(repository, source);
+  const listing = await listManifests(repository, source);
+  refuseDamaged(listing);
+  return intents.some((intent) => intent.ancestors.includes(id)) || listing.backups.some(({ manifest }) => manifest.ancestors.some((ancestor) => ancestor.id === id));
+}
+
+/** A manifest that cannot be read may need any of the others: nobody knows which, so nothing is deleted. */
+function refuseDamaged({ damaged }: ManifestListing): void {
+  const [first] = damaged;
+  if (first !== undefined) throw first;
+}
+
+/**
+ * Deletions that a process began and did not finish. It may have died before its second look, so that is taken now; and before it put them on record: twice on record is better than never.
+ */
+async function finishDeletions(request: ExpireRequest): Promise<void> {
+  const { repository, source, onDeletion } = request;
+  for (const name of await repository.store.listNames(keys.tombstones(source))) {
+    const id = baseName(name);
+    if (await isWanted(request, id)) {
+      await repository.store.remove([keys.tombstones(source) + name]);
+      continue;
+    }
+    await onDeletion({ source, repositoryId: repository.repositoryId, repository: repository.name, backup: id, reason: "its deletion had begun before" });
+    await repository.store.remove([keys.manifest(source, id)]);
+    await removeBackupObjects(repository, source, id);
+    await repository.store.remove([keys.tombstones(source) + name]);
+  }
+}

@@ -1,0 +1,71 @@
+import type { SourceConfig } from "../../policy/types.ts";
+import type { OperationContext } from "../context.ts";
+import { expire } from "./expire.ts";
+import type { ExpireResult } from "./expire.ts";
+import { newRunId, repositoriesOf } from "../installation.ts";
+import type { Installation } from "../installation.ts";
+import { recordEntry, recordRun } from "../record-run.ts";
+import type { RunTrigger } from "../record-run.ts";
+
+export interface ExpireView {
+  readonly dryRun: boolean;
+  readonly repositories: readonly {
+    readonly repository: string;
+    readonly kept: number;
+    readonly expired: readonly { readonly id: string; readonly reasons: readonly string[] }[];
+    readonly held: readonly { readonly id: string; readonly heldBy: readonly string[] }[];
+    readonly walSegments: number;
+    readonly walKeptFrom: string | null;
+    readonly removedObjects: number;
+    readonly removedBytes: number;
+  }[];
+}
+
+/** Expires what a source's policy no longer wants, in each of its repositories by itself. Every deletion is evidence before it happens. */
+export async function runExpire(installation: Installation, request: { source: SourceConfig; dryRun: boolean } & RunTrigger, context: OperationContext): Promise<ExpireView> {
+  const runId = newRunId(installation.clock);
+  if (request.dryRun) return expireAll(installation, request, runId, context);
+  const spec = { id: runId, source: request.source.name, operation: "expire", type: null, trigger: request.trigger, scheduledFor: request.scheduledFor };
+  return recordRun(installation.journal, spec, async () => {
+    const view = await expireAll(installation, request, runId, context);
+    return { outcome: "succeeded", reason: null, figures: view, value: view };
+  });
+}
+
+async function expireAll(installation: Installation, { source, dryRun }: { source: SourceConfig; dryRun: boolean }, runId: string, context: OperationContext): Promise<ExpireView> {
+  const { policy } = source;
+  const results: ExpireResult[] = [];
+  for (const name of repositoriesOf(source)) {
+    const repository = await installation.repository(name);
+    const rules = new Map([...policy.backups].filter(([, rule]) => rule.repositories.includes(name)).map(([type, rule]) => [type, rule.retention]));
+    results.push(
+      await expire(
+        {
+          repository,
+          source: source.name,
+          rules,
+          logRetentionSeconds: policy.log?.retentionSeconds ?? null,
+          runId,
+          dryRun,
+          onDeletion: async (facts) => void (await recordEntry(installation.journal, "deletion", facts)),
+        },
+        context,
+      ),
+    );
+  }
+  return { dryRun, repositories: results.map(describe) };
+}
+
+function describe(result: ExpireResult): ExpireView["repositories"][number] {
+  const { repository, decisions, walSegments, walKeptFrom, removedObjects, removedBytes } = result;
+  return {
+    repository,
+    kept: decisions.filter(({ keep }) => keep).length,
+    expired: decisions.filter(({ keep }) => !keep).map(({ id, reasons }) => ({ id, reasons })),
+    held: decisions.filter(({ keep, recoveryPoint }) => keep && !recoveryPoint).map(({ id, heldBy }) => ({ id, heldBy })),
+    walSegments,
+    walKeptFrom,
+    removedObjects,
+    removedBytes,
+  };
+}

@@ -1,0 +1,82 @@
+import { formatLsn, parseLsn } from "../../domain/lsn.ts";
+import type { Lsn } from "../../domain/lsn.ts";
+import type { TimelineHistory } from "../../domain/timeline.ts";
+import { fromDate, parseMicros } from "../../domain/timestamp.ts";
+import type { Micros } from "../../domain/timestamp.ts";
+import { parseSegmentName, segmentStart } from "../../domain/wal-segment.ts";
+import { DamageError, must } from "../../errors.ts";
+import { markOf, WalWalker } from "../../postgres/wal-records.ts";
+import type { Manifest } from "../../repository/manifest.ts";
+import type { CopyView } from "../copy-view.ts";
+
+/** A stretch of one timeline, any point of which a copy can bring back. A backup whose WAL does not reach the next one is a window of one point. */
+export interface RecoveryWindow {
+  readonly timeline: number;
+  readonly start: Lsn;
+  readonly end: Lsn;
+  readonly from: Micros;
+  /** Until when everything committed is in it; null where that is not known. */
+  readonly to: Micros | null;
+  readonly oldestBackup: string;
+}
+
+/** The windows on the history of one timeline, oldest first. */
+export async function findWindows(view: CopyView, history: TimelineHistory): Promise<RecoveryWindow[]> {
+  const stretches: { first: Manifest; end: Lsn; names: string[]; timeline: number }[] = [];
+  for (const { manifest } of view.backupsOn(history)) {
+    const { end, names, timeline } = view.reach(history, parseLsn(manifest.start.lsn));
+    if (end < parseLsn(manifest.stop.lsn)) continue;
+    const last = stretches.at(-1);
+    if (last !== undefined && last.end >= parseLsn(manifest.stop.lsn)) Object.assign(last, { end, names, timeline });
+    else stretches.push({ first: manifest, end, names, timeline });
+  }
+  const windows: RecoveryWindow[] = [];
+  for (const { first, end, names, timeline } of stretches) {
+    const from = fromDate(new Date(first.stop.at));
+    const to = await completeUntil(view, history, names, end);
+    windows.push({ timeline, start: parseLsn(first.stop.lsn), end, from, to: to === null || to < from ? from : to, oldestBackup: first.id });
+  }
+  return windows;
+}
+
+const SEGMENTS_LOOKED_BACK = 16;
+
+/** Until when a stretch of WAL that ends at `end` is known to hold everything: where the stream stood there, or the newest transaction in it. */
+async function completeUntil(view: CopyView, history: TimelineHistory, names: readonly string[], end: Lsn): Promise<Micros | null> {
+  const covered = view.coveredUntil(history, end);
+  for (let i = names.length - 1; i >= Math.max(0, names.length - SEGMENTS_LOOKED_BACK); i--) {
+    const name = must(names[i], "a segment");
+    const newest = await newestTransaction(view, names, i, name);
+    if (newest !== null) return covered !== null && covered > newest ? covered : newest;
+  }
+  return covered;
+}
+
+async function newestTransaction(view: CopyView, names: readonly string[], index: number, name: string): Promise<Micros | null> {
+  try {
+    const ledger = await view.ledger(name);
+    if (ledger !== null) return ledger.maxCommitAt === null ? null : parseMicros(ledger.maxCommitAt);
+    // Unfinished: no ledger yet, so its records are read; one may begin in the segment before.
+    const begin = names[Math.max(0, index - 1)] ?? name;
+    const segment = must(parseSegmentName(begin, view.place.segmentBytes), "a segment");
+    let newest: Micros | null = null;
+    const walker = new WalWalker(segmentStart(segment, view.place.segmentBytes), {
+      segmentBytes: view.place.segmentBytes,
+      checkCrc: true,
+      visit: (record) => {
+        const mark = markOf(record);
+        if (mark !== null && (newest === null || mark.at > newest)) newest = mark.at;
+      },
+    });
+    for (const part of begin === name ? [name] : [begin, name]) walker.push(await view.read(part));
+    return newest;
+  } catch (error) {
+    // What cannot be read says nothing about time; verification names it.
+    if (error instanceof DamageError) return null;
+    throw error;
+  }
+}
+
+export function describeWindow(repository: string, window: RecoveryWindow): { repository: string; timeline: number; startLsn: string; endLsn: string } {
+  return { repository, timeline: window.timeline, startLsn: formatLsn(window.start), endLsn: formatLsn(window.end) };
+}

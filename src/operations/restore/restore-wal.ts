@@ -1,0 +1,109 @@
+import { chown, open } from "node:fs/promises";
+import path from "node:path";
+import { crashPoint } from "../../crash-points.ts";
+import { historyFileName, parseSegmentName, segmentStart } from "../../domain/wal-segment.ts";
+import { HoldfastError, must } from "../../errors.ts";
+import { tablespaceFolder } from "../../postgres/cluster-files.ts";
+import { demandsOf, higherDemands, NO_DEMANDS } from "../../postgres/recovery-demands.ts";
+import type { RecoveryDemands } from "../../postgres/recovery-demands.ts";
+import { STAGED_LIST, STAGED_WAL_FOLDER } from "../../postgres/restored-config.ts";
+import { majorOf } from "../../postgres/server-identity.ts";
+import { tablespaceMadeBy } from "../../postgres/tablespace-records.ts";
+import type { MadeTablespace } from "../../postgres/tablespace-records.ts";
+import { WalWalker } from "../../postgres/wal-records.ts";
+import { readHistory } from "../../repository/wal-archive.ts";
+import type { OperationContext } from "../context.ts";
+import { ownFolder, targetError } from "./restore-files.ts";
+import type { RestoreFolder } from "./restore-files.ts";
+import { exists } from "./restore-target-folder.ts";
+import type { RestorePlan } from "./plan-restore.ts";
+
+/**
+ * Places the WAL of the plan, padded to whole segments, and all history files in the target: starting then needs no Holdfast, no key and no repository.
+ * Returns what replaying this WAL demands of the server's settings.
+ */
+export async function stageWal(plan: RestorePlan, folder: RestoreFolder, context: OperationContext): Promise<RecoveryDemands> {
+  const staged = path.join(folder.root, STAGED_WAL_FOLDER);
+  const { view, resolved } = plan;
+  await ownFolder(staged, folder);
+  const names: string[] = [];
+  for (const timeline of view.histories.keys()) {
+    const content = await readHistory(view.repository, view.place, timeline);
+    if (content === null) continue;
+    names.push(historyFileName(timeline));
+    await writeOwned(path.join(staged, historyFileName(timeline)), content, folder);
+  }
+  const demands = new DemandsScanner(view.place.segmentBytes);
+  for (const [i, name] of resolved.segments.entries()) {
+    context.signal.throwIfAborted();
+    const bytes = await view.read(name);
+    demands.push(name, bytes);
+    // An unfinished segment: zeros after the last durable byte, to the full size, or PostgreSQL refuses it.
+    const whole = bytes.length === view.place.segmentBytes ? bytes : Buffer.concat([bytes, Buffer.alloc(view.place.segmentBytes - bytes.length)]);
+    await writeOwned(path.join(staged, name), whole, folder);
+    names.push(name);
+    crashPoint("restore.wal");
+    context.onProgress({ phase: "wal", doneBytes: (i + 1) * view.place.segmentBytes, totalBytes: plan.walBytes });
+  }
+  await refuseTablespacesInUse(demands.tablespaces, plan, context);
+  await writeOwned(path.join(staged, STAGED_LIST), Buffer.from(`${names.join("\n")}\n`), folder);
+  return demands.highest;
+}
+
+/**
+ * Recovery makes a tablespace again at the very place it had on the source. On the source's own machine that place is in use: depending on its version, the restored server would
+ * clear it, or write into the files of the server that runs.
+ */
+async function refuseTablespacesInUse(made: readonly MadeTablespace[], { stored }: RestorePlan, context: OperationContext): Promise<void> {
+  const { version, catalogVersion } = stored.manifest.postgres;
+  for (const { location } of made.filter((tablespace) => tablespace.location.startsWith("/"))) {
+    if (await exists(path.join(location, tablespaceFolder(majorOf(version), catalogVersion))))
+      throw new HoldfastError("HF-TARGET-NOT-EMPTY", `replaying WAL makes a tablespace in ${location}, and a server of this machine uses that folder`, {
+        hint: "restore on another machine, to a point before the tablespace was made, or from a backup taken after it",
+        facts: { folder: location },
+      });
+    if (!(await exists(location))) context.onNotice(`replaying WAL makes a tablespace in ${location}: make that folder, empty, for the server's user before it starts`);
+  }
+}
+
+/** Looks at WAL as it passes by. Its checksums were judged before, when it was opened. */
+class DemandsScanner {
+  readonly #segmentBytes: number;
+  #walker: WalWalker | null = null;
+  highest: RecoveryDemands = NO_DEMANDS;
+  readonly tablespaces: MadeTablespace[] = [];
+
+  constructor(segmentBytes: number) {
+    this.#segmentBytes = segmentBytes;
+  }
+
+  push(name: string, bytes: Buffer): void {
+    this.#walker ??= new WalWalker(segmentStart(must(parseSegmentName(name, this.#segmentBytes), "a segment"), this.#segmentBytes), {
+      segmentBytes: this.#segmentBytes,
+      checkCrc: false,
+      visit: (record) => {
+        const tablespace = tablespaceMadeBy(record);
+        if (tablespace !== null) this.tablespaces.push(tablespace);
+        const found = demandsOf(record);
+        if (found !== null) this.highest = higherDemands(this.highest, found);
+      },
+    });
+    this.#walker.push(bytes);
+  }
+}
+
+/** Writes a new file, durable, with the owner of the cluster. */
+export async function writeOwned(file: string, content: Buffer | string, { owner, root }: Pick<RestoreFolder, "owner" | "root">): Promise<void> {
+  try {
+    const handle = await open(file, "w", 0o600);
+    try {
+      await handle.writeFile(content);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    if (owner !== null) await chown(file, owner.uid, owner.gid);
+  } catch (error) {
+    throw targetError(error, root);
+  }
+}

@@ -1,0 +1,181 @@
+import { rename, rm } from "node:fs/promises";
+import { totalmem } from "node:os";
+import path from "node:path";
+import { stopwatch } from "../../clock.ts";
+import { crashPoint } from "../../crash-points.ts";
+import { formatLsn } from "../../domain/lsn.ts";
+import type { FileEntry } from "../../domain/file-map.ts";
+import { DamageError, HoldfastError, must } from "../../errors.ts";
+import { capturedSchema } from "../../postgres/capture.ts";
+import type { CapturedSettings } from "../../postgres/capture.ts";
+import { parseControlFile } from "../../postgres/control-file.ts";
+import { higherDemands } from "../../postgres/recovery-demands.ts";
+import { DEFAULT_HBA, generateConfig } from "../../postgres/restored-config.ts";
+import type { RestoredConfigOptions } from "../../postgres/restored-config.ts";
+import { keys } from "../../repository/layout.ts";
+import { learnMapKeys, readChain } from "../../repository/manifest.ts";
+import { ChainReader } from "../../repository/map-reader.ts";
+import type { OperationContext } from "../context.ts";
+import type { RestorePlan } from "./plan-restore.ts";
+import { locate, ownFolder, readFile, restoreFiles } from "./restore-files.ts";
+import type { RestoreFolder } from "./restore-files.ts";
+import { claimTarget, exists, INCOMPLETE_MARKER, inspectTarget, isFreeForTablespace, requireSpace, syncFolder, syncTree } from "./restore-target-folder.ts";
+import { stageWal, writeOwned } from "./restore-wal.ts";
+
+export interface RestoreRequest {
+  readonly plan: RestorePlan;
+  readonly target: string;
+  /** Where tablespaces go: by their location on the source. Without one they go where they were. */
+  readonly tablespaces: ReadonlyMap<string, string>;
+  readonly owner: { readonly uid: number; readonly gid: number } | null;
+  readonly action: RestoredConfigOptions["action"];
+  readonly socketDirectory: string;
+  readonly port: number | null;
+  readonly sharedBuffersMaxBytes?: number;
+}
+
+export interface RestoreResult {
+  readonly backupId: string;
+  readonly repository: string;
+  readonly target: string;
+  readonly timeline: number;
+  readonly reachedLsn: string;
+  readonly bytes: number;
+  readonly files: number;
+  readonly walSegments: number;
+  readonly durationSeconds: number;
+  readonly captured: CapturedSettings;
+  /** Settings of the source that the restored cluster does not have. */
+  readonly leftOut: readonly string[];
+}
+
+const CONTROL_FILE = "global/pg_control";
+/** Generated or put in place last; never written with the other files. */
+const SPECIAL = new Set([CONTROL_FILE, "tablespace_map", "postgresql.conf", "postgresql.auto.conf"]);
+const SPACE_RESERVE_BYTES = 64 << 20;
+
+/** Restores one backup and the WAL that leads to the target into a folder. Until the very last step the folder cannot be started. */
+export async function restore(request: RestoreRequest, context: OperationContext): Promise<RestoreResult> {
+  const elapsed = stopwatch(context.clock);
+  const { plan, target } = request;
+  const { manifest } = plan.stored;
+  const state = await inspectTarget(target);
+  const chain = await openChain(plan);
+  const entries = await specialEntries(chain, manifest.id);
+  const tablespaces = await placeTablespaces(chain, manifest.id, request);
+  await requireSpace(target, plan.bytes + plan.walBytes + SPACE_RESERVE_BYTES);
+  const blockSize = manifest.postgres.blockSize;
+  const captured = await readCaptured(chain, entries, blockSize);
+  const controlBytes = await readFile(chain, must(entries.get(CONTROL_FILE), "pg_control in the backup"), blockSize);
+  const control = parseControlFile(controlBytes);
+  if (control === null) throw new DamageError(keys.manifest(manifest.source, manifest.id), "the pg_control of this backup is not valid");
+  const folder: RestoreFolder = { root: target, tablespaces, owner: request.owner, blockSize };
+  await claimTarget(target, [...tablespaces.values()], state);
+  crashPoint("restore.begun");
+  await ownFolder(target, folder);
+  const { bytes, files } = await restoreFiles(chain, manifest.id, folder, (entry) => SPECIAL.has(entry.path) || entry.path.startsWith("//"), context);
+  const demands = await stageWal(plan, folder, context);
+  const config = generateConfig({
+    captured,
+    control: { ...control, ...higherDemands(control, demands) },
+    targetLsn: formatLsn(plan.resolved.record),
+    timeline: plan.resolved.timeline,
+    action: request.action,
+    socketDirectory: request.socketDirectory,
+    port: request.port,
+    sharedBuffersMaxBytes: request.sharedBuffersMaxBytes ?? totalmem() / 4,
+  });
+  await writeConfiguration(chain, entries, config, folder);
+  await makeStartable(controlBytes, folder);
+  return {
+    backupId: manifest.id,
+    repository: plan.view.repository.name,
+    target,
+    timeline: plan.resolved.timeline,
+    reachedLsn: formatLsn(plan.resolved.end),
+    bytes,
+    files,
+    walSegments: plan.resolved.segments.length,
+    durationSeconds: elapsed(),
+    captured,
+    leftOut: config.leftOut,
+  };
+}
+
+export async function openChain(plan: Pick<RestorePlan, "view" | "stored">): Promise<ChainReader> {
+  const chain = await readChain(plan.view.repository, plan.stored);
+  await learnMapKeys(plan.view.repository, chain);
+  return new ChainReader(plan.view.repository, chain);
+}
+
+/** Files that are not simply written where they were, and the documents about the backup. All of them were read late, but for the configuration. */
+async function specialEntries(chain: ChainReader, backup: string): Promise<Map<string, FileEntry>> {
+  const special = new Map<string, FileEntry>();
+  for await (const entry of chain.entries(backup))
+    if (entry.type === "file" && (SPECIAL.has(entry.path) || entry.path.startsWith("//") || entry.path === "pg_hba.conf")) special.set(entry.path, entry);
+  return special;
+}
+
+async function readCaptured(chain: ChainReader, entries: ReadonlyMap<string, FileEntry>, blockSize: number): Promise<CapturedSettings> {
+  const bytes = await readFile(chain, must(entries.get("//settings.json"), "settings in the backup"), blockSize);
+  return capturedSchema.parse(JSON.parse(bytes.toString("utf8")));
+}
+
+/** New folders of tablespaces. Each needs a mapping, or its original place must be free; nothing is ever written into a folder that holds something. */
+async function placeTablespaces(chain: ChainReader, backup: string, request: RestoreRequest): Promise<Map<string, string>> {
+  const places = new Map<string, string>();
+  for await (const entry of chain.entries(backup)) {
+    if (entry.type !== "tablespace") continue;
+    if (!/^pg_tblspc\/\d+$/.test(entry.path)) throw new DamageError(entry.path, "is no place for a tablespace");
+    const place = request.tablespaces.get(entry.target) ?? entry.target;
+    if (!path.isAbsolute(place) || place.includes("\n")) throw new HoldfastError("HF-USAGE", `the tablespace folder ${JSON.stringify(place)} is not an absolute path`);
+    if (!(await isFreeForTablespace(place, request.target)))
+      throw new HoldfastError("HF-TARGET-NOT-EMPTY", `the tablespace folder ${place} is not empty`, {
+        hint: `give it another place: --tablespace ${entry.target}=/new/folder; nothing was touched`,
+      });
+    places.set(entry.path, path.resolve(place));
+  }
+  return places;
+}
+
+async function writeConfiguration(chain: ChainReader, entries: ReadonlyMap<string, FileEntry>, config: ReturnType<typeof generateConfig>, folder: RestoreFolder): Promise<void> {
+  for (const name of ["postgresql.conf", "postgresql.auto.conf"]) {
+    const entry = entries.get(name);
+    if (entry !== undefined) await writeOwned(path.join(folder.root, `${name}.source`), await readFile(chain, entry, folder.blockSize), folder);
+  }
+  await writeOwned(path.join(folder.root, "postgresql.conf"), config.postgresqlConf, folder);
+  await writeOwned(path.join(folder.root, "postgresql.auto.conf"), config.autoConf, folder);
+  if (!entries.has("pg_hba.conf")) await writeOwned(path.join(folder.root, "pg_hba.conf"), DEFAULT_HBA, folder);
+  if (!(await exists(path.join(folder.root, "pg_ident.conf")))) await writeOwned(path.join(folder.root, "pg_ident.conf"), "", folder);
+  const map = entries.get("tablespace_map");
+  if (map !== undefined)
+    await writeOwned(path.join(folder.root, "tablespace_map"), remapTablespaces((await readFile(chain, map, folder.blockSize)).toString("utf8"), folder), folder);
+  await writeOwned(path.join(folder.root, "recovery.signal"), "", folder);
+  for (const name of ["pg_wal", "pg_wal/archive_status", "pg_wal/summaries"]) await ownFolder(path.join(folder.root, name), folder);
+}
+
+/** Byte for byte as the server gave it, but for the folders of tablespaces that moved. A line is `<oid> <path>`, the path with backslash-escaped newlines. */
+function remapTablespaces(map: string, folder: RestoreFolder): string {
+  return map
+    .split("\n")
+    .map((line) => {
+      const oid = /^(\d+) /.exec(line)?.[1];
+      const place = oid === undefined ? undefined : folder.tablespaces.get(`pg_tblspc/${oid}`);
+      return oid === undefined || place === undefined ? line : `${oid} ${place}`;
+    })
+    .join("\n");
+}
+
+/** Everything is made durable first; then pg_control appears under its name, and only now the cluster can be started. */
+async function makeStartable(controlBytes: Buffer, folder: RestoreFolder): Promise<void> {
+  const control = locate(folder, CONTROL_FILE);
+  await writeOwned(`${control}.holdfast`, controlBytes, folder);
+  await syncTree(folder.root);
+  for (const place of folder.tablespaces.values()) await syncTree(place);
+  crashPoint("restore.before-control-file");
+  await rename(`${control}.holdfast`, control);
+  await syncFolder(path.dirname(control));
+  crashPoint("restore.before-done");
+  for (const place of [...folder.tablespaces.values(), folder.root]) await rm(path.join(place, INCOMPLETE_MARKER));
+  await syncFolder(folder.root);
+}

@@ -1,0 +1,51 @@
+import type { VerifyTier } from "../../domain/verify-tier.ts";
+import type { SourceConfig } from "../../policy/types.ts";
+import type { OperationContext } from "../context.ts";
+import { newRunId, repositoriesOf } from "../installation.ts";
+import type { Installation } from "../installation.ts";
+import { recordRun } from "../record-run.ts";
+import type { RunTrigger } from "../record-run.ts";
+import { verifyRepository } from "./verify-repository.ts";
+import type { Damage } from "./verify-report.ts";
+
+export interface VerifyView {
+  readonly ok: boolean;
+  readonly tier: VerifyTier;
+  readonly objects: number;
+  readonly bytes: number;
+  readonly damage: readonly Damage[];
+  readonly repositories: readonly string[];
+}
+
+/** Verifies everything a source has in its repositories, on record: which backup was found good, to which tier, in which copy. */
+export async function runVerify(
+  installation: Installation,
+  request: { source: SourceConfig; backup: string | null; tier: VerifyTier; repository: string | null } & RunTrigger,
+  context: OperationContext,
+): Promise<VerifyView> {
+  const { source, tier, backup } = request;
+  const names = request.repository === null ? repositoriesOf(source) : [request.repository];
+  const spec = { id: newRunId(installation.clock), source: source.name, operation: "verify", type: null, trigger: request.trigger, scheduledFor: request.scheduledFor };
+  return recordRun(installation.journal, spec, async () => {
+    const results = [];
+    for (const name of names) results.push(await verifyRepository({ repository: await installation.repository(name), source: source.name, backup, tier }, context));
+    const damage = results.flatMap((result) => result.damage);
+    const view: VerifyView = {
+      ok: damage.length === 0,
+      tier,
+      objects: results.reduce((sum, { objects }) => sum + objects, 0),
+      bytes: results.reduce((sum, { bytes }) => sum + bytes, 0),
+      damage,
+      repositories: names,
+    };
+    return {
+      outcome: view.ok ? "succeeded" : "failed",
+      reason: view.ok ? null : `${damage.length} objects are damaged or missing`,
+      figures: view,
+      verified: results.flatMap((result) =>
+        result.backups.map((entry) => ({ repository: result.repository, source: entry.source, backup: entry.backup, tier: result.tier, ok: entry.ok })),
+      ),
+      value: view,
+    };
+  });
+}

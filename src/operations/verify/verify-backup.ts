@@ -1,0 +1,140 @@
+import pMap from "p-map";
+import type { VerifyTier } from "../../domain/verify-tier.ts";
+import { reaches } from "../../domain/verify-tier.ts";
+import { blocksOf } from "../../domain/file-map.ts";
+import type { FileEntry } from "../../domain/file-map.ts";
+import { DamageError } from "../../errors.ts";
+import { createBlockDigest } from "../../repository/block-digest.ts";
+import type { BlockDigest } from "../../repository/block-digest.ts";
+import { FrameReader, openContainer } from "../../repository/container-reader.ts";
+import { readContents } from "../../repository/contents.ts";
+import type { ContentsLine } from "../../repository/contents.ts";
+import { keys } from "../../repository/layout.ts";
+import { learnMapKeys, readChain } from "../../repository/manifest.ts";
+import type { StoredManifest } from "../../repository/manifest.ts";
+import { ChainReader } from "../../repository/map-reader.ts";
+import type { Repository } from "../../repository/repository.ts";
+import type { OperationContext } from "../context.ts";
+import { checkExtent, verifyPages, VisitedFrames } from "./verify-pages.ts";
+import type { VerifyTotals } from "./verify-report.ts";
+
+export interface BackupVerification {
+  readonly repository: Repository;
+  readonly stored: StoredManifest;
+  readonly tier: VerifyTier;
+  readonly totals: VerifyTotals;
+  /** Called for each damage found; verification goes on. */
+  readonly onDamage: (error: DamageError) => void;
+}
+
+const CONTAINERS_AT_ONCE = 4;
+
+/** Verifies the objects a backup set consists of (its own; its ancestors are verified as themselves), to a tier. */
+export async function verifyBackup(work: BackupVerification, context: OperationContext): Promise<void> {
+  const { repository, stored, tier } = work;
+  const { source, id } = stored.manifest;
+  const contents = await collecting(work, () => readContents(repository, stored.manifest));
+  if (contents === null) return;
+  await checkSizes(work, contents);
+  if (!reaches(tier, "stored")) return;
+  const chain = reaches(tier, "decoded") ? await collecting(work, () => openChainOf(repository, stored)) : null;
+  const digest = chain === null ? null : await collecting(work, async () => createBlockDigest((await chain.root(id)).digestSeed));
+  const { blockSize, dataChecksums } = stored.manifest.postgres;
+  const onExtent = (bytes: number): void => context.onProgress({ phase: `verify ${source} ${id}`, doneBytes: (work.totals.bytes += bytes), totalBytes: null });
+  const pages =
+    chain !== null && digest !== null && reaches(tier, "pages") && dataChecksums ? { chain, stored, digest, signal: context.signal, onDamage: work.onDamage, onExtent } : null;
+  const visited = (pages === null ? null : await collecting(work, () => verifyPages(pages))) ?? new VisitedFrames();
+  await pMap(
+    contents,
+    async (line) => {
+      context.signal.throwIfAborted();
+      await collecting(work, () => verifyContainer(work, line, { chain, digest, visited }));
+      onExtent(0);
+    },
+    { concurrency: CONTAINERS_AT_ONCE },
+  );
+  if (chain !== null) await collecting(work, () => verifyMap(work, chain, blockSize, context));
+}
+
+async function openChainOf(repository: Repository, stored: StoredManifest): Promise<ChainReader> {
+  const chain = await readChain(repository, stored);
+  await learnMapKeys(repository, chain);
+  return new ChainReader(repository, chain);
+}
+
+/** Null where damage was found. */
+async function collecting<T>(work: BackupVerification, act: () => Promise<T>): Promise<T | null> {
+  try {
+    return await act();
+  } catch (error) {
+    if (!(error instanceof DamageError)) throw error;
+    work.onDamage(error);
+    return null;
+  }
+}
+
+/** Everything the contents name is there with its size, and nothing else. */
+async function checkSizes({ repository, stored, totals, onDamage }: BackupVerification, contents: readonly ContentsLine[]): Promise<void> {
+  const { source, id } = stored.manifest;
+  const prefix = keys.backup(source, id);
+  const expected = new Map(contents.map((line) => [prefix + line.name, line.bytes]));
+  for await (const { key, size } of repository.store.list(prefix)) {
+    totals.objects++;
+    const bytes = expected.get(key);
+    expected.delete(key);
+    if (key === keys.contents(source, id)) continue;
+    if (bytes === undefined) onDamage(new DamageError(key, "it does not belong to the backup"));
+    else if (bytes !== size) onDamage(new DamageError(key, `it is ${size} bytes long, not ${bytes}`));
+  }
+  for (const key of expected.keys()) onDamage(new DamageError(key, "the object is not there", "missing"));
+}
+
+interface Opening {
+  /** Null: only what is stored is verified. */
+  readonly chain: ChainReader | null;
+  readonly digest: BlockDigest | null;
+  /** What needs no second look. */
+  readonly visited: VisitedFrames;
+}
+
+/** Every byte against digests; and, where decoded, decrypted, decompressed, and each block against its own digest. */
+async function verifyContainer(work: BackupVerification, line: ContentsLine, { chain, digest, visited }: Opening): Promise<void> {
+  const { repository, stored, totals } = work;
+  const { source, id, postgres } = stored.manifest;
+  const key = keys.backup(source, id) + line.name;
+  const kind = line.name.startsWith("data/") ? "data" : "map";
+  const container = await openContainer(repository, { objectKey: key, boundKey: key, source, kind });
+  if (container.root !== line.root) throw new DamageError(key, "it is not the one that the contents name");
+  const reader = new FrameReader(repository, container);
+  const pack = Number(line.name.slice(line.name.indexOf("/") + 1));
+  const rest = container.frames.map((_, i) => i).filter((frame) => kind === "map" || !visited.has(pack, frame));
+  totals.bytes += container.bytes - container.frames.reduce((sum, { storedLength }, i) => sum + (kind === "data" && visited.has(pack, i) ? storedLength : 0), 0);
+  if (chain === null || digest === null) {
+    for await (const frame of reader.readStored(rest)) void frame;
+    return;
+  }
+  for await (const { index, plain } of reader.readMany(rest)) {
+    if (kind === "data") await checkExtent(chain, { backup: id, pack, frame: index, plain, key }, postgres.blockSize, digest);
+  }
+}
+
+/** Every file of the map is whole: its runs add up, and each leads to an extent that has the block. */
+async function verifyMap(work: BackupVerification, chain: ChainReader, blockSize: number, context: OperationContext): Promise<void> {
+  const { manifest } = work.stored;
+  for await (const entry of chain.entries(manifest.id)) {
+    context.signal.throwIfAborted();
+    if (entry.type === "file") await checkRuns(chain, entry, blockSize, keys.manifest(manifest.source, manifest.id));
+  }
+}
+
+async function checkRuns(chain: ChainReader, entry: FileEntry, blockSize: number, manifestKey: string): Promise<void> {
+  const blocks = entry.runs.reduce((sum, run) => sum + run.blocks, 0);
+  if (blocks !== blocksOf(entry.length, blockSize)) throw new DamageError(manifestKey, `its map gives ${entry.path} ${blocks} blocks for ${entry.length} bytes`);
+  for (const run of entry.runs) {
+    if (run.at === null) continue;
+    const { container } = await chain.pack(run.at.backup, "data", run.at.pack);
+    const frame = container.frames[run.at.frame];
+    if (frame === undefined || (run.at.block + run.blocks) * blockSize > frame.plainLength)
+      throw new DamageError(container.objectKey, `has no block ${run.at.block + run.blocks - 1} in extent ${run.at.frame}, which ${entry.path} needs`);
+  }
+}

@@ -1,0 +1,142 @@
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { formatLsn, lsn } from "../../domain/lsn.ts";
+import type { Lsn } from "../../domain/lsn.ts";
+import { parseHistory } from "../../domain/timeline.ts";
+import { parseSegmentName, segmentName, segmentStart, walFileKind } from "../../domain/wal-segment.ts";
+import type { WalSegment } from "../../domain/wal-segment.ts";
+import type { WalSummary } from "../../domain/wal-summary.ts";
+import { HoldfastError, messageOf } from "../../errors.ts";
+import { WalWalker } from "../../postgres/wal-records.ts";
+import { ensureBound, readBinding } from "../../repository/binding.ts";
+import type { WritableRepository } from "../../repository/repository.ts";
+import { storeHistory } from "../../repository/wal-archive.ts";
+import type { WalPlace } from "../../repository/wal-archive.ts";
+import type { OperationContext } from "../context.ts";
+import { CommitScanner, ledgerOf } from "./segment-assembly.ts";
+import type { CommitFacts } from "./segment-assembly.ts";
+import { WalKeys } from "./wal-keys.ts";
+import { storePartInFirstTier, storeSegmentEverywhere } from "./wal-store.ts";
+import type { WalStore } from "./wal-store.ts";
+
+export interface PushRequest {
+  readonly source: string;
+  /** What PostgreSQL gives as %p. */
+  readonly file: string;
+  readonly repositories: readonly [WritableRepository, ...WritableRepository[]];
+}
+
+export interface PushResult {
+  readonly file: string;
+  readonly stored: boolean;
+  readonly reason: string | null;
+}
+
+/** Archives one file for PostgreSQL's `archive_command`. Idempotent: the same content again is success. */
+export async function pushWal(request: PushRequest, context: OperationContext): Promise<PushResult> {
+  const name = path.basename(request.file);
+  const kind = walFileKind(name);
+  if (kind === "backup") return { file: name, stored: false, reason: "backup history files are not needed: the backup label is in the backup" };
+  if (kind === "other") throw new HoldfastError("HF-USAGE", `${name} is not a WAL file`, { hint: "archive_command = 'holdfast wal push SOURCE %p'" });
+  const bytes = await readWalFile(request.file);
+  if (kind === "history") return pushHistory(request, name, bytes, context);
+  const segment = name.slice(0, 24);
+  const header = readSegmentHeader(bytes, name);
+  const parsed = parseSegmentName(segment, header.segmentBytes);
+  if (parsed === null || segmentStart(parsed, header.segmentBytes) !== header.address || parsed.timeline < header.timeline)
+    throw new HoldfastError("HF-OTHER-CLUSTER", `${name} holds WAL of ${formatLsn(lsn(header.address))} on timeline ${header.timeline}: its name and content differ`, {
+      hint: "it was renamed, or is damaged; it was not stored",
+    });
+  const { systemIdentifier, segmentBytes } = header;
+  for (const repository of request.repositories)
+    await ensureBound(repository, request.source, { systemIdentifier, version: 0, walSegmentBytes: segmentBytes }, context.clock.now());
+  const store = storeFor(request, { source: request.source, systemIdentifier, segmentBytes }, context);
+  const start = segmentStart(parsed, segmentBytes);
+  if (kind === "partial") return pushPartial(store, segment, start, bytes);
+  if (bytes.length !== segmentBytes)
+    throw new HoldfastError("HF-WAL", `${name} is ${bytes.length} bytes long, a segment is ${segmentBytes}`, { hint: "PostgreSQL will try again" });
+  const { facts, summary } = await scanSegment(request.file, { ...header, parsed, start }, bytes);
+  await storeSegmentEverywhere(store, segment, bytes, ledgerOf(store.place, parsed.timeline, start, facts, "push"), [], summary);
+  return { file: name, stored: true, reason: null };
+}
+
+/** The transactions and changes of a segment. The record it begins in the middle of is known only with the segment before, which usually still lies beside it. */
+async function scanSegment(
+  file: string,
+  { segmentBytes, systemIdentifier, parsed, start }: SegmentHeader & { parsed: WalSegment; start: Lsn },
+  bytes: Buffer,
+): Promise<{ facts: CommitFacts; summary: WalSummary | null }> {
+  const before = lsn(start === 0n ? 0n : start - BigInt(segmentBytes));
+  const name = segmentName({ timeline: parsed.timeline, number: before / BigInt(segmentBytes) }, segmentBytes);
+  const previous = await readFile(path.join(path.dirname(file), name)).catch(() => null);
+  // It may be recycled already, and hold something else under this name.
+  const isPrevious = previous?.length === segmentBytes && previous.readBigUInt64LE(8) === before && previous.readBigUInt64LE(24).toString() === systemIdentifier && before < start;
+  const scanner = new CommitScanner(isPrevious ? before : start, segmentBytes);
+  if (isPrevious) scanner.push(previous);
+  if (isPrevious) scanner.take(before);
+  scanner.push(bytes);
+  return { facts: scanner.take(start), summary: scanner.summary };
+}
+
+function storeFor({ repositories }: PushRequest, place: WalPlace, context: OperationContext): WalStore {
+  // To PostgreSQL, archived means archived everywhere: a copy that fails makes it try again.
+  return {
+    place,
+    repositories,
+    walKeys: new WalKeys(context.clock),
+    clock: context.clock,
+    onLagging: (_, error) => {
+      throw error;
+    },
+  };
+}
+
+async function readWalFile(file: string): Promise<Buffer> {
+  try {
+    return await readFile(file);
+  } catch (cause) {
+    throw new HoldfastError("HF-WAL", `cannot read ${file}: ${messageOf(cause)}`, { hint: "archive_command must pass %p, and run in the data directory", cause });
+  }
+}
+
+interface SegmentHeader {
+  readonly timeline: number;
+  readonly address: bigint;
+  readonly systemIdentifier: string;
+  readonly segmentBytes: number;
+}
+
+/** The long header of the first page: whose WAL this is. */
+function readSegmentHeader(bytes: Buffer, name: string): SegmentHeader {
+  if (bytes.length < 40 || (bytes.readUInt16LE(2) & 0x2) === 0)
+    throw new HoldfastError("HF-WAL", `${name} does not begin as a WAL segment does`, { hint: "it is damaged or empty; it was not stored" });
+  return { timeline: bytes.readUInt32LE(4), address: bytes.readBigUInt64LE(8), systemIdentifier: bytes.readBigUInt64LE(24).toString(), segmentBytes: bytes.readUInt32LE(32) };
+}
+
+/** The last segment of a timeline that ended: only its records count, what follows them is left over from a recycled file. */
+async function pushPartial(store: WalStore, segment: string, start: bigint, bytes: Buffer): Promise<PushResult> {
+  const walker = new WalWalker(lsn(start), { segmentBytes: store.place.segmentBytes, checkCrc: true, visit: () => undefined });
+  walker.push(bytes);
+  const end = walker.lastEnd === null ? 0 : Number(walker.lastEnd - start);
+  if (end > 0) await storePartInFirstTier(store, segment, 0, bytes.subarray(0, end));
+  return { file: `${segment}.partial`, stored: end > 0, reason: end > 0 ? null : "it holds no whole record" };
+}
+
+async function pushHistory({ source, repositories }: PushRequest, name: string, bytes: Buffer, context: OperationContext): Promise<PushResult> {
+  const walKeys = new WalKeys(context.clock);
+  const timeline = Number.parseInt(name.slice(0, 8), 16);
+  // One that tells nothing would hide the whole timeline from every restore.
+  if ((parseHistory(timeline, bytes.toString("utf8"))?.forks.length ?? 0) === 0)
+    throw new HoldfastError("HF-WAL", `${name} is not the history of a timeline`, { hint: "it is damaged or empty; it was not stored" });
+  for (const repository of repositories) {
+    const binding = await readBinding(repository, source);
+    if (binding === null) throw new HoldfastError("HF-WAL", `${repository.name} knows nothing of ${source} yet`, { hint: "take a backup first" });
+    const place = { source, systemIdentifier: binding.systemIdentifier, segmentBytes: binding.walSegmentBytes };
+    const outcome = await storeHistory(repository, place, timeline, bytes, { dataKey: await walKeys.for(repository), now: context.clock.now() });
+    if (outcome === "diverged")
+      throw new HoldfastError("HF-DIVERGED", `${repository.name} already holds another ${name}`, {
+        hint: "two servers made this timeline; both are kept. Find out which one is right",
+      });
+  }
+  return { file: name, stored: true, reason: null };
+}

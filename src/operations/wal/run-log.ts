@@ -1,0 +1,144 @@
+import { formatLsn, parseLsn } from "../../domain/lsn.ts";
+import type { Lsn } from "../../domain/lsn.ts";
+import { HoldfastError } from "../../errors.ts";
+import { connect, queryRow, text } from "../../postgres/connection.ts";
+import { readIdentity } from "../../postgres/server-identity.ts";
+import type { SourceConfig } from "../../policy/types.ts";
+import { ensureBound } from "../../repository/binding.ts";
+import { readLease } from "../../repository/lease.ts";
+import type { LeaseState } from "../../repository/lease.ts";
+import type { WritableRepository } from "../../repository/repository.ts";
+import type { WalPlace } from "../../repository/wal-archive.ts";
+import { readControlFile, openClusterReader } from "../cluster-state.ts";
+import type { OperationContext } from "../context.ts";
+import { newRunId, openAll } from "../installation.ts";
+import type { Installation } from "../installation.ts";
+import { recordEntry, recordRun } from "../record-run.ts";
+import type { RunTrigger } from "../record-run.ts";
+import { isOtherStream, startStream } from "./run-stream.ts";
+import type { RunningStream } from "./run-stream.ts";
+import { leaseScopes } from "../source-target.ts";
+import type { SourceTarget } from "../source-target.ts";
+import type { StreamPosition } from "./timeline-stream.ts";
+
+/** The repositories WAL of a source goes to, bound to the cluster that the server is. */
+async function openLog(
+  installation: Installation,
+  source: SourceConfig,
+  target: SourceTarget,
+  context: OperationContext,
+): Promise<{ place: WalPlace; repositories: WritableRepository[] }> {
+  const rule = source.policy.log;
+  if (rule === null) throw new HoldfastError("HF-CONFIG", `the policy ${source.policy.name} has no log backup`, { hint: "add backups.log to it" });
+  const repositories = await openAll(installation, rule.repositories);
+  await using connection = await connect(target, { purpose: "wal" });
+  const identity = await readIdentity(connection.client);
+  await using reader = await openClusterReader(target, identity);
+  const { walSegmentBytes } = await readControlFile(reader, identity, context.signal);
+  for (const repository of repositories)
+    await ensureBound(repository, source.name, { systemIdentifier: identity.systemIdentifier, version: identity.version, walSegmentBytes }, context.clock.now());
+  return { place: { source: source.name, systemIdentifier: identity.systemIdentifier, segmentBytes: walSegmentBytes }, repositories };
+}
+
+interface StreamOptions {
+  readonly onPosition: (position: StreamPosition) => void;
+  /** Lets a backup that streams for itself finish first, instead of refusing. */
+  readonly wait?: boolean;
+}
+
+/** Starts streaming a source's WAL into its log repositories. */
+export async function startLog(installation: Installation, source: SourceConfig, context: OperationContext, options: StreamOptions): Promise<RunningStream> {
+  const target = await installation.target(source);
+  const { place, repositories } = await openLog(installation, source, target, context);
+  return startStream(
+    {
+      source: target,
+      place,
+      repositories,
+      runId: newRunId(installation.clock),
+      ...options,
+      onGap: async ({ timeline, from, to }) =>
+        void (await recordEntry(installation.journal, "wal.gap", { source: source.name, timeline, startLsn: formatLsn(from), endLsn: formatLsn(to) })),
+    },
+    context,
+  );
+}
+
+/** Streams until stopped. The caller decides what a failure means. */
+export async function runStream(installation: Installation, source: SourceConfig, context: OperationContext, options: StreamOptions): Promise<void> {
+  const stream = await startLog(installation, source, context, options);
+  try {
+    await stream.ended;
+  } finally {
+    await stream[Symbol.asyncDispose]();
+  }
+}
+
+export interface LogRunView {
+  readonly timeline: number;
+  readonly durableLsn: string;
+  readonly coveredUntil: string | null;
+}
+
+/** One scheduled log backup: everything the server has written up to now is in the repositories when it ends. */
+export async function runLogOnce(installation: Installation, request: { source: SourceConfig } & RunTrigger, context: OperationContext): Promise<LogRunView> {
+  const { source } = request;
+  const spec = { id: newRunId(installation.clock), source: source.name, operation: "log", type: "log", trigger: request.trigger, scheduledFor: request.scheduledFor };
+  return recordRun(installation.journal, spec, async () => {
+    const until = await switchWal(await installation.target(source));
+    const view = await bringUpTo(installation, source, until, context);
+    return { outcome: "succeeded", reason: null, figures: view, value: view };
+  });
+}
+
+/** How long another stream of this source (a backup's own, or a long-lived one) may take to bring what we were to bring. */
+const OTHER_STREAM_MS = 60_000;
+const LOOK_EVERY_MS = 500;
+
+/** Streams until `until` is durable; where another process is streaming this source, waits for that one to get there, or to end. */
+async function bringUpTo(installation: Installation, source: SourceConfig, until: Lsn, context: OperationContext): Promise<LogRunView> {
+  const since = context.clock.monotonicMs();
+  for (;;) {
+    try {
+      return await streamUpTo(installation, source, until, context);
+    } catch (error) {
+      if (!isOtherStream(error) || context.clock.monotonicMs() - since > OTHER_STREAM_MS) throw error;
+    }
+    const position = await positionOfOthers(installation, source);
+    if (position !== null && parseLsn(position.lsn) >= until) return { timeline: position.timeline, durableLsn: position.lsn, coveredUntil: position.coveredUntil };
+    await context.clock.sleep(LOOK_EVERY_MS, context.signal);
+  }
+}
+
+async function streamUpTo(installation: Installation, source: SourceConfig, until: Lsn, context: OperationContext): Promise<LogRunView> {
+  await using stream = await startLog(installation, source, context, { onPosition: () => undefined });
+  await stream.reached(until, context.signal);
+  await stream.stop();
+  const position = stream.position();
+  if (position === null) throw new HoldfastError("HF-WAL", "the stream ended without a position");
+  return {
+    timeline: position.timeline,
+    durableLsn: formatLsn(position.durable),
+    coveredUntil: position.coveredUntil === null ? null : new Date(Number(position.coveredUntil / 1000n)).toISOString(),
+  };
+}
+
+/** What the stream that holds the lease last wrote down, in the repository that decides what is durable. */
+async function positionOfOthers(installation: Installation, source: SourceConfig): Promise<LeaseState["position"]> {
+  const [first] = source.policy.log?.repositories ?? [];
+  if (first === undefined) return null;
+  return (await readLease(await installation.repository(first), leaseScopes.wal(source.name)))?.position ?? null;
+}
+
+/** Ends the segment being written, so that it is stored whole; where the role may not, its part is stored. Returns where the server is. */
+async function switchWal(target: SourceTarget): Promise<Lsn> {
+  await using connection = await connect(target, { purpose: "wal" });
+  const { client } = connection;
+  try {
+    await client.query("select pg_switch_wal()");
+  } catch {
+    // Not allowed, or a standby: the stream still brings everything up to now.
+  }
+  const row = await queryRow(client, "select case when pg_is_in_recovery() then pg_last_wal_receive_lsn() else pg_current_wal_flush_lsn() end::text as lsn");
+  return parseLsn(text(row, "lsn"));
+}

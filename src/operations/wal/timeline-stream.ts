@@ -1,0 +1,244 @@
+import type { Clock } from "../../clock.ts";
+import { addBytes, formatLsn, maxLsn } from "../../domain/lsn.ts";
+import type { Lsn } from "../../domain/lsn.ts";
+import { formatMicros } from "../../domain/timestamp.ts";
+import type { Micros } from "../../domain/timestamp.ts";
+import { segmentAt, segmentName } from "../../domain/wal-segment.ts";
+import { DamageError, HoldfastError } from "../../errors.ts";
+import type { WalMessage, WalReceiver } from "../../postgres/wal-receiver.ts";
+import type { Lease } from "../../repository/lease.ts";
+import { listWal, readParts, readSegment } from "../../repository/wal-archive.ts";
+import { CommitScanner, ledgerOf, SegmentAssembly } from "./segment-assembly.ts";
+import { joinParts, storePartInFirstTier, storeSegmentEverywhere } from "./wal-store.ts";
+import type { WalStore } from "./wal-store.ts";
+
+/** Where a stream stands: what is durable in the first tier, and until when the server's clock says that nothing is missing. */
+export interface StreamPosition {
+  readonly timeline: number;
+  readonly durable: Lsn;
+  readonly coveredUntil: Micros | null;
+  readonly serverEnd: Lsn;
+}
+
+export interface StreamTask {
+  readonly receiver: WalReceiver;
+  readonly store: WalStore;
+  readonly lease: Lease;
+  readonly slot: string | null;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly onPosition: (position: StreamPosition) => void;
+  readonly onGap: (gap: { timeline: number; from: Lsn; to: Lsn }) => Promise<void>;
+}
+
+/** How often what was received is made durable as a part, and how often the lease says where we are. */
+const PART_EVERY_MS = 1000;
+const NOTE_EVERY_MS = 5000;
+/** Segments received and not yet durable; beyond it we stop reading, and the server keeps the WAL for us. */
+const SEGMENTS_IN_FLIGHT = 3;
+
+function otherHistory(segment: string): HoldfastError {
+  return new HoldfastError("HF-DIVERGED", `the WAL the server sends for ${segment} does not follow what we hold of this timeline`, {
+    hint: "the server was restored or replaced without a new timeline; what was stored is kept. Take a full backup under a new source name",
+    facts: { segment },
+  });
+}
+
+/** One timeline being streamed: receives, cuts into segments, and makes durable in order. */
+export class TimelineStream {
+  readonly #task: StreamTask;
+  readonly #timeline: number;
+  readonly #segmentBytes: number;
+  #scanner: CommitScanner;
+  #segment: SegmentAssembly | null = null;
+  readonly #start: Lsn;
+  #durable: Lsn;
+  #serverEnd: Lsn;
+  #isBehind = false;
+  #caughtUp: { at: Lsn; clock: Micros } | null = null;
+  #coveredUntil: Micros | null = null;
+  /** Writes happen one after the other; a failure ends the stream. */
+  #writes: Promise<void> = Promise.resolve();
+  #segmentsInFlight = 0;
+  #partPending = false;
+  #notedMs = 0;
+  readonly #failed = new AbortController();
+
+  constructor(task: StreamTask, timeline: number, start: Lsn) {
+    this.#task = task;
+    this.#timeline = timeline;
+    this.#segmentBytes = task.store.place.segmentBytes;
+    this.#scanner = new CommitScanner(start, this.#segmentBytes);
+    this.#start = start;
+    this.#durable = start;
+    this.#serverEnd = start;
+  }
+
+  async run(): Promise<{ nextTimeline: number; switchpoint: Lsn } | null> {
+    const { receiver, slot, signal } = this.#task;
+    this.#segment = await this.#openSegment(this.#start);
+    this.#durable = addBytes(this.#start, this.#segment.durable);
+    await this.#scanFromBefore();
+    const messages = receiver.stream({ slot, timeline: this.#timeline, start: this.#start, signal: AbortSignal.any([signal, this.#task.lease.lost, this.#failed.signal]) });
+    const timer = setInterval(() => this.#flushSoon(), PART_EVERY_MS);
+    try {
+      for (;;) {
+        const next = await messages.next();
+        if (next.done === true) {
+          this.#failed.signal.throwIfAborted();
+          this.#task.lease.lost.throwIfAborted();
+          await this.#finish();
+          return next.value;
+        }
+        await this.#receive(next.value);
+      }
+    } catch (error) {
+      // A server that died may never send it again: what was received in its last second is made durable before we give up.
+      await this.#finish();
+      throw error;
+    } finally {
+      clearInterval(timer);
+      await messages.return(null);
+      await this.#writes;
+    }
+  }
+
+  async #receive(message: WalMessage): Promise<void> {
+    this.#serverEnd = message.serverEnd;
+    if (message.kind === "wal") await this.#take(message.start, message.bytes);
+    const position = this.#segment?.position ?? this.#durable;
+    // A keepalive names what was sent, not what there is: it tells of being caught up only where the WAL before it did.
+    if (message.kind === "wal") this.#isBehind = position < message.serverEnd;
+    if (position === message.serverEnd && !this.#isBehind) this.#caughtUp = { at: position, clock: message.sentAt };
+    this.#noteCovered();
+    if (message.kind === "keepalive" && message.replyRequested) this.#report();
+  }
+
+  async #take(start: Lsn, bytes: Buffer): Promise<void> {
+    let rest = bytes;
+    let at = start;
+    while (rest.length > 0) {
+      const segment = (this.#segment ??= await this.#openSegment(at));
+      if (segment.position !== at) throw new HoldfastError("HF-WAL", `the server sent WAL from ${formatLsn(at)}, expected ${formatLsn(segment.position)}`);
+      const left = segment.take(rest);
+      this.#scanner.push(rest.subarray(0, rest.length - left.length));
+      if (this.#scanner.isOtherHistory) {
+        // Nothing more of it is to become durable.
+        this.#segment = null;
+        throw otherHistory(segment.name);
+      }
+      at = addBytes(at, rest.length - left.length);
+      rest = left;
+      if (segment.isComplete) await this.#complete(segment);
+    }
+  }
+
+  async #openSegment(start: Lsn): Promise<SegmentAssembly> {
+    const { place, repositories } = this.#task.store;
+    const [first] = repositories;
+    const name = segmentName(segmentAt(this.#timeline, start, this.#segmentBytes), this.#segmentBytes);
+    const objects = start === this.#start && first.keyRing.canOpenData ? ((await listWal(first, place)).parts.get(name)?.objects ?? []) : [];
+    return new SegmentAssembly(this.#timeline, start, this.#segmentBytes, objects.length === 0 ? Buffer.alloc(0) : await readParts(first, place, name, objects));
+  }
+
+  /** Reads the segment before the first, so that the record that crosses into it is known, and that it is continued at all. */
+  async #scanFromBefore(): Promise<void> {
+    const { place, repositories } = this.#task.store;
+    const [first] = repositories;
+    if (!first.keyRing.canOpenData || this.#start === 0n) return;
+    const before = addBytes(this.#start, -this.#segmentBytes);
+    const name = segmentName(segmentAt(this.#timeline, before, this.#segmentBytes), this.#segmentBytes);
+    const objects = (await listWal(first, place)).segments.get(name)?.objects ?? [];
+    try {
+      const bytes = objects.length === 0 ? null : await readSegment(first, place, name, objects);
+      if (bytes === null) return;
+      this.#scanner = new CommitScanner(before, this.#segmentBytes);
+      this.#scanner.push(bytes);
+      this.#scanner.take(before);
+    } catch (error) {
+      // Verification names it; what comes now is stored all the same.
+      if (!(error instanceof DamageError)) throw error;
+    }
+  }
+
+  async #complete(segment: SegmentAssembly): Promise<void> {
+    this.#segment = null;
+    const { store } = this.#task;
+    const facts = ledgerOf(store.place, this.#timeline, segment.start, this.#scanner.take(segment.start), "stream");
+    const { summary } = this.#scanner;
+    this.#segmentsInFlight++;
+    this.#enqueue(async () => {
+      await storeSegmentEverywhere(store, segment.name, segment.bytes, facts, segment.parts, summary);
+      this.#segmentsInFlight--;
+      this.#advance(addBytes(segment.start, this.#segmentBytes));
+    });
+    if (this.#segmentsInFlight >= SEGMENTS_IN_FLIGHT) await this.#writes;
+  }
+
+  /** Makes what was received durable as a part, unless one is on its way. None when nothing is new. */
+  #flushSoon(): void {
+    const segment = this.#segment;
+    this.#noteSoon();
+    if (segment === null || this.#partPending || segment.filled <= segment.durable) return;
+    this.#partPending = true;
+    this.#enqueue(async () => {
+      this.#partPending = false;
+      if (segment.isComplete) return;
+      await this.#storePart(segment);
+    });
+  }
+
+  async #storePart(segment: SegmentAssembly): Promise<void> {
+    const [from, to] = [segment.durable, segment.filled];
+    if (to <= from) return;
+    segment.parts.push(await storePartInFirstTier(this.#task.store, segment.name, from, segment.bytes.subarray(from, to)));
+    segment.durable = to;
+    const joined = await joinParts(this.#task.store, segment.name, segment.bytes.subarray(0, to));
+    if (joined !== null) segment.parts.push(joined);
+    this.#advance(addBytes(segment.start, to));
+  }
+
+  async #finish(): Promise<void> {
+    const segment = this.#segment;
+    if (segment !== null) this.#enqueue(() => this.#storePart(segment));
+    await this.#writes;
+    this.#failed.signal.throwIfAborted();
+    await this.#note();
+  }
+
+  #advance(durable: Lsn): void {
+    if (durable > this.#durable) this.#durable = durable;
+    this.#noteCovered();
+    this.#report();
+  }
+
+  #noteCovered(): void {
+    if (this.#caughtUp !== null && this.#durable >= this.#caughtUp.at) this.#coveredUntil = this.#caughtUp.clock;
+    this.#task.onPosition({ timeline: this.#timeline, durable: this.#durable, coveredUntil: this.#coveredUntil, serverEnd: this.#serverEnd });
+  }
+
+  #report(): void {
+    if (!this.#task.receiver.lost.aborted && !this.#task.signal.aborted) this.#task.receiver.report(this.#durable, maxLsn(this.#durable, this.#segment?.position ?? this.#durable));
+  }
+
+  #noteSoon(): void {
+    if (this.#task.clock.monotonicMs() - this.#notedMs < NOTE_EVERY_MS) return;
+    this.#notedMs = this.#task.clock.monotonicMs();
+    this.#enqueue(() => this.#note());
+  }
+
+  #note(): Promise<void> {
+    return this.#task.lease.note({ timeline: this.#timeline, lsn: formatLsn(this.#durable), coveredUntil: this.#coveredUntil === null ? null : formatMicros(this.#coveredUntil) });
+  }
+
+  #enqueue(act: () => Promise<void>): void {
+    this.#writes = this.#writes.then(async () => {
+      if (this.#failed.signal.aborted) return;
+      try {
+        await act();
+      } catch (error) {
+        this.#failed.abort(error);
+      }
+    });
+  }
+}

@@ -1,0 +1,124 @@
+import { randomBytes } from "node:crypto";
+import type { Clock } from "../../clock.ts";
+import { crashPoint } from "../../crash-points.ts";
+import type { WalSummary } from "../../domain/wal-summary.ts";
+import { DamageError, HoldfastError } from "../../errors.ts";
+import { keys } from "../../repository/layout.ts";
+import type { WritableRepository } from "../../repository/repository.ts";
+import { readParts, readSegment, storeHistory, storePart, storeSegment } from "../../repository/wal-archive.ts";
+import type { SegmentFacts, SegmentLedger, WalPlace } from "../../repository/wal-archive.ts";
+import { writeIndexAfter } from "../../repository/wal-index.ts";
+import { findSummary } from "../../repository/wal-summaries.ts";
+import type { WalKeys } from "./wal-keys.ts";
+
+/** Where WAL goes: one cluster's place in one or several repositories, the first of which is the first tier (it alone holds parts, and decides what is durable). */
+export interface WalStore {
+  readonly place: WalPlace;
+  readonly repositories: readonly [WritableRepository, ...WritableRepository[]];
+  readonly walKeys: WalKeys;
+  readonly clock: Clock;
+  /** Called when a copy behind the first could not be written: it is filled up later. */
+  readonly onLagging: (repository: WritableRepository, error: unknown) => void;
+}
+
+/** Parts of a segment beyond this number are joined into one, so that a slow segment does not become thousands of objects. */
+const PARTS_BEFORE_JOIN = 32;
+
+/** `ownParts`: parts of it that this process made of these very bytes. `summary`: what it changed, if that is known. */
+export async function storeSegmentEverywhere(
+  store: WalStore,
+  segment: string,
+  bytes: Buffer,
+  facts: SegmentFacts,
+  ownParts: readonly string[] = [],
+  summary: WalSummary | null = null,
+): Promise<void> {
+  await Promise.all(
+    store.repositories.map(async (repository, tier) => {
+      try {
+        crashPoint("wal.before-segment");
+        const outcome = await storeSegment(repository, store.place, segment, bytes, facts, { dataKey: await store.walKeys.for(repository), now: store.clock.now(), summary });
+        if (outcome === "diverged") throw divergence(repository, segment);
+        await writeIndexAfter(repository, store.place, segment);
+      } catch (error) {
+        if (tier === 0 || (error instanceof HoldfastError && error.code === "HF-DIVERGED")) throw error;
+        store.onLagging(repository, error);
+      }
+    }),
+  );
+  crashPoint("wal.part-to-segment");
+  await replaceParts(store, segment, bytes, new Set(ownParts));
+}
+
+function divergence(repository: WritableRepository, segment: string): HoldfastError {
+  return new HoldfastError("HF-DIVERGED", `${repository.name} already holds another ${segment}`, {
+    hint: "two servers may believe to be the primary; both are kept. Find out which one is right, then take a full backup of it",
+    facts: { repository: repository.name, segment },
+  });
+}
+
+export async function storePartInFirstTier(store: WalStore, segment: string, from: number, bytes: Buffer): Promise<string> {
+  const [first] = store.repositories;
+  crashPoint("wal.before-part");
+  const object = await storePart(first, store.place, segment, from, bytes, {
+    dataKey: await store.walKeys.for(first),
+    now: store.clock.now(),
+    random: randomBytes(4).toString("hex"),
+  });
+  crashPoint("wal.after-part");
+  return object;
+}
+
+/** Replaces the parts of a segment by one that holds all of `bytes`, when there are many. Returns that one, or null where there are few. */
+export async function joinParts(store: WalStore, segment: string, bytes: Buffer): Promise<string | null> {
+  const [first] = store.repositories;
+  const folder = keys.segmentParts(store.place.source, store.place.systemIdentifier, segment);
+  const before = await first.store.listNames(folder);
+  if (before.length < PARTS_BEFORE_JOIN) return null;
+  const joined = await storePartInFirstTier(store, segment, 0, bytes);
+  await first.store.remove(before.map((name) => folder + name));
+  return joined;
+}
+
+/** The parts of a segment go when it is complete, if it begins as they say. Where that cannot be told (this host cannot open them, or they are damaged), they stay until the segment expires. */
+async function replaceParts(store: WalStore, segment: string, bytes: Buffer, own: ReadonlySet<string>): Promise<void> {
+  const [first] = store.repositories;
+  const folder = keys.segmentParts(store.place.source, store.place.systemIdentifier, segment);
+  const objects = (await first.store.listNames(folder)).map((name) => folder + name);
+  const others = objects.some((object) => !own.has(object));
+  if (others && !first.keyRing.canOpenData) return;
+  try {
+    const parts = others ? await readParts(first, store.place, segment, objects) : bytes;
+    if (!parts.equals(bytes.subarray(0, parts.length))) throw divergence(first, segment);
+  } catch (error) {
+    if (error instanceof DamageError) return;
+    throw error;
+  }
+  if (objects.length > 0) await first.store.remove(objects);
+}
+
+export async function storeHistoryEverywhere(store: WalStore, timeline: number, content: Buffer): Promise<void> {
+  for (const [tier, repository] of store.repositories.entries()) {
+    try {
+      const outcome = await storeHistory(repository, store.place, timeline, content, { dataKey: await store.walKeys.for(repository), now: store.clock.now() });
+      if (outcome === "diverged") throw divergence(repository, `history of timeline ${timeline}`);
+    } catch (error) {
+      if (tier === 0 || (error instanceof HoldfastError && error.code === "HF-DIVERGED")) throw error;
+      store.onLagging(repository, error);
+    }
+  }
+}
+
+/** Copies a complete segment from one repository to another, decoded and encrypted anew, with its summary. */
+export async function copySegment(
+  from: WritableRepository,
+  to: WritableRepository,
+  store: Pick<WalStore, "place" | "walKeys" | "clock">,
+  segment: string,
+  objects: readonly string[],
+  ledger: SegmentLedger,
+): Promise<void> {
+  const bytes = await readSegment(from, store.place, segment, objects);
+  const summary = ledger.summarised && objects[0] !== undefined ? await findSummary(from, store.place, objects[0]) : null;
+  await storeSegment(to, store.place, segment, bytes, ledger, { dataKey: await store.walKeys.for(to), now: store.clock.now(), summary });
+}
