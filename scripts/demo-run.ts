@@ -20,8 +20,8 @@ import type { RunningStream } from "../src/operations/wal/run-stream.ts";
 import { writeReport } from "../src/cli/write-report.ts";
 import { runVerify } from "../src/operations/verify/run-verify.ts";
 import type { VerifyView } from "../src/operations/verify/run-verify.ts";
+import { createRepository } from "../src/repository/create-repository.ts";
 import { formatPassphrase } from "../src/repository/identity.ts";
-import { createRepository } from "../src/repository/repository.ts";
 import { prepareLocalStore } from "../src/storage/local-store.ts";
 import type { DemoSource } from "./demo-source.ts";
 

@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { systemClock } from "../../src/clock.ts";
 import { openHostState } from "../../src/repository/host-state.ts";
-import { createRepository, openForWriting } from "../../src/repository/repository.ts";
+import { createRepository } from "../../src/repository/create-repository.ts";
+import { openForWriting } from "../../src/repository/repository.ts";
 import type { WritableRepository } from "../../src/repository/repository.ts";
 import { openLocalStore, prepareLocalStore } from "../../src/storage/local-store.ts";
 import type { ObjectStore } from "../../src/storage/object-store.ts";

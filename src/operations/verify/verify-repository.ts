@@ -1,10 +1,10 @@
 import { z } from "zod";
 import type { VerifyTier } from "../../domain/verify-tier.ts";
 import { DamageError } from "../../errors.ts";
+import { checkEnvelope } from "../../repository/admin-documents.ts";
 import { readAnyDocument, readDocument, readOrDamage } from "../../repository/document.ts";
 import { readEvidence } from "../../repository/evidence-log.ts";
 import { DESCRIPTOR_KEY, keys } from "../../repository/layout.ts";
-import { checkEnvelope } from "../../repository/repository.ts";
 import type { Repository } from "../../repository/repository.ts";
 import type { OperationContext } from "../context.ts";
 import { DamageReport } from "./verify-report.ts";
