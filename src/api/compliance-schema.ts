@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { FINDING_KINDS, FINDING_SEVERITIES } from "../domain/compliance.ts";
 import { CONTROL_STATUSES } from "../domain/control-status.ts";
-import { drillSchema, drillVerdict } from "./run-schemas.ts";
+import { drillSchema, drillVerdict, runSchema } from "./run-schemas.ts";
 import {
   bytesOrNull,
   count,
@@ -139,22 +139,8 @@ const controlSchema = z.object({
   bySource: z.array(ruleSchema.extend({ source: text })).readonly(),
 });
 
-const runRecordSchema = z.object({
-  id: text,
-  source: text,
-  operation: text,
-  type: textOrNull,
-  trigger: text,
-  scheduledFor: timeOrNull,
-  until: timeOrNull,
-  slots: count,
-  startedAt: time,
-  finishedAt: timeOrNull,
-  durationSeconds: secondsOrNull,
-  outcome: text,
-  reason: textOrNull,
-  backupId: textOrNull,
-});
+/** A run of the population. It may have been put on record by another version: its outcome is told as it stands. */
+const runRecordSchema = runSchema.extend({ outcome: text, backupId: textOrNull });
 
 /** The whole report, as it is written to report.json. */
 export const complianceSchema = z.object({

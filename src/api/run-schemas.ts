@@ -3,7 +3,7 @@ import { OUTCOMES } from "../catalog/runs.ts";
 import { DRILL_FAULTS, DRILL_VERDICTS } from "../domain/drill-verdict.ts";
 import { count, isPeriod, NOT_A_PERIOD, page, pageQuery, periodQuery, secondsOrNull, sourceQuery, text, textOrNull, time, timeOrNull } from "./schema-parts.ts";
 
-const runSchema = z.object({
+export const runSchema = z.object({
   id: text,
   source: text,
   operation: text,
