@@ -2,20 +2,11 @@ import { connect } from "node:net";
 import type { AddressInfo } from "node:net";
 import { expect, test } from "vitest";
 import { requireLoopback } from "../../../src/api/loopback.ts";
+import type { Problem } from "../../../src/api/problem.ts";
 import { createApi } from "../../../src/api/server.ts";
 import { HoldfastError } from "../../../src/errors.ts";
 import { loadTestInventory } from "../compliance/recorded-history.ts";
 import { fillWeek, openApi } from "./api-fixture.ts";
-
-interface Problem {
-  readonly type: string;
-  readonly title: string;
-  readonly status: number;
-  readonly detail: string;
-  readonly code: string | null;
-  readonly hint: string | null;
-  readonly errors: readonly { readonly in: string; readonly name: string; readonly message: string }[];
-}
 
 async function problem(url: string, headers: Record<string, string> = {}): Promise<Problem> {
   await using fixture = await openApi();
