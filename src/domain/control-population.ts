@@ -1,4 +1,4 @@
-import type { DrillFault, DrillVerdict } from "./drill-verdict.ts";
+import type { DrillFacts, DrillVerdict } from "./drill-verdict.ts";
 
 /** Every run and every slot of the period, those that did not happen too: what an auditor samples from. */
 export interface Population {
@@ -25,7 +25,7 @@ export interface RunRecord {
   readonly backupId: string | null;
 }
 
-export interface DrillRecord {
+export interface DrillRecord extends DrillFacts {
   readonly run: string;
   readonly source: string;
   readonly scheduledFor: string | null;
@@ -35,19 +35,9 @@ export interface DrillRecord {
   readonly outcome: string;
   readonly reason: string | null;
   readonly verdict: DrillVerdict | null;
-  readonly fault: DrillFault | null;
   readonly repository: string | null;
-  readonly backupId: string | null;
   readonly target: string | null;
   /** Put on record before the run, so that the point could not be chosen afterwards. */
   readonly seed: string | null;
-  readonly expectedLsn: string | null;
-  readonly achievedLsn: string | null;
-  readonly heartbeatOk: boolean | null;
-  readonly rtoActualSeconds: number | null;
-  readonly rtoObjectiveSeconds: number | null;
-  readonly rpoActualSeconds: number | null;
-  readonly rpoObjectiveSeconds: number | null;
-  readonly phases: readonly { readonly name: string; readonly seconds: number }[];
   readonly checks: readonly { readonly name: string; readonly required: boolean; readonly outcome: string }[];
 }

@@ -14,12 +14,26 @@ export interface DrillCheckResult {
   readonly fault: DrillFault;
 }
 
-export interface DrillFindings {
-  readonly checks: readonly DrillCheckResult[];
+/** What was promised, and what was measured of it; null where nothing was. */
+interface DrillFigures {
   readonly rtoActualSeconds: number | null;
   readonly rtoObjectiveSeconds: number | null;
   readonly rpoActualSeconds: number | null;
   readonly rpoObjectiveSeconds: number | null;
+}
+
+/** What is kept of a drill wherever it is told of: in its answer, and in what is on record of it. */
+export interface DrillFacts extends DrillFigures {
+  readonly fault: DrillFault | null;
+  readonly backupId: string | null;
+  readonly expectedLsn: string | null;
+  readonly achievedLsn: string | null;
+  readonly heartbeatOk: boolean | null;
+  readonly phases: readonly { readonly name: string; readonly seconds: number }[];
+}
+
+export interface DrillFindings extends DrillFigures {
+  readonly checks: readonly DrillCheckResult[];
 }
 
 export interface DrillJudgement {
@@ -44,7 +58,7 @@ export function judgeDrill(findings: DrillFindings): DrillJudgement {
   return warnings.length > 0 ? { verdict: "pass_with_warnings", fault: null, reasons: warnings.map(describe) } : { verdict: "pass", fault: null, reasons: [] };
 }
 
-function objectiveBreaches({ rtoActualSeconds, rtoObjectiveSeconds, rpoActualSeconds, rpoObjectiveSeconds }: DrillFindings): string[] {
+function objectiveBreaches({ rtoActualSeconds, rtoObjectiveSeconds, rpoActualSeconds, rpoObjectiveSeconds }: DrillFigures): string[] {
   const breaches: string[] = [];
   if (rtoActualSeconds !== null && rtoObjectiveSeconds !== null && rtoActualSeconds > rtoObjectiveSeconds)
     breaches.push(`recovery took ${rtoActualSeconds.toFixed(1)} s, the objective is ${rtoObjectiveSeconds} s`);

@@ -2,7 +2,7 @@ import { chown, mkdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { stopwatch } from "../../clock.ts";
 import { judgeDrill } from "../../domain/drill-verdict.ts";
-import type { DrillCheckResult, DrillFault, DrillVerdict } from "../../domain/drill-verdict.ts";
+import type { DrillCheckResult, DrillFacts, DrillFault, DrillVerdict } from "../../domain/drill-verdict.ts";
 import { formatLsn } from "../../domain/lsn.ts";
 import { describeTarget } from "../../domain/restore-target.ts";
 import type { RestoreTarget } from "../../domain/restore-target.ts";
@@ -45,22 +45,12 @@ export interface DrillRequest {
   readonly keep: boolean;
 }
 
-export interface DrillResult {
+export interface DrillResult extends DrillFacts {
   readonly id: string;
   readonly verdict: DrillVerdict;
-  readonly fault: DrillFault | null;
   readonly reasons: readonly string[];
-  readonly backupId: string | null;
   readonly repository: string;
   readonly target: string;
-  readonly expectedLsn: string | null;
-  readonly achievedLsn: string | null;
-  readonly heartbeatOk: boolean | null;
-  readonly rtoActualSeconds: number | null;
-  readonly rtoObjectiveSeconds: number | null;
-  readonly rpoActualSeconds: number | null;
-  readonly rpoObjectiveSeconds: number | null;
-  readonly phases: readonly { readonly name: string; readonly seconds: number }[];
   readonly checks: readonly DrillCheckResult[];
   readonly bytes: number | null;
   readonly walSegments: number | null;
