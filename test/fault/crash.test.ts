@@ -3,14 +3,13 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { CRASH_POINTS } from "../../src/crash-points.ts";
 import type { CrashPoint } from "../../src/crash-points.ts";
-import type { SourceInfo } from "../../src/domain/source-info.ts";
 import { startCluster, startOnFolder } from "../support/cluster.ts";
 import { digestDatabases } from "../support/digest.ts";
 import { describePostgres } from "../support/postgres-suite.ts";
-import { eventually } from "../support/restored.ts";
 import type { Cluster } from "../support/running-cluster.ts";
 import { openSite } from "../support/site.ts";
 import type { Outcome, Site } from "../support/site.ts";
+import { infoOf, untilDurable, untilStreaming } from "../support/site-state.ts";
 
 /** The process is killed as hard as a power cut at every named place. Nothing half may be visible, nothing lost, and the next run must work without a hand. */
 const hit = new Set<CrashPoint>();
@@ -39,10 +38,6 @@ describePostgres("killed in the middle", {}, (binaries) => {
     rows += 500;
   }
 
-  async function info(): Promise<SourceInfo> {
-    return (await site.run("info", "--json")).json<{ sources: [SourceInfo] }>().sources[0];
-  }
-
   /** Runs a command that is killed at a point, and notes that the point was hit. */
   async function killed(point: CrashPoint, ...args: string[]): Promise<Outcome> {
     const outcome = await site.runWith({ HOLDFAST_CRASH_AT: point }, ...args);
@@ -63,26 +58,26 @@ describePostgres("killed in the middle", {}, (binaries) => {
 
   async function streamToNow(): Promise<void> {
     const stream = site.start({}, "wal", "stream");
-    await eventually("it streams", async () => (await site.run("wal", "status", "--json")).json<{ copies: { streaming: boolean }[] }>().copies[0]?.streaming === true);
-    await eventually("everything is durable", async () => (await info()).exposure[0]?.seconds === 0);
+    await untilStreaming(site);
+    await untilDurable(site);
     stream.process.kill("SIGTERM");
     expect((await stream.ended()).exitCode).toBe(0);
   }
 
   test.each(CRASH_POINTS.filter((point) => point.startsWith("backup.")))("a backup killed at %s leaves no half backup, and the next works", async (point) => {
-    const before = (await info()).backups.map(({ id }) => id);
+    const before = (await infoOf(site)).backups.map(({ id }) => id);
     await write();
     await killed(point, "backup", "--type", "incr");
-    const after = (await info()).backups.map(({ id }) => id);
+    const after = (await infoOf(site)).backups.map(({ id }) => id);
     // Only after its manifest a backup exists, and then it is whole.
     expect(after).toHaveLength(before.length + (point === "backup.after-manifest" ? 1 : 0));
     const next = await site.run("backup", "--type", "incr", "--json");
     expect(next.exitCode, next.stderr).toBe(0);
-    expect((await info()).backups).toHaveLength(after.length + 1);
+    expect((await infoOf(site)).backups).toHaveLength(after.length + 1);
     expect(await site.run("verify")).toMatchObject({ exitCode: 0 });
     // What the dead run left is cleared away: every folder of objects belongs to a backup.
     const folders = await readdir(join(site.folder, "onsite/sources/db/backups"));
-    expect(folders.toSorted()).toEqual((await info()).backups.map(({ id }) => id).toSorted());
+    expect(folders.toSorted()).toEqual((await infoOf(site)).backups.map(({ id }) => id).toSorted());
   });
 
   test.each(CRASH_POINTS.filter((point) => point.startsWith("wal.")))("a WAL stream killed at %s loses nothing", async (point) => {
@@ -100,7 +95,7 @@ describePostgres("killed in the middle", {}, (binaries) => {
     expect((await died).signal, stream.output()).toBe("SIGKILL");
     hit.add(point);
     await expectRecoverable();
-    expect((await info()).gaps).toEqual([]);
+    expect((await infoOf(site)).gaps).toEqual([]);
     expect(await site.run("verify")).toMatchObject({ exitCode: 0 });
   });
 
@@ -121,11 +116,11 @@ describePostgres("killed in the middle", {}, (binaries) => {
     expect((await site.run("backup", "--type", "full")).exitCode).toBe(0);
     expect((await site.run("backup", "--type", "full")).exitCode).toBe(0);
     await killed(point, "expire");
-    const visible = (await info()).backups.map(({ id }) => id);
+    const visible = (await infoOf(site)).backups.map(({ id }) => id);
     expect((await site.run("expire")).exitCode).toBe(0);
-    expect((await info()).backups.length).toBeLessThanOrEqual(visible.length);
+    expect((await infoOf(site)).backups.length).toBeLessThanOrEqual(visible.length);
     const folders = await readdir(join(site.folder, "onsite/sources/db/backups"));
-    expect(folders.toSorted()).toEqual((await info()).backups.map(({ id }) => id).toSorted());
+    expect(folders.toSorted()).toEqual((await infoOf(site)).backups.map(({ id }) => id).toSorted());
     expect(await site.run("verify")).toMatchObject({ exitCode: 0 });
     await expectRecoverable();
   });

@@ -12,12 +12,12 @@ import { NOT_RUN } from "../support/not-run.ts";
 import { assertSound } from "../support/oracle.ts";
 import { startPlainly, timelineAfterRecovery } from "../support/pg-ctl.ts";
 import { describePostgres } from "../support/postgres-suite.ts";
-import { eventually } from "../support/restored.ts";
 import type { Cluster } from "../support/running-cluster.ts";
 import { openScratchFolder } from "../support/scratch-folder.ts";
 import { serverUser } from "../support/server-user.ts";
 import { openSite } from "../support/site.ts";
 import type { Site } from "../support/site.ts";
+import { untilDurable } from "../support/site-state.ts";
 
 const MAIN = fileURLToPath(new URL("../../scripts/holdfast.mjs", import.meta.url));
 const run = promisify(execFile);
@@ -45,7 +45,7 @@ describePostgres("a restore on a bare machine", {}, (binaries) => {
     expect(await site.run("backup", "--type", "incr")).toMatchObject({ exitCode: 0 });
     const stream = site.start({}, "wal", "stream");
     await source.sql("insert into t select g, 'after the last backup' from generate_series(30001, 31000) g", "shop");
-    await eventually("the last insert is durable", async () => (await site.run("info", "--json")).json<{ sources: [SourceInfo] }>().sources[0].exposure[0]?.seconds === 0);
+    await untilDurable(site);
     stream.process.kill("SIGTERM");
     expect(await stream.ended()).toMatchObject({ exitCode: 0 });
     atEnd = await digestDatabases(source.url());

@@ -14,6 +14,7 @@ import { eventually } from "../support/restored.ts";
 import { asUser, serverUser } from "../support/server-user.ts";
 import { openSite } from "../support/site.ts";
 import type { Site } from "../support/site.ts";
+import { untilDurable } from "../support/site-state.ts";
 
 const found = await findDebian();
 const TITLE = "a source whose configuration lies in /etc, as Debian has it";
@@ -52,10 +53,7 @@ function suite(binaries: PostgresBinaries): void {
     expect(backup, backup.stderr).toMatchObject({ exitCode: 0 });
     await source.sql(`insert into t values (${reader === "local" ? 20_001 : 20_002}, 'after the backup')`);
     const stream = site.start({}, "wal", "stream");
-    await eventually(
-      "the insert is durable",
-      async () => (await site.run("info", "--json")).json<{ sources: [{ exposure: { seconds: number | null }[] }] }>().sources[0].exposure[0]?.seconds === 0,
-    );
+    await untilDurable(site);
     const drill = (await site.run("drill", "--json")).json<DrillResult>();
     expect(drill, JSON.stringify(drill)).toMatchObject({ verdict: "pass", fault: null });
     await expectRestored(site);

@@ -7,10 +7,10 @@ import type { ErrorCode } from "../../src/errors.ts";
 import { startCluster } from "../support/cluster.ts";
 import { freePort } from "../support/postmaster.ts";
 import { describePostgres } from "../support/postgres-suite.ts";
-import { eventually } from "../support/restored.ts";
 import type { Cluster } from "../support/running-cluster.ts";
 import { openSite } from "../support/site.ts";
 import type { Outcome, Site } from "../support/site.ts";
+import { untilDurable } from "../support/site-state.ts";
 import { digestTree } from "../support/tree.ts";
 
 const SECRET = "v3rys3cretw0rd";
@@ -41,10 +41,7 @@ describePostgres("wrong use and a broken world", {}, (binaries) => {
       await source.sql("select pg_switch_wal()");
     }
     await source.sql("insert into t values (1)");
-    await eventually(
-      "everything is durable",
-      async () => (await site.run("info", "--json")).json<{ sources: { exposure: { seconds: number | null }[] }[] }>().sources[0]?.exposure[0]?.seconds === 0,
-    );
+    await untilDurable(site);
     stream.process.kill("SIGTERM");
     expect(await stream.ended()).toMatchObject({ exitCode: 0 });
     // A policy with a slip of the pen, beside an inventory that is right.

@@ -3,13 +3,12 @@ import { chown, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { SourceInfo } from "../../src/domain/source-info.ts";
 import { startCluster, startOnFolder } from "../support/cluster.ts";
 import { describePostgres } from "../support/postgres-suite.ts";
-import { eventually } from "../support/restored.ts";
 import type { Cluster } from "../support/running-cluster.ts";
 import { openSite } from "../support/site.ts";
 import type { Site } from "../support/site.ts";
+import { infoOf, untilDurable } from "../support/site-state.ts";
 
 /** PostgreSQL restores past a hole by stopping before it, promotes, and logs no error: so we must notice, in every way somebody could meet it. */
 describePostgres("a WAL segment that is missing in the middle", {}, (binaries) => {
@@ -30,7 +29,7 @@ describePostgres("a WAL segment that is missing in the middle", {}, (binaries) =
       await source.sql("select pg_switch_wal()");
     }
     await source.sql("insert into t values (1000000)");
-    await eventually("the last insert is durable", async () => (await info()).exposure[0]?.seconds === 0);
+    await untilDurable(site);
     stream.process.kill("SIGTERM");
     await stream.ended();
     // The server's user runs the restore command: it must be able to read the repository.
@@ -41,10 +40,6 @@ describePostgres("a WAL segment that is missing in the middle", {}, (binaries) =
   });
 
   afterAll(async () => resources.disposeAsync());
-
-  async function info(): Promise<SourceInfo> {
-    return (await site.run("info", "--json")).json<{ sources: [SourceInfo] }>().sources[0];
-  }
 
   async function walFiles(): Promise<string[]> {
     const root = join(site.folder, "onsite/sources/db/wal");
@@ -61,11 +56,11 @@ describePostgres("a WAL segment that is missing in the middle", {}, (binaries) =
   }
 
   test("is a gap in info, shortens the window, and is what exposure counts from", async () => {
-    const before = await info();
+    const before = await infoOf(site);
     expect(before.gaps).toEqual([]);
     expect(before.windows).toHaveLength(1);
     await without(async () => {
-      const { gaps, windows, exposure } = await info();
+      const { gaps, windows, exposure } = await infoOf(site);
       const name = missing.slice(missing.lastIndexOf("/") + 1, -33);
       expect(gaps).toMatchObject([{ firstSegment: name, lastSegment: name }]);
       expect(windows).toHaveLength(1);

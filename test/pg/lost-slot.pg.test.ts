@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
-import type { SourceInfo } from "../../src/domain/source-info.ts";
 import { startCluster } from "../support/cluster.ts";
 import { describePostgres } from "../support/postgres-suite.ts";
 import { eventually, restoreAndStart } from "../support/restored.ts";
 import type { Cluster } from "../support/running-cluster.ts";
 import { openSite } from "../support/site.ts";
 import type { Running, Site } from "../support/site.ts";
+import { infoOf, untilStreaming } from "../support/site-state.ts";
 
 describePostgres("a server that gives up our slot while nobody streams", {}, (binaries) => {
   test("is noticed by check; the stream then begins behind a gap that is on record, and a new backup makes good", async () => {
@@ -22,7 +22,7 @@ describePostgres("a server that gives up our slot while nobody streams", {}, (bi
 
     const stream = await streaming(site);
     await source.sql("insert into t values (-1)");
-    await eventually("what comes now is durable", async () => (await info(site)).gaps.length === 1);
+    await eventually("what comes now is durable", async () => (await infoOf(site)).gaps.length === 1);
     await stopped(stream);
     expect((await site.run("restore", "--to", "latest", "--target", `${site.folder}/refused`)).exitCode).toBe(1);
 
@@ -32,13 +32,9 @@ describePostgres("a server that gives up our slot while nobody streams", {}, (bi
   });
 });
 
-async function info(site: Site): Promise<SourceInfo> {
-  return (await site.run("info", "--json")).json<{ sources: [SourceInfo] }>().sources[0];
-}
-
 async function streaming(site: Site): Promise<Running> {
   const stream = site.start({}, "wal", "stream");
-  await eventually("it streams", async () => (await site.run("wal", "status", "--json")).json<{ copies: { streaming: boolean }[] }>().copies[0]?.streaming === true);
+  await untilStreaming(site);
   return stream;
 }
 

@@ -1,15 +1,15 @@
 import { expect, test } from "vitest";
 import { parseLsn } from "../../src/domain/lsn.ts";
-import type { SourceInfo } from "../../src/domain/source-info.ts";
 import { startCluster } from "../support/cluster.ts";
 import { digestDatabases } from "../support/digest.ts";
 import type { ClusterDigest } from "../support/digest.ts";
 import { assertSound } from "../support/oracle.ts";
 import { describeEachPostgres } from "../support/postgres-suite.ts";
-import { eventually, restoreAndStart } from "../support/restored.ts";
+import { restoreAndStart } from "../support/restored.ts";
 import type { Cluster } from "../support/running-cluster.ts";
 import { openSite } from "../support/site.ts";
 import type { Running, Site } from "../support/site.ts";
+import { infoOf, untilStreaming } from "../support/site-state.ts";
 import { buildWorkload, mutate } from "../support/workload.ts";
 import { brokenPromises, startWriter, tornWrites, writtenIn } from "../support/writer.ts";
 import type { WriterReport } from "../support/writer.ts";
@@ -41,7 +41,7 @@ describeEachPostgres("the main job", {}, (binaries) => {
       await buildWorkload(source);
       await using site = await openSite({ cluster: source, local: reader === "local" });
       const stream = site.start({}, "wal", "stream");
-      await eventually("it streams", async () => (await site.run("wal", "status", "--json")).json<{ copies: { streaming: boolean }[] }>().copies[0]?.streaming === true);
+      await untilStreaming(site);
       const backups: Taken[] = [];
       const moments: Moment[] = [];
       let sequence = 1;
@@ -87,8 +87,7 @@ async function settle(site: Site, source: Cluster, stream: Running): Promise<voi
   const [row] = await source.sql("select pg_current_wal_flush_lsn() as lsn");
   const wanted = parseLsn(row?.["lsn"] ?? "");
   for (let attempt = 0; attempt < 100; attempt++) {
-    const info = (await site.run("info", "--json")).json<{ sources: SourceInfo[] }>();
-    const end = info.sources[0]?.windows.at(-1)?.endLsn;
+    const end = (await infoOf(site)).windows.at(-1)?.endLsn;
     if (end !== undefined && parseLsn(end) >= wanted) return;
   }
   throw new Error(`WAL did not arrive up to ${row?.["lsn"]}: ${(await site.run("info")).stdout}${(await site.run("wal", "status")).stdout}${stream.output()}`);

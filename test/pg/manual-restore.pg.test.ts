@@ -3,16 +3,15 @@ import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { SourceInfo } from "../../src/domain/source-info.ts";
 import { giveToServerUser, startCluster, startOnFolder } from "../support/cluster.ts";
 import { digestDatabases } from "../support/digest.ts";
 import type { ClusterDigest } from "../support/digest.ts";
 import { NOT_RUN } from "../support/not-run.ts";
 import { describePostgres } from "../support/postgres-suite.ts";
-import { eventually } from "../support/restored.ts";
 import type { Cluster } from "../support/running-cluster.ts";
 import { openSite } from "../support/site.ts";
 import type { Site } from "../support/site.ts";
+import { untilDurable } from "../support/site-state.ts";
 
 /**
  * The way out: a repository is restored by a page of Python that was written from docs/repository-format.md alone, and PostgreSQL starts on the result.
@@ -69,14 +68,9 @@ function suite(binaries: Cluster["binaries"], python: string): void {
   async function streamWhile(act: () => Promise<void>): Promise<void> {
     const stream = site.start({}, "wal", "stream");
     await act();
-    await eventually("the last insert is durable", async () => (await exposure()) === 0);
+    await untilDurable(site);
     stream.process.kill("SIGTERM");
     expect((await stream.ended()).exitCode).toBe(0);
-  }
-
-  async function exposure(): Promise<number | null | undefined> {
-    const info = (await site.run("info", "--json")).json<{ sources: SourceInfo[] }>();
-    return info.sources[0]?.exposure[0]?.seconds;
   }
 
   async function script(key: string, ...args: string[]): Promise<string> {

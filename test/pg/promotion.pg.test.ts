@@ -10,6 +10,7 @@ import type { Cluster } from "../support/running-cluster.ts";
 import { openScratchFolder } from "../support/scratch-folder.ts";
 import { openSite } from "../support/site.ts";
 import type { Running, Site } from "../support/site.ts";
+import { infoOf } from "../support/site-state.ts";
 
 /** A primary with a standby, and Holdfast that knows them as one source: the address behind it moves, as it does in a failover. */
 interface Pair extends AsyncDisposable {
@@ -41,7 +42,7 @@ describePostgres("a promotion", {}, (binaries) => {
     cluster.sql(`insert into t select g, repeat(md5(g::text), 20) from generate_series(${from}, ${from + count - 1}) g`);
 
   async function info(site: Site, at: Cluster): Promise<SourceInfo> {
-    return (await site.runWith({ SITE_URL: at.url() }, "info", "--json")).json<{ sources: [SourceInfo] }>().sources[0];
+    return infoOf(site, { SITE_URL: at.url() });
   }
 
   const streamFrom = (site: Site, at: Cluster): Running => site.start({ SITE_URL: at.url() }, "wal", "stream");

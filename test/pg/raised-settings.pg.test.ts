@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { SourceInfo } from "../../src/domain/source-info.ts";
 import { startCluster, startOnFolder } from "../support/cluster.ts";
 import { describePostgres } from "../support/postgres-suite.ts";
 import { eventually } from "../support/restored.ts";
 import { openSite } from "../support/site.ts";
+import { untilDurable } from "../support/site-state.ts";
 
 /** Replay pauses for ever, or ends, where the source was restarted with larger settings than the replaying server has: a restore must know them from the WAL. */
 describePostgres("settings raised after the backup", {}, (binaries) => {
@@ -22,7 +22,7 @@ describePostgres("settings raised after the backup", {}, (binaries) => {
     await source.restart("fast");
     await source.sql("insert into t values (2)");
     const stream = site.start({}, "wal", "stream");
-    await eventually("everything is durable", async () => (await site.run("info", "--json")).json<{ sources: [SourceInfo] }>().sources[0].exposure[0]?.seconds === 0);
+    await untilDurable(site);
     stream.process.kill("SIGTERM");
     expect(await stream.ended()).toMatchObject({ exitCode: 0 });
     for (const action of ["promote", "pause"]) {

@@ -2,7 +2,6 @@ import { appendFile, copyFile, mkdir, readFile, readdir, rename, rm, writeFile }
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { SourceInfo } from "../../src/domain/source-info.ts";
 import { giveToServerUser, startCluster, startOnFolder } from "../support/cluster.ts";
 import { digestDatabases } from "../support/digest.ts";
 import type { ClusterDigest } from "../support/digest.ts";
@@ -11,6 +10,7 @@ import { eventually } from "../support/restored.ts";
 import type { Cluster } from "../support/running-cluster.ts";
 import { openSite } from "../support/site.ts";
 import type { Outcome, Site } from "../support/site.ts";
+import { infoOf, untilDurable } from "../support/site-state.ts";
 import { digestTree } from "../support/tree.ts";
 
 const MAIN = fileURLToPath(new URL("../../scripts/holdfast.mjs", import.meta.url));
@@ -62,10 +62,6 @@ describePostgres("WAL through archive_command", {}, (binaries) => {
     return segment;
   }
 
-  async function info(): Promise<SourceInfo> {
-    return (await site.run("info", "--json")).json<{ sources: [SourceInfo] }>().sources[0];
-  }
-
   const push = async (file: string): Promise<Outcome> => site.run("wal", "push", "db", file, "--json");
   const stored = async (): Promise<Map<string, string>> => digestTree(join(site.folder, "onsite/sources"));
 
@@ -91,7 +87,7 @@ describePostgres("WAL through archive_command", {}, (binaries) => {
     for (let i = 0; i < 3; i++) {
       await archived();
     }
-    const { gaps, windows, backups } = await info();
+    const { gaps, windows, backups } = await infoOf(site);
     expect({ gaps, windows: windows.length, backups: backups.length }).toEqual({ gaps: [], windows: 1, backups: 1 });
     expect(await restored()).toEqual(await digestDatabases(source.url()));
     expect(await site.run("verify")).toMatchObject({ exitCode: 0 });
@@ -113,10 +109,10 @@ describePostgres("WAL through archive_command", {}, (binaries) => {
       await archived();
     }
     await write();
-    await eventually("the last insert is durable", async () => (await info()).exposure[0]?.seconds === 0);
+    await untilDurable(site);
     stream.process.kill("SIGTERM");
     expect(await stream.ended()).toMatchObject({ exitCode: 0 });
-    expect((await info()).gaps).toEqual([]);
+    expect((await infoOf(site)).gaps).toEqual([]);
     const segments = [...(await stored()).keys()].map((path) => /\/([0-9A-F]{24})-[0-9a-f]{32}$/.exec(path)?.[1]).filter((name) => name !== undefined);
     expect(segments).toHaveLength(new Set(segments).size);
     expect(await restored()).toEqual(await digestDatabases(source.url()));
@@ -132,7 +128,7 @@ describePostgres("WAL through archive_command", {}, (binaries) => {
     await source.promote();
     await archived();
     expect(await readdir(handed)).toEqual(expect.arrayContaining(["00000002.history", expect.stringMatching(/^0{7}1.{16}\.partial$/)]));
-    const { gaps, windows, timeline } = await info();
+    const { gaps, windows, timeline } = await infoOf(site);
     expect({ gaps, timeline }).toEqual({ gaps: [], timeline: 2 });
     expect(windows.map((window) => window.timeline)).toEqual([2]);
     expect(await restored()).toEqual(await digestDatabases(source.url()));
