@@ -1,18 +1,18 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { systemClock } from "../../../src/clock.ts";
-import type { Clock } from "../../../src/clock.ts";
-import { addBytes } from "../../../src/domain/lsn.ts";
-import type { Lsn } from "../../../src/domain/lsn.ts";
-import { emptyHistory } from "../../../src/domain/timeline.ts";
-import type { TimelineHistory } from "../../../src/domain/timeline.ts";
-import { readOwnSummaries } from "../../../src/operations/backup/own-summaries.ts";
-import type { OwnSummaryRequest } from "../../../src/operations/backup/own-summaries.ts";
-import type { Repository } from "../../../src/repository/repository.ts";
-import { listSummaries } from "../../../src/repository/wal-summaries.ts";
-import { openRepositoryFixture } from "../../support/repository-fixture.ts";
-import type { RepositoryFixture } from "../../support/repository-fixture.ts";
-import { SEGMENT_BYTES, WalBuilder } from "../../support/wal-builder.ts";
-import { startOf, WalFixture } from "../../support/wal-fixture.ts";
+import { systemClock } from "../../../../src/clock.ts";
+import type { Clock } from "../../../../src/clock.ts";
+import { addBytes } from "../../../../src/domain/lsn.ts";
+import type { Lsn } from "../../../../src/domain/lsn.ts";
+import { emptyHistory } from "../../../../src/domain/timeline.ts";
+import type { TimelineHistory } from "../../../../src/domain/timeline.ts";
+import { readOwnSummaries } from "../../../../src/operations/backup/own-summaries.ts";
+import type { OwnSummaryRequest } from "../../../../src/operations/backup/own-summaries.ts";
+import type { Repository } from "../../../../src/repository/repository.ts";
+import { listSummaries } from "../../../../src/repository/wal-summaries.ts";
+import { openRepositoryFixture } from "../../../support/repository-fixture.ts";
+import type { RepositoryFixture } from "../../../support/repository-fixture.ts";
+import { SEGMENT_BYTES, WalBuilder } from "../../../support/wal-builder.ts";
+import { startOf, WalFixture } from "../../../support/wal-fixture.ts";
 
 /** Four segments, each with a change of its own, and with one that crosses into the next: blocks 10, 20, 30, 40 and 15, 25, 35. */
 interface History {

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { DamageError } from "../../../src/errors.ts";
-import { confirmDamage } from "../../../src/operations/verify/verify-confirm.ts";
-import type { SecondLook } from "../../../src/operations/verify/verify-confirm.ts";
-import { DamageReport } from "../../../src/operations/verify/verify-report.ts";
+import { DamageError } from "../../../../src/errors.ts";
+import { confirmDamage } from "../../../../src/operations/verify/verify-confirm.ts";
+import type { SecondLook } from "../../../../src/operations/verify/verify-confirm.ts";
+import { DamageReport } from "../../../../src/operations/verify/verify-report.ts";
 
 const WAL = "sources/db/wal/7000000000000000001/00000001";
 const SEGMENT = "000000010000000000000012";

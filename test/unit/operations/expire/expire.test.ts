@@ -1,15 +1,15 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { systemClock } from "../../../src/clock.ts";
-import { addBytes } from "../../../src/domain/lsn.ts";
-import { expire } from "../../../src/operations/expire/expire.ts";
-import { writeDocument } from "../../../src/repository/document.ts";
-import { keys } from "../../../src/repository/layout.ts";
-import { listSummaries, summarisedSegment } from "../../../src/repository/wal-summaries.ts";
-import { putIfAbsent } from "../../../src/storage/object-store.ts";
-import { openRepositoryFixture } from "../../support/repository-fixture.ts";
-import type { RepositoryFixture } from "../../support/repository-fixture.ts";
-import { WalBuilder } from "../../support/wal-builder.ts";
-import { historyFile, nameOf, startOf, WalFixture } from "../../support/wal-fixture.ts";
+import { systemClock } from "../../../../src/clock.ts";
+import { addBytes } from "../../../../src/domain/lsn.ts";
+import { expire } from "../../../../src/operations/expire/expire.ts";
+import { writeDocument } from "../../../../src/repository/document.ts";
+import { keys } from "../../../../src/repository/layout.ts";
+import { listSummaries, summarisedSegment } from "../../../../src/repository/wal-summaries.ts";
+import { putIfAbsent } from "../../../../src/storage/object-store.ts";
+import { openRepositoryFixture } from "../../../support/repository-fixture.ts";
+import type { RepositoryFixture } from "../../../support/repository-fixture.ts";
+import { WalBuilder } from "../../../support/wal-builder.ts";
+import { historyFile, nameOf, startOf, WalFixture } from "../../../support/wal-fixture.ts";
 
 const NOW = new Date("2026-01-10T12:00:00Z");
 const hoursAgo = (hours: number): string => new Date(NOW.getTime() - hours * 3_600_000).toISOString();

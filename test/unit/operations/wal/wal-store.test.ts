@@ -1,16 +1,16 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { systemClock } from "../../../src/clock.ts";
-import { CommitScanner, ledgerOf } from "../../../src/operations/wal/segment-assembly.ts";
-import { WalKeys } from "../../../src/operations/wal/wal-keys.ts";
-import { storePartInFirstTier, storeSegmentEverywhere } from "../../../src/operations/wal/wal-store.ts";
-import type { WalStore } from "../../../src/operations/wal/wal-store.ts";
-import { keys } from "../../../src/repository/layout.ts";
-import { listWal, readSegment } from "../../../src/repository/wal-archive.ts";
-import { openRepositoryFixture } from "../../support/repository-fixture.ts";
-import type { RepositoryFixture } from "../../support/repository-fixture.ts";
-import { withFaults } from "../../support/store-faults.ts";
-import { SEGMENT_BYTES, SYSTEM_IDENTIFIER, WalBuilder } from "../../support/wal-builder.ts";
-import { nameOf, startOf, WalFixture } from "../../support/wal-fixture.ts";
+import { systemClock } from "../../../../src/clock.ts";
+import { CommitScanner, ledgerOf } from "../../../../src/operations/wal/segment-assembly.ts";
+import { WalKeys } from "../../../../src/operations/wal/wal-keys.ts";
+import { storePartInFirstTier, storeSegmentEverywhere } from "../../../../src/operations/wal/wal-store.ts";
+import type { WalStore } from "../../../../src/operations/wal/wal-store.ts";
+import { keys } from "../../../../src/repository/layout.ts";
+import { listWal, readSegment } from "../../../../src/repository/wal-archive.ts";
+import { openRepositoryFixture } from "../../../support/repository-fixture.ts";
+import type { RepositoryFixture } from "../../../support/repository-fixture.ts";
+import { withFaults } from "../../../support/store-faults.ts";
+import { SEGMENT_BYTES, SYSTEM_IDENTIFIER, WalBuilder } from "../../../support/wal-builder.ts";
+import { nameOf, startOf, WalFixture } from "../../../support/wal-fixture.ts";
 
 const NAME = nameOf(1, 1);
 const PARTS = keys.segmentParts("db", SYSTEM_IDENTIFIER, NAME);

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { formatLsn, lsn } from "../../../src/domain/lsn.ts";
-import { fromDate } from "../../../src/domain/timestamp.ts";
-import { CommitScanner, SegmentAssembly } from "../../../src/operations/wal/segment-assembly.ts";
-import { SEGMENT_BYTES, WalBuilder } from "../../support/wal-builder.ts";
+import { formatLsn, lsn } from "../../../../src/domain/lsn.ts";
+import { fromDate } from "../../../../src/domain/timestamp.ts";
+import { CommitScanner, SegmentAssembly } from "../../../../src/operations/wal/segment-assembly.ts";
+import { SEGMENT_BYTES, WalBuilder } from "../../../support/wal-builder.ts";
 
 const START = lsn(BigInt(SEGMENT_BYTES));
 const SECOND = lsn(2n * BigInt(SEGMENT_BYTES));

@@ -1,15 +1,15 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { addBytes, lsn } from "../../../src/domain/lsn.ts";
-import type { Lsn } from "../../../src/domain/lsn.ts";
-import { fromDate } from "../../../src/domain/timestamp.ts";
-import type { RestoreTarget } from "../../../src/domain/restore-target.ts";
-import { planRestore } from "../../../src/operations/restore/plan-restore.ts";
-import type { RestoreChoice } from "../../../src/operations/restore/plan-restore.ts";
-import type { ResolvedTarget } from "../../../src/operations/restore/resolve-target.ts";
-import { openRepositoryFixture } from "../../support/repository-fixture.ts";
-import type { RepositoryFixture } from "../../support/repository-fixture.ts";
-import { SEGMENT_BYTES, WalBuilder } from "../../support/wal-builder.ts";
-import { historyFile, nameOf, startOf, WalFixture } from "../../support/wal-fixture.ts";
+import { addBytes, lsn } from "../../../../src/domain/lsn.ts";
+import type { Lsn } from "../../../../src/domain/lsn.ts";
+import { fromDate } from "../../../../src/domain/timestamp.ts";
+import type { RestoreTarget } from "../../../../src/domain/restore-target.ts";
+import { planRestore } from "../../../../src/operations/restore/plan-restore.ts";
+import type { RestoreChoice } from "../../../../src/operations/restore/plan-restore.ts";
+import type { ResolvedTarget } from "../../../../src/operations/restore/resolve-target.ts";
+import { openRepositoryFixture } from "../../../support/repository-fixture.ts";
+import type { RepositoryFixture } from "../../../support/repository-fixture.ts";
+import { SEGMENT_BYTES, WalBuilder } from "../../../support/wal-builder.ts";
+import { historyFile, nameOf, startOf, WalFixture } from "../../../support/wal-fixture.ts";
 
 const BACKUP = "20260101T120000Z-full";
 const at = (minute: number, second = 0): Date => new Date(Date.UTC(2026, 0, 1, 12, minute, second));

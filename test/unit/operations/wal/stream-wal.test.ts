@@ -1,18 +1,18 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { systemClock } from "../../../src/clock.ts";
-import { addBytes, formatLsn } from "../../../src/domain/lsn.ts";
-import type { Lsn } from "../../../src/domain/lsn.ts";
-import { formatMicros, fromDate } from "../../../src/domain/timestamp.ts";
-import { HoldfastError } from "../../../src/errors.ts";
-import { streamWal } from "../../../src/operations/wal/stream-wal.ts";
-import { WalKeys } from "../../../src/operations/wal/wal-keys.ts";
-import type { WalMessage, WalReceiver } from "../../../src/postgres/wal-receiver.ts";
-import { acquireLease, readLease } from "../../../src/repository/lease.ts";
-import { openRepositoryFixture } from "../../support/repository-fixture.ts";
-import type { RepositoryFixture } from "../../support/repository-fixture.ts";
-import { withFaults } from "../../support/store-faults.ts";
-import { SEGMENT_BYTES, SYSTEM_IDENTIFIER, WalBuilder } from "../../support/wal-builder.ts";
-import { historyFile, nameOf, startOf, WalFixture } from "../../support/wal-fixture.ts";
+import { systemClock } from "../../../../src/clock.ts";
+import { addBytes, formatLsn } from "../../../../src/domain/lsn.ts";
+import type { Lsn } from "../../../../src/domain/lsn.ts";
+import { formatMicros, fromDate } from "../../../../src/domain/timestamp.ts";
+import { HoldfastError } from "../../../../src/errors.ts";
+import { streamWal } from "../../../../src/operations/wal/stream-wal.ts";
+import { WalKeys } from "../../../../src/operations/wal/wal-keys.ts";
+import type { WalMessage, WalReceiver } from "../../../../src/postgres/wal-receiver.ts";
+import { acquireLease, readLease } from "../../../../src/repository/lease.ts";
+import { openRepositoryFixture } from "../../../support/repository-fixture.ts";
+import type { RepositoryFixture } from "../../../support/repository-fixture.ts";
+import { withFaults } from "../../../support/store-faults.ts";
+import { SEGMENT_BYTES, SYSTEM_IDENTIFIER, WalBuilder } from "../../../support/wal-builder.ts";
+import { historyFile, nameOf, startOf, WalFixture } from "../../../support/wal-fixture.ts";
 
 const at = (second: number): Date => new Date(Date.UTC(2026, 0, 1, 12, 0, second));
 

@@ -1,14 +1,14 @@
 import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { addBytes } from "../../../src/domain/lsn.ts";
-import { getWal } from "../../../src/operations/wal/get-wal.ts";
-import type { GetOutcome } from "../../../src/operations/wal/get-wal.ts";
-import { keys } from "../../../src/repository/layout.ts";
-import { openRepositoryFixture } from "../../support/repository-fixture.ts";
-import type { RepositoryFixture } from "../../support/repository-fixture.ts";
-import { SEGMENT_BYTES, SYSTEM_IDENTIFIER, WalBuilder } from "../../support/wal-builder.ts";
-import { historyFile, nameOf, startOf, WalFixture } from "../../support/wal-fixture.ts";
+import { addBytes } from "../../../../src/domain/lsn.ts";
+import { getWal } from "../../../../src/operations/wal/get-wal.ts";
+import type { GetOutcome } from "../../../../src/operations/wal/get-wal.ts";
+import { keys } from "../../../../src/repository/layout.ts";
+import { openRepositoryFixture } from "../../../support/repository-fixture.ts";
+import type { RepositoryFixture } from "../../../support/repository-fixture.ts";
+import { SEGMENT_BYTES, SYSTEM_IDENTIFIER, WalBuilder } from "../../../support/wal-builder.ts";
+import { historyFile, nameOf, startOf, WalFixture } from "../../../support/wal-fixture.ts";
 
 /** PostgreSQL takes "does not exist" for the end of WAL: it promotes there, and what follows is lost without a word. */
 describe("a file for restore_command", () => {
