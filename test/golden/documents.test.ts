@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { PROJECT_ROOT, readProjectFile } from "../support/markdown.ts";
+import { markdownFiles, PROJECT_ROOT, readProjectFile } from "../support/markdown.ts";
 
 /** Documents that name code: what they name is there. */
 const INVARIANTS = readProjectFile("docs/invariants.md");
@@ -43,7 +43,7 @@ test("every invariant names code, and a test or that there is none, and all of t
   ).toEqual([]);
 });
 
-test.each(["docs/architecture.md", "docs/glossary.md", "docs/repository-format.md", "README.md"])("every file of code that %s names exists", (document) => {
+test.each(markdownFiles().filter((file) => file === "README.md" || file.startsWith("docs/")))("every file of code that %s names exists", (document) => {
   expect(
     referencesIn(readProjectFile(document))
       .map(problemWith)
