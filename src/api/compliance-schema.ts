@@ -18,7 +18,7 @@ import {
   time,
   timeOrNull,
 } from "./schema-parts.ts";
-import { copyExposureSchema } from "./source-schemas.ts";
+import { copyExposureSchema, gapSchema } from "./source-schemas.ts";
 
 const status = z.enum(CONTROL_STATUSES);
 const objectiveVerdict = z.enum(["held", "breached", "not_evidenced"]);
@@ -121,10 +121,7 @@ const sourceSchema = z.object({
   drills: drillCountsSchema,
   verification: verificationSchema,
   exposure: z.array(copyExposureSchema).readonly(),
-  gaps: z
-    .array(z.object({ repository: text, timeline: count, startLsn: text, endLsn: text, firstSegment: text, lastSegment: text }))
-    .readonly()
-    .nullable(),
+  gaps: z.array(gapSchema).readonly().nullable(),
   seenAt: timeOrNull,
 });
 

@@ -33,7 +33,7 @@ const copySchema = z.object({
   gaps: countOrNull,
 });
 
-const gapSchema = z.object({ repository: text, timeline: count, startLsn: text, endLsn: text, firstSegment: text, lastSegment: text });
+export const gapSchema = z.object({ repository: text, timeline: count, startLsn: text, endLsn: text, firstSegment: text, lastSegment: text });
 const windowSchema = z.object({ repository: text, timeline: count, from: time, to: timeOrNull, startLsn: text, endLsn: text });
 
 const verdict = z.enum(["ok", "breached", "unknown"]);
