@@ -1,3 +1,4 @@
+import type { RunFacts } from "../domain/control-population.ts";
 import type { Catalog, SqlRow } from "./catalog.ts";
 import { numberOrNull, textOf, textOrNull } from "./catalog.ts";
 
@@ -5,20 +6,8 @@ import { numberOrNull, textOf, textOrNull } from "./catalog.ts";
 export const OUTCOMES = ["running", "succeeded", "failed", "cancelled", "interrupted", "missed", "superseded"] as const;
 export type RunOutcome = (typeof OUTCOMES)[number];
 
-export interface Run {
-  readonly id: string;
-  readonly source: string;
-  readonly operation: string;
-  readonly type: string | null;
-  readonly trigger: string;
-  readonly scheduledFor: string | null;
-  readonly startedAt: string;
-  readonly finishedAt: string | null;
+export interface Run extends RunFacts {
   readonly outcome: RunOutcome;
-  readonly reason: string | null;
-  /** More than one for an interval of slots that were missed together, `until` its last. */
-  readonly slots: number;
-  readonly until: string | null;
   /** Who runs it, as JSON; null once it ended. */
   readonly holder: string | null;
   readonly facts: Readonly<Record<string, unknown>>;

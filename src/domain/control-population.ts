@@ -6,22 +6,27 @@ export interface Population {
   readonly drills: readonly DrillRecord[];
 }
 
-export interface RunRecord {
+/** What is on record of a run, or of slots that nothing ran for. */
+export interface RunFacts {
   readonly id: string;
   readonly source: string;
   readonly operation: string;
   readonly type: string | null;
   readonly trigger: string;
   readonly scheduledFor: string | null;
-  /** The last slot of an interval. */
-  readonly until: string | null;
-  /** How many slots of the period it stands for; 0 for a run that no slot asked for. */
+  /** More than one for an interval of slots that were missed together, `until` its last. */
   readonly slots: number;
+  readonly until: string | null;
   readonly startedAt: string;
   readonly finishedAt: string | null;
+  readonly reason: string | null;
+}
+
+export interface RunRecord extends RunFacts {
+  /** How many slots of the period it stands for; 0 for a run that no slot asked for. */
+  readonly slots: number;
   readonly durationSeconds: number | null;
   readonly outcome: string;
-  readonly reason: string | null;
   readonly backupId: string | null;
 }
 
