@@ -16,6 +16,7 @@ export interface FeasibilityBackup {
   readonly type: BackupType;
   readonly schedule: Schedule;
   readonly retention: RetentionRule;
+  /** Names of repositories, in order: the first is read from first. */
   readonly repositories: readonly string[];
   readonly recoveryTimeBudgetSeconds: number | null;
 }

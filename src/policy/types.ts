@@ -1,6 +1,6 @@
 import type { BackupType } from "../domain/backup-id.ts";
+import type { FeasibilityBackup, FeasibilityLog } from "../domain/feasibility.ts";
 import type { Schedule } from "../domain/schedule.ts";
-import type { RetentionRule } from "../domain/retention.ts";
 import type { VerifyTier } from "../domain/verify-tier.ts";
 
 /** The inventory and its policies, parsed, resolved and complete: what the rest of the program works with. Made only by `load.ts`. */
@@ -59,23 +59,12 @@ export interface Policy {
   readonly windows: { readonly heavy: readonly string[] };
 }
 
-export interface BackupRule {
-  readonly type: BackupType;
-  readonly schedule: Schedule;
-  readonly retention: RetentionRule;
-  /** Names of repositories, in order: the first is read from first. */
-  readonly repositories: readonly string[];
+export interface BackupRule extends FeasibilityBackup {
   /** How deep each scheduled backup is verified as soon as it is made; null: with the others only, when verification is due. */
   readonly verify: VerifyTier | null;
-  readonly recoveryTimeBudgetSeconds: number | null;
 }
 
-export interface LogRule {
-  readonly schedule: Schedule | { readonly kind: "stream" };
-  readonly retentionSeconds: number;
-  readonly repositories: readonly string[];
-  readonly recoveryTimeBudgetSeconds: number | null;
-}
+export type LogRule = FeasibilityLog;
 
 export type DrillSelect = "latest" | "random" | "random-time" | "oldest" | "worst-case";
 
