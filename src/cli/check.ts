@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { checkSource } from "../operations/check-source.ts";
 import type { CheckItem } from "../operations/check-source.ts";
-import { chooseSource } from "../operations/installation.ts";
+import { chooseSources } from "../operations/installation.ts";
 import { grantsSql } from "../postgres/grants.ts";
 import { newCommand, perform } from "./action.ts";
 import type { CommonOptions } from "./action.ts";
@@ -16,7 +16,7 @@ export function checkCommand(): Command {
     .action(async (name: string | undefined, options: CommonOptions) =>
       perform(options, async ({ output, openApp }) => {
         const app = await openApp();
-        const sources = name === undefined ? [...app.inventory.sources.values()] : [chooseSource(app.inventory, name)];
+        const sources = chooseSources(app.inventory, name);
         const results: { name: string; items: CheckItem[] }[] = [];
         for (const source of sources) results.push({ name: source.name, items: await checkSource(app, source) });
         const ok = results.every(({ items }) => items.every((item) => item.outcome !== "fail"));

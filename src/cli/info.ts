@@ -4,7 +4,7 @@ import type { SourceInfo } from "../domain/source-info.ts";
 import { systemClock } from "../clock.ts";
 import type { HoldfastError } from "../errors.ts";
 import { describeSource } from "../operations/info.ts";
-import { chooseSource, repositoriesOf } from "../operations/installation.ts";
+import { chooseSources, repositoriesOf } from "../operations/installation.ts";
 import { observeSource } from "../operations/observe.ts";
 import type { SourceConfig } from "../policy/types.ts";
 import { newCommand, openReading, openViews, perform, withoutInventory } from "./action.ts";
@@ -27,7 +27,7 @@ export function infoCommand(): Command {
 async function collect(source: string | undefined, options: CommonOptions, tools: Tools): Promise<SourceInfo[]> {
   if (options.repository === undefined) {
     const app = await tools.openApp();
-    const configs = source === undefined ? [...app.inventory.sources.values()] : [chooseSource(app.inventory, source)];
+    const configs = chooseSources(app.inventory, source);
     const infos: SourceInfo[] = [];
     for (const config of configs) infos.push(await observe(app, config, tools));
     return infos;

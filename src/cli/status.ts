@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { overallStatus } from "../compliance/current-status.ts";
 import type { CurrentStatus, OverallStatus } from "../compliance/current-status.ts";
-import { chooseSource } from "../operations/installation.ts";
+import { chooseSources } from "../operations/installation.ts";
 import { observeAndKeep } from "../operations/observe.ts";
 import { newCommand, perform } from "./action.ts";
 import type { CommonOptions } from "./action.ts";
@@ -16,7 +16,7 @@ export function statusCommand(): Command {
     .action(async (name: string | undefined, options: CommonOptions) =>
       perform(options, async ({ output, openApp }) => {
         const app = await openApp();
-        const sources = name === undefined ? [...app.inventory.sources.values()] : [chooseSource(app.inventory, name)];
+        const sources = chooseSources(app.inventory, name);
         for (const source of sources) await observeAndKeep(app, source);
         const status = overallStatus(app.catalog, sources, app.clock.now());
         output.result(status, () => describe(status));

@@ -30,6 +30,11 @@ export function chooseSource(inventory: Inventory, name: string | undefined): So
   throw new HoldfastError("HF-USAGE", name === undefined ? "which source?" : `there is no source ${JSON.stringify(name)}`, { hint, facts: { sources: names } });
 }
 
+/** The source of a name; without one, all of them. */
+export function chooseSources(inventory: Inventory, name: string | undefined): SourceConfig[] {
+  return name === undefined ? [...inventory.sources.values()] : [chooseSource(inventory, name)];
+}
+
 export async function openAll(installation: Installation, names: readonly string[]): Promise<WritableRepository[]> {
   return Promise.all(names.map((name) => installation.repository(name)));
 }
