@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { openApp, openStore } from "../src/app.ts";
+import { openApp } from "../src/app.ts";
 import type { App } from "../src/app.ts";
 import { stopwatch, systemClock } from "../src/clock.ts";
 import type { SourceInfo, BackupView } from "../src/domain/source-info.ts";
@@ -22,7 +22,7 @@ import { runVerify } from "../src/operations/verify/run-verify.ts";
 import type { VerifyView } from "../src/operations/verify/run-verify.ts";
 import { createRepository } from "../src/repository/create-repository.ts";
 import { formatPassphrase } from "../src/repository/identity.ts";
-import { prepareLocalStore } from "../src/storage/local-store.ts";
+import { openLocalStore, prepareLocalStore } from "../src/storage/local-store.ts";
 import type { DemoSource } from "./demo-source.ts";
 
 export interface DemoFigures {
@@ -125,7 +125,7 @@ async function writeInventory(folder: string, source: DemoSource): Promise<void>
   await writeFile(path.join(folder, "holdfast.yaml"), inventory.join("\n"));
   await writeFile(path.join(folder, "policies/demo.yaml"), DEMO_POLICY);
   for (const name of ["onsite", "offsite"]) {
-    const store = openStore(`file://${path.join(folder, name)}`);
+    const store = openLocalStore(path.join(folder, name));
     await prepareLocalStore(path.join(folder, name));
     await createRepository({ name, store, passphrase, now: systemClock.now() });
   }

@@ -13,7 +13,8 @@ import { inventoryFindings } from "./policy/feasibility.ts";
 import type { PolicyFinding } from "./policy/feasibility.ts";
 import { loadInventory } from "./policy/load.ts";
 import { configError } from "./policy/problem.ts";
-import type { RepositoryConfig } from "./policy/types.ts";
+import { isEndpoint } from "./policy/fields.ts";
+import type { RepositoryConfig, S3Config, SecretRef } from "./policy/types.ts";
 import { EvidenceLog } from "./repository/evidence-log.ts";
 import { openHostState } from "./repository/host-state.ts";
 import type { HostState } from "./repository/host-state.ts";
@@ -21,6 +22,8 @@ import { openForWriting, openRepository } from "./repository/repository.ts";
 import type { Repository, WritableRepository } from "./repository/repository.ts";
 import { openLocalStore } from "./storage/local-store.ts";
 import type { ObjectStore } from "./storage/object-store.ts";
+import { parseS3Address } from "./storage/s3-address.ts";
+import type { S3Credentials, S3Options } from "./storage/s3-address.ts";
 
 /** Puts the parts together. Only edges (commands, jobs, the server) come here. */
 export interface App extends Installation, AsyncDisposable {
@@ -96,16 +99,51 @@ async function openConfigured(config: RepositoryConfig, host: HostState, clock: 
     if (error instanceof HoldfastError && host.knowsAny) return null;
     throw error;
   });
-  return openForWriting({ name: config.name, store: openStore(config.url), secret, host, hostName: hostname(), now: clock.now() });
+  return openForWriting({ name: config.name, store: await openConfiguredStore(config), secret, host, hostName: hostname(), now: clock.now() });
 }
 
-/** The store behind an address. */
-export function openStore(url: string): ObjectStore {
-  if (!url.startsWith("file:///")) throw new HoldfastError("HF-USAGE", `not a repository address: ${url}`, { hint: "file:///absolute/path" });
+/** The store of a repository of the inventory. */
+export async function openConfiguredStore({ name, url, s3 }: RepositoryConfig): Promise<ObjectStore> {
+  if (s3 === null) return openStore(url);
+  const { credentials, ...rest } = s3;
+  const find = credentials === null ? null : async (): Promise<S3Credentials> => findCredentials(name, credentials);
+  return openStore(url, { ...rest, credentials: find });
+}
+
+async function findCredentials(name: string, { accessKeyId, secretAccessKey, sessionToken }: NonNullable<S3Config["credentials"]>): Promise<S3Credentials> {
+  const resolve = async (reference: SecretRef, what: string): Promise<string> => resolveSecret(reference, `the ${what} of repository ${name}`);
+  return {
+    accessKeyId: await resolve(accessKeyId, "access key id"),
+    secretAccessKey: await resolve(secretAccessKey, "secret access key"),
+    ...(sessionToken === null ? {} : { sessionToken: await resolve(sessionToken, "session token") }),
+  };
+}
+
+/** What can be said of a bucket on a command line; the rest is as the environment has it. */
+export interface BareOptions {
+  readonly endpoint?: string;
+  readonly region?: string;
+}
+
+/** The store behind an address, folder or bucket. */
+async function openStore(url: string, options: Partial<S3Options> = {}): Promise<ObjectStore> {
+  const address = parseS3Address(url);
+  if (address !== null) {
+    const { openS3Store } = await import("./storage/s3-store.ts");
+    return openS3Store(address, { ...PLAIN_S3, ...options });
+  }
+  if (!url.startsWith("file:///")) {
+    // Somebody may have written credentials into it.
+    const shown = url.replace(/^([^/]*\/\/)[^/]*@/, "$1…@");
+    throw new HoldfastError("HF-USAGE", `not a repository address: ${shown}`, { hint: "file:///absolute/path, or s3://bucket/prefix; credentials come from the environment" });
+  }
   return openLocalStore(decodeURIComponent(new URL(url).pathname).replace(/\/+$/, ""));
 }
 
+const PLAIN_S3: S3Options = { endpoint: null, region: null, pathStyle: null, credentials: null, serverSideEncryption: null, storageClass: null };
+
 /** A repository by its address alone, read only: no inventory, no state. */
-export async function openBareRepository(url: string, secret: string): Promise<Repository> {
-  return openRepository({ name: url, store: openStore(url), secret, host: null });
+export async function openBareRepository(url: string, secret: string, { endpoint, region }: BareOptions): Promise<Repository> {
+  if (endpoint !== undefined && !isEndpoint(endpoint)) throw new HoldfastError("HF-USAGE", "--endpoint must be http:// or https:// and a host", { hint: "without credentials" });
+  return openRepository({ name: url, store: await openStore(url, { endpoint: endpoint ?? null, region: region ?? null }), secret, host: null });
 }

@@ -21,6 +21,8 @@ export interface CommonOptions {
   readonly json?: boolean;
   readonly repository?: string;
   readonly key?: string;
+  readonly endpoint?: string;
+  readonly region?: string;
 }
 
 export interface Tools {
@@ -40,7 +42,9 @@ export function newCommand(name: string, description: string, example: string): 
 /** Adds the options of commands that need no inventory. */
 export function withoutInventory(command: Command): Command {
   return command
-    .option("--repository <url>", "work on this repository alone, without an inventory (file:///path)")
+    .option("--repository <url>", "work on this repository alone, without an inventory (file:///path or s3://bucket/prefix)")
+    .option("--endpoint <url>", "of an S3 server that is not Amazon's; credentials come from the environment")
+    .option("--region <name>", "of the bucket")
     .option("--key <reference>", "its passphrase or identity: env:NAME or file:/path (default: $HOLDFAST_KEY, else asked for)");
 }
 
@@ -85,7 +89,7 @@ export interface Reading {
 
 export async function openReading(sourceName: string | undefined, options: CommonOptions & { from?: string }, tools: Tools): Promise<Reading> {
   if (options.repository !== undefined) {
-    const repository = await openBareRepository(options.repository, await findKey(options.key));
+    const repository = await openBareRepository(options.repository, await findKey(options.key), options);
     return { name: await chooseStored(repository, sourceName), app: null, config: null, repositories: [repository] };
   }
   const app = await tools.openApp();

@@ -5,7 +5,7 @@ import path from "node:path";
 import { createInterface } from "node:readline/promises";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
-import { findInventory, openApp, openStore } from "../app.ts";
+import { findInventory, openApp, openConfiguredStore } from "../app.ts";
 import { systemClock } from "../clock.ts";
 import { parseSecretRef, resolveSecret } from "../config.ts";
 import { HoldfastError } from "../errors.ts";
@@ -19,6 +19,7 @@ import { createOnce } from "../repository/host-state.ts";
 import { formatPassphrase } from "../repository/identity.ts";
 import { DESCRIPTOR_KEY, isSourceName } from "../repository/layout.ts";
 import { prepareLocalStore } from "../storage/local-store.ts";
+import { requireSoundStore } from "../storage/store-probe.ts";
 import { newCommand, perform } from "./action.ts";
 import type { CommonOptions, Tools } from "./action.ts";
 
@@ -32,6 +33,8 @@ interface InitOptions extends CommonOptions {
 interface Created {
   readonly name: string;
   readonly url: string;
+  readonly endpoint: string | null;
+  readonly region: string | null;
   readonly keyId: string;
   readonly keptIn: string;
 }
@@ -44,7 +47,9 @@ export function initCommand(): Command {
   )
     .option("--source <name>", "name of the first source")
     .option("--connection <reference>", "where its address is: env:NAME or file:/path, holding postgres://…")
-    .option("--repository <url>", "where backups go: file:///absolute/path")
+    .option("--repository <url>", "where backups go: file:///absolute/path or s3://bucket/prefix")
+    .option("--endpoint <url>", "of an S3 server that is not Amazon's")
+    .option("--region <name>", "of the bucket")
     .option("--policy <name>", "critical, important, standard or non-critical", "standard")
     .action(async (options: InitOptions) => perform(options, (tools) => init(options, tools)));
 }
@@ -78,7 +83,7 @@ async function writeInventory(file: string, options: InitOptions): Promise<strin
     "version: 1",
     "state: ./state",
     "repositories:",
-    `  onsite: { url: ${JSON.stringify(repository)}, encryption: { passphrase: "file:${path.join(folder, "onsite.key")}" } }`,
+    `  onsite: { url: ${JSON.stringify(repository)}${reachedBy(options)}, encryption: { passphrase: "file:${path.join(folder, "onsite.key")}" } }`,
     'scratch: { directory: "./scratch" }',
     "sources:",
     `  ${source}: { kind: postgres, connection: ${JSON.stringify(connection)}, policy: ${options.policy} }`,
@@ -92,11 +97,17 @@ async function writeInventory(file: string, options: InitOptions): Promise<strin
   return [file, policyFile];
 }
 
+/** The settings of a bucket that were given, as they are written in the inventory. */
+function reachedBy({ endpoint, region }: InitOptions): string {
+  const settings = Object.entries({ endpoint, region }).flatMap(([key, value]) => (value === undefined ? [] : [`, ${key}: ${JSON.stringify(value)}`]));
+  return settings.join("");
+}
+
 async function ask(question: string, given: string | undefined, suggestion: string): Promise<string> {
   if (given !== undefined) return given;
   if (!process.stdin.isTTY)
     throw new HoldfastError("HF-USAGE", "there is no inventory, and not all that is needed to write one was given", {
-      hint: "holdfast init --source NAME --connection env:NAME --repository file:///path",
+      hint: "holdfast init --source NAME --connection env:NAME --repository file:///path|s3://bucket/prefix",
     });
   const reader = createInterface({ input: process.stdin, output: process.stderr });
   try {
@@ -110,14 +121,17 @@ async function ask(question: string, given: string | undefined, suggestion: stri
 async function createMissing(inventory: Inventory): Promise<Created[]> {
   const created: Created[] = [];
   for (const config of inventory.repositories.values()) {
-    const store = openStore(config.url);
+    const store = await openConfiguredStore(config);
     if ((await store.size(DESCRIPTOR_KEY)) !== null) continue;
-    await prepareLocalStore(store.url.slice("file://".length));
+    if (config.s3 === null) await prepareLocalStore(store.url.slice("file://".length));
+    else await requireSoundStore(store);
     const passphrase = await findOrMakePassphrase(config);
     const { keyId } = await createRepository({ name: config.name, store, passphrase, now: systemClock.now() });
     created.push({
       name: config.name,
       url: config.url,
+      endpoint: config.s3?.endpoint ?? null,
+      region: config.s3?.region ?? null,
       keyId,
       keptIn: config.passphrase.kind === "env" ? `the environment variable ${config.passphrase.name}` : config.passphrase.path,
     });
@@ -144,12 +158,12 @@ async function recordCreation(file: string, created: readonly Created[]): Promis
 }
 
 function describe(file: string, written: readonly string[], created: readonly Created[]): string {
-  const sheets = created.flatMap(({ name, url, keyId, keptIn }) => [
+  const sheets = created.flatMap(({ name, url, endpoint, region, keyId, keptIn }) => [
     "",
     `Repository ${name} at ${url}, key ${keyId}`,
     `  Its passphrase is in ${keptIn}. Keep a copy of it elsewhere: without it nothing can be restored.`,
-    `  On an empty machine, with only that passphrase:`,
-    `    HOLDFAST_KEY=… holdfast restore --repository ${url} --to latest --target /path/to/new/data`,
+    `  On an empty machine, with only that passphrase${url.startsWith("s3://") ? " and credentials of the bucket (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)" : ""}:`,
+    `    HOLDFAST_KEY=… holdfast restore --repository ${url}${endpoint === null ? "" : ` --endpoint ${endpoint}`}${region === null ? "" : ` --region ${region}`} --to latest --target /path/to/new/data`,
   ]);
   const role =
     written.length === 0

@@ -41,7 +41,7 @@ async function verify(source: string | undefined, options: VerifyOptions, tools:
     const reading = await openReading(source, options, tools);
     return runVerify(must(reading.app, "an installation"), { source: must(reading.config, "a source"), backup, tier, repository: options.from ?? null, ...BY_HAND }, tools.context);
   }
-  const repository = await openBareRepository(options.repository, await findKey(options.key));
+  const repository = await openBareRepository(options.repository, await findKey(options.key), options);
   const result = await verifyRepository({ repository, source: source ?? null, backup, tier }, tools.context);
   return { ok: result.ok, tier, objects: result.objects, bytes: result.bytes, damage: result.damage, repositories: [repository.name] };
 }

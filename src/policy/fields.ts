@@ -103,11 +103,33 @@ function isPath(text: string): boolean {
   return text.trim() === text && text !== "" && !text.startsWith("~") && !text.includes("\0");
 }
 
-export const repositoryUrlField = textField("must be file:///absolute/path", "such as file:///srv/holdfast", (text) => {
+/** The prefix in a bucket is of the segments that the keys of a repository are made of (docs/repository-format.md, section 2). */
+const S3_URL = /^s3:\/\/[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9](?=.{0,121}$)(?:\/[A-Za-z0-9][A-Za-z0-9._+-]*)*\/?$/;
+
+export const repositoryUrlField = textField("must be file:///absolute/path or s3://bucket/prefix", "such as file:///srv/holdfast or s3://backups/holdfast", (text) => {
+  if (S3_URL.test(text)) return text;
   if (!text.startsWith("file:///") || !URL.canParse(text)) return undefined;
   const { host, pathname, search, hash } = new URL(text);
   return host === "" && search === "" && hash === "" && !pathname.startsWith("//") && /[^/]/.test(pathname) && !/%(2f|00)/i.test(pathname) ? text : undefined;
 });
+
+/** It is printed in messages, so it holds no credentials. */
+export function isEndpoint(text: string): boolean {
+  if (!/^https?:\/\//.test(text) || !URL.canParse(text)) return false;
+  const { username, password, search, hash } = new URL(text);
+  return username === "" && password === "" && search === "" && hash === "";
+}
+
+export const endpointField = textField("must be http:// or https:// and a host", "such as https://s3.example.com:9000, without credentials", (text) =>
+  isEndpoint(text) ? text : undefined,
+);
+
+export const regionField = textField("must be the name of a region", "such as eu-central-1", (text) => (/^[A-Za-z0-9-]{1,40}$/.test(text) ? text : undefined));
+
+/** Servers have names of their own for classes. Those that must be thawed for hours first are none for a repository. */
+export const storageClassField = textField("must be a storage class that can be read at once", "such as STANDARD_IA or GLACIER_IR; not GLACIER or DEEP_ARCHIVE", (text) =>
+  /^[A-Za-z][A-Za-z0-9_.-]{0,60}$/.test(text) && !["GLACIER", "DEEP_ARCHIVE"].includes(text) ? text : undefined,
+);
 
 const BYTE_UNITS = { B: 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const;
 

@@ -2,16 +2,19 @@ import { z } from "zod";
 import {
   absolutePathField,
   choiceField,
+  endpointField,
   field,
   flagField,
   listenField,
   nameField,
   namedMap,
   pathField,
+  regionField,
   repositoryUrlField,
   secretField,
   section,
   sizeField,
+  storageClassField,
   textValue,
   versionField,
 } from "./fields.ts";
@@ -24,11 +27,24 @@ const labelSection = z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,62}$/),
     issue.code === "invalid_key" ? "is no name for a label\nletters, digits and '_', at most 63 characters" : "must be a map from names to texts\n{ team: payments }",
 });
 
+/** What an address `s3://…` does not say. References.ts refuses them for others. */
+const s3Settings = {
+  region: regionField.optional(),
+  endpoint: endpointField.optional(),
+  pathStyle: flagField.optional(),
+  credentials: section({ accessKeyId: secretField, secretAccessKey: secretField, sessionToken: secretField.optional() }).optional(),
+  serverSideEncryption: section({ algorithm: choiceField(["AES256", "aws:kms"]), key: textValue.optional() }).optional(),
+  storageClass: storageClassField.optional(),
+};
+
+export const S3_SETTINGS: readonly string[] = Object.keys(s3Settings);
+
 const repositorySection = section({
   url: repositoryUrlField,
   site: nameField.optional(),
   class: nameField.optional(),
   encryption: section({ passphrase: secretField }),
+  ...s3Settings,
 });
 
 const sourceSection = section({
@@ -66,4 +82,5 @@ export const inventorySchema = section({
 });
 
 export type InventoryFile = z.infer<typeof inventorySchema>;
+export type RepositorySection = InventoryFile["repositories"][string];
 export type SourceSection = InventoryFile["sources"][string];

@@ -2,13 +2,13 @@ import { readdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { codeOf, must } from "../errors.ts";
 import { inventorySchema } from "./inventory-schema.ts";
-import type { InventoryFile, SourceSection } from "./inventory-schema.ts";
+import type { InventoryFile, RepositorySection, SourceSection } from "./inventory-schema.ts";
 import { policySchema } from "./policy-schema.ts";
 import { sortProblems } from "./problem.ts";
 import type { Problem } from "./problem.ts";
-import { policyNameProblems, policyProblems, repositoryProblems, sourcePolicies, unknownRepositories } from "./references.ts";
+import { policyNameProblems, policyProblems, repositoryProblems, sourcePolicies, strayS3Settings, unknownRepositories } from "./references.ts";
 import { schemaProblems } from "./schema-problems.ts";
-import type { DataClass, Inventory, Policy, RepositoryConfig, SourceConfig, Tier } from "./types.ts";
+import type { DataClass, Inventory, Policy, RepositoryConfig, S3Config, SourceConfig, Tier } from "./types.ts";
 import { readYamlFile } from "./yaml-file.ts";
 import type { YamlFile } from "./yaml-file.ts";
 
@@ -38,7 +38,7 @@ export async function loadInventory(file: string): Promise<LoadedInventory | Fai
   if (!read.ok) return read;
   const { yaml } = read;
   const parsed = inventorySchema.safeParse(yaml.value);
-  const problems = [...yaml.problems, ...(parsed.success ? [] : schemaProblems(yaml, parsed.error.issues)), ...repositoryProblems(yaml)];
+  const problems = [...yaml.problems, ...(parsed.success ? [] : schemaProblems(yaml, parsed.error.issues)), ...repositoryProblems(yaml), ...strayS3Settings(yaml)];
 
   const folder = join(dirname(path), "policies");
   const wanted = sourcePolicies(yaml);
@@ -96,13 +96,27 @@ function complete(file: string, written: InventoryFile, policies: ReadonlyMap<st
   return {
     file,
     state,
-    repositories: mapOf(written.repositories, (repository, name): RepositoryConfig => {
-      return { name, url: repository.url, site: repository.site ?? null, class: repository.class ?? null, passphrase: repository.encryption.passphrase };
-    }),
+    repositories: mapOf(written.repositories, completeRepository),
     sources: mapOf(written.sources, (source, name) => completeSource(name, source, must(policies.get(source.policy), "the policy of a source").policy)),
     postgres: { binaries: written.postgres.binaries, runAs: written.postgres.runAs ?? null },
     scratch: { directory: directory === undefined ? join(state, "scratch") : resolve(dirname(file), directory), maxBytes: maxBytes ?? null, memoryBytes: memory ?? null },
     api: written.api.listen,
+  };
+}
+
+function completeRepository(repository: RepositorySection, name: string): RepositoryConfig {
+  const { url, site, class: speed, encryption } = repository;
+  return { name, url, site: site ?? null, class: speed ?? null, passphrase: encryption.passphrase, s3: url.startsWith("s3://") ? completeS3(repository) : null };
+}
+
+function completeS3({ endpoint, region, pathStyle, credentials, serverSideEncryption, storageClass }: RepositorySection): S3Config {
+  return {
+    endpoint: endpoint ?? null,
+    region: region ?? null,
+    pathStyle: pathStyle ?? null,
+    credentials: credentials === undefined ? null : { ...credentials, sessionToken: credentials.sessionToken ?? null },
+    serverSideEncryption: serverSideEncryption === undefined ? null : { ...serverSideEncryption, key: serverSideEncryption.key ?? null },
+    storageClass: storageClass ?? null,
   };
 }
 

@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { BACKUP_TYPES } from "../domain/backup-id.ts";
 import { isName } from "./fields.ts";
+import { S3_SETTINGS } from "./inventory-schema.ts";
 import { suggest } from "./nearest.ts";
 import type { Problem } from "./problem.ts";
 import type { KeyPath, YamlFile } from "./yaml-file.ts";
@@ -55,7 +56,8 @@ export function unknownRepositories(policy: YamlFile, inventory: YamlFile): Prob
 /** Repositories that are not one each, or lie in what they protect. */
 export function repositoryProblems(inventory: YamlFile): Problem[] {
   const repositories = Object.keys(mapAt(inventory.value, ["repositories"])).flatMap((name) => {
-    const folder = folderOf(valueAt(inventory.value, ["repositories", name, "url"]));
+    const { url, endpoint } = mapAt(inventory.value, ["repositories", name]);
+    const folder = folderOf(url) ?? bucketOf(url, endpoint);
     return folder === null ? [] : [{ name, folder }];
   });
   const sources = Object.keys(mapAt(inventory.value, ["sources"])).flatMap((name) => {
@@ -75,6 +77,21 @@ export function repositoryProblems(inventory: YamlFile): Problem[] {
       );
   }
   return problems;
+}
+
+/** Settings of a place in a bucket, on a repository that is not in one: nothing would heed them. */
+export function strayS3Settings(inventory: YamlFile): Problem[] {
+  return Object.keys(mapAt(inventory.value, ["repositories"])).flatMap((name) => {
+    const written = mapAt(inventory.value, ["repositories", name]);
+    if (typeof written["url"] !== "string" || written["url"].startsWith("s3://")) return [];
+    const stray = Object.keys(written).filter((key) => S3_SETTINGS.includes(key));
+    return stray.map((key) => problem(inventory, ["repositories", name, key], `${key} is for repositories in a bucket`, "leave it out, or write url: s3://bucket/prefix"));
+  });
+}
+
+/** As if it were a folder: two prefixes in one bucket can lie in each other, too. */
+function bucketOf(url: unknown, endpoint: unknown): string | null {
+  return typeof url === "string" && url.startsWith("s3://") ? bare(`${typeof endpoint === "string" ? endpoint : ""}/${url}`) : null;
 }
 
 function folderOf(url: unknown): string | null {

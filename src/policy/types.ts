@@ -25,6 +25,18 @@ export interface RepositoryConfig {
   readonly site: string | null;
   readonly class: string | null;
   readonly passphrase: SecretRef;
+  /** How a place in a bucket is reached and written; null: it is a folder. */
+  readonly s3: S3Config | null;
+}
+
+/** Null where nothing is written: then the environment, the server or the bucket has its own. */
+export interface S3Config {
+  readonly endpoint: string | null;
+  readonly region: string | null;
+  readonly pathStyle: boolean | null;
+  readonly credentials: { readonly accessKeyId: SecretRef; readonly secretAccessKey: SecretRef; readonly sessionToken: SecretRef | null } | null;
+  readonly serverSideEncryption: { readonly algorithm: "AES256" | "aws:kms"; readonly key: string | null } | null;
+  readonly storageClass: string | null;
 }
 
 export const TIERS = ["critical", "important", "standard", "non-critical"] as const;

@@ -16,7 +16,7 @@ async function openUnderTest(wrap: (store: ObjectStore) => ObjectStore = (store)
   const scratch = await openScratchFolder();
   const root = join(scratch.path, "repository");
   await prepareLocalStore(root);
-  return { store: wrap(openLocalStore(root)), leftovers: async () => leavesOf(root), [Symbol.asyncDispose]: async () => scratch[Symbol.asyncDispose]() };
+  return { store: wrap(openLocalStore(root)), leftovers: async () => leavesOf(root), unfinishedBytes: 1, [Symbol.asyncDispose]: async () => scratch[Symbol.asyncDispose]() };
 }
 
 /** Files, and folders that hold nothing (with a slash). */

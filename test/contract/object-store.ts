@@ -7,7 +7,12 @@ export interface StoreUnderTest extends AsyncDisposable {
   readonly store: ObjectStore;
   /** Everything that is there, objects or not (unfinished writes, empty folders): nothing may be left behind. */
   leftovers(): Promise<string[]>;
+  /** How much of an unfinished write leaves something in the place: what is held back in memory until then, no sweep can find. */
+  readonly unfinishedBytes: number;
 }
+
+/** Of several parts, where a store writes in parts. */
+const LARGE_BYTES = 20 << 20;
 
 const text = (value: string): Buffer => Buffer.from(value);
 
@@ -65,7 +70,7 @@ export function describeObjectStore(name: string, open: () => Promise<StoreUnder
 
       test("an aborted write leaves nothing, and abort may come again, also after a commit", async () => {
         const writer = await store.create("gone/object");
-        await writer.write(text("never"));
+        await writer.write(Buffer.alloc(under.unfinishedBytes));
         await writer.abort();
         await writer.abort();
         expect(await keysOf(store, "")).toEqual([]);
@@ -88,6 +93,41 @@ export function describeObjectStore(name: string, open: () => Promise<StoreUnder
           expect(content[0]).toBe(outcomes.indexOf("created") + 1);
         }
         expect((await under.leftovers()).every((file) => /^race\/\d$/.test(file))).toBe(true);
+      });
+
+      test("a large object is whole, also where its pieces meet, and its key is taken like any other", async () => {
+        const bytes = Buffer.alloc(LARGE_BYTES);
+        for (let at = 0; at < LARGE_BYTES; at += 4) bytes.writeUInt32LE(at, at);
+        const writer = await store.create("large/object");
+        for (let at = 0; at < LARGE_BYTES; at += 700_001) await writer.write(bytes.subarray(at, at + 700_001));
+        expect(await writer.commit()).toBe("created");
+        expect(await listAll(store, "")).toEqual([{ key: "large/object", size: LARGE_BYTES }]);
+        expect((await store.read("large/object")).equals(bytes)).toBe(true);
+        const middle = LARGE_BYTES / 2;
+        expect((await store.readRange("large/object", middle - 1000, 2000)).equals(bytes.subarray(middle - 1000, middle + 1000))).toBe(true);
+        const tail = await store.readTail("large/object", 5000);
+        expect([tail.size, tail.bytes.equals(bytes.subarray(-5000))]).toEqual([LARGE_BYTES, true]);
+        expect(await putIfAbsent(store, "large/object", Buffer.alloc(LARGE_BYTES))).toBe("exists");
+        expect(await putIfAbsent(store, "large/object", text("small"))).toBe("exists");
+        expect((await store.read("large/object")).equals(bytes)).toBe(true);
+        expect(await under.leftovers()).toEqual(["large/object"]);
+      });
+
+      test("of four writers of one large object at once exactly one creates it, and nothing is left of the others", async () => {
+        const outcomes = await Promise.all(Array.from({ length: 4 }, (_, i) => putIfAbsent(store, "large/race", Buffer.alloc(LARGE_BYTES, i + 1))));
+        expect(outcomes.filter((outcome) => outcome === "created")).toHaveLength(1);
+        const winner = outcomes.indexOf("created") + 1;
+        expect((await store.read("large/race")).equals(Buffer.alloc(LARGE_BYTES, winner))).toBe(true);
+        expect(await under.leftovers()).toEqual(["large/race"]);
+      });
+
+      test("memory that was written may be used again at once", async () => {
+        const writer = await store.create("reused");
+        const memory = Buffer.alloc(1 << 20);
+        for (let i = 0; i < 20; i++) await writer.write(memory.fill(i));
+        await writer.commit();
+        const read = await store.read("reused");
+        for (let i = 0; i < 20; i++) expect(read.subarray(i << 20, (i + 1) << 20).equals(Buffer.alloc(1 << 20, i))).toBe(true);
       });
 
       test.each([
@@ -215,7 +255,7 @@ export function describeObjectStore(name: string, open: () => Promise<StoreUnder
 
       test("clears unfinished writes below a prefix that are older than a moment, and no objects", async () => {
         await putIfAbsent(store, "s/kept", text("kept"));
-        for (const key of ["s/one", "s/deep/two", "other/three"]) await (await store.create(key)).write(text("unfinished"));
+        for (const key of ["s/one", "s/deep/two", "other/three"]) await (await store.create(key)).write(Buffer.alloc(under.unfinishedBytes));
         expect(await store.sweep("s/", new Date(0))).toBe(0);
         expect(await store.sweep("s/", FUTURE)).toBe(2);
         expect((await under.leftovers()).filter((file) => !file.startsWith("other/"))).toEqual(["s/kept"]);
@@ -227,7 +267,7 @@ export function describeObjectStore(name: string, open: () => Promise<StoreUnder
 
       test("a write that was swept away does not become visible, and says so", async () => {
         const writer = await store.create("s/swept");
-        await writer.write(text("late"));
+        await writer.write(Buffer.alloc(under.unfinishedBytes));
         await store.sweep("s/", FUTURE);
         await expect(writer.commit()).rejects.toMatchObject({ code: "HF-STORAGE" });
         await writer.abort();

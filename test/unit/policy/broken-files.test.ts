@@ -12,6 +12,8 @@ const SECRET = "env:NAME for an environment variable, or file:/path for a file t
 const CHANGE_IT = `${SECRET}; if others have seen this file, change the secret`;
 const NAME = "lower-case letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 63 characters";
 const CHECK = '{ sql: "select count(*) from orders", database: app, expect: { min: 1000 } } or { command: [./smoke.sh] }';
+const ADDRESS = "must be file:///absolute/path or s3://bucket/prefix";
+const ADDRESSES = "such as file:///srv/holdfast or s3://backups/holdfast";
 const EXAMPLE = "compare the line with the example";
 
 const INVENTORIES: readonly Broken[] = [
@@ -56,10 +58,48 @@ const INVENTORIES: readonly Broken[] = [
   ["a list as key", "    tier: critical", "    [tier]: critical", "15:5 this is not YAML", EXAMPLE],
   ["a number as key", "    tier: critical", "    1: critical", "15:5 a key must be a word", "put it in quotes if it is meant as text"],
   ["a key that means something to JavaScript", "    tier: critical", "    __proto__: critical", "15:5 a key must be a word", "put it in quotes if it is meant as text"],
-  ["a URL of a store that is not a folder", "file:///srv/holdfast", "s3://bucket/prefix", "4:10 url must be file:///absolute/path", "such as file:///srv/holdfast"],
-  ["a path in place of a URL", "file:///srv/holdfast", "/srv/holdfast", "4:10 url must be file:///absolute/path", "such as file:///srv/holdfast"],
-  ["a relative URL", "file:///srv/holdfast", "file://srv/holdfast", "4:10 url must be file:///absolute/path", "such as file:///srv/holdfast"],
-  ["the root as repository", "file:///srv/holdfast", "file:///", "4:10 url must be file:///absolute/path", "such as file:///srv/holdfast"],
+  ["a URL of a store that is no folder and no bucket", "file:///srv/holdfast", "gs://bucket/prefix", `4:10 url ${ADDRESS}`, ADDRESSES],
+  ["a path in place of a URL", "file:///srv/holdfast", "/srv/holdfast", `4:10 url ${ADDRESS}`, ADDRESSES],
+  ["a relative URL", "file:///srv/holdfast", "file://srv/holdfast", `4:10 url ${ADDRESS}`, ADDRESSES],
+  ["the root as repository", "file:///srv/holdfast", "file:///", `4:10 url ${ADDRESS}`, ADDRESSES],
+  ["an address without a bucket", "file:///srv/holdfast", "s3:///prefix", `4:10 url ${ADDRESS}`, ADDRESSES],
+  ["a prefix that leads out of the bucket", "file:///srv/holdfast", "s3://bucket/../other", `4:10 url ${ADDRESS}`, ADDRESSES],
+  ["credentials in the address of a bucket", "file:///srv/holdfast", "s3://id:secret@bucket/prefix", `4:10 url ${ADDRESS}`, ADDRESSES],
+  [
+    "an endpoint with credentials",
+    "url: file:///srv/holdfast",
+    "url: s3://b-1/p\n    endpoint: https://id:secret@s3.example.com",
+    "5:15 endpoint must be http:// or https:// and a host",
+    "such as https://s3.example.com:9000, without credentials",
+  ],
+  [
+    "a secret in the place of its reference",
+    "url: file:///srv/holdfast",
+    "url: s3://b-1/p\n    credentials: { accessKeyId: env:ID, secretAccessKey: wJalrX }",
+    `5:58 secretAccessKey must say where the secret is, not the secret itself`,
+    CHANGE_IT,
+  ],
+  [
+    "a storage class that must be thawed first",
+    "url: file:///srv/holdfast",
+    "url: s3://b-1/p\n    storageClass: DEEP_ARCHIVE",
+    "5:19 storageClass must be a storage class that can be read at once",
+    "such as STANDARD_IA or GLACIER_IR; not GLACIER or DEEP_ARCHIVE",
+  ],
+  [
+    "a setting of buckets on a folder",
+    "    class: fast",
+    "    region: eu-central-1",
+    "5:13 region is for repositories in a bucket",
+    "leave it out, or write url: s3://bucket/prefix",
+  ],
+  [
+    "a repository within another in one bucket",
+    INVENTORY,
+    INVENTORY.replace("file:///srv/holdfast", "s3://b-1/p").replace("file:///mnt/offsite", "s3://b-1/p/q"),
+    "8:10 url is in the same place as repository 'onsite'",
+    "two copies in one place are lost together: give each a folder of its own",
+  ],
   [
     "two repositories in one place",
     "file:///mnt/offsite",

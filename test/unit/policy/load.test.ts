@@ -31,8 +31,8 @@ test("an inventory comes complete: paths absolute, policies resolved, defaults f
     api: { host: "127.0.0.1", port: 8420 },
   });
   expect([...repositories.values()]).toEqual([
-    { name: "onsite", url: "file:///srv/holdfast", site: null, class: "fast", passphrase: { kind: "env", name: "HOLDFAST_KEY" } },
-    { name: "cloud", url: "file:///mnt/offsite", site: null, class: null, passphrase: { kind: "file", path: "/etc/holdfast/key" } },
+    { name: "onsite", url: "file:///srv/holdfast", site: null, class: "fast", passphrase: { kind: "env", name: "HOLDFAST_KEY" }, s3: null },
+    { name: "cloud", url: "file:///mnt/offsite", site: null, class: null, passphrase: { kind: "file", path: "/etc/holdfast/key" }, s3: null },
   ]);
   expect(sources.get("orders")).toMatchObject({
     name: "orders",
@@ -42,6 +42,31 @@ test("an inventory comes complete: paths absolute, policies resolved, defaults f
     heartbeat: false,
     labels: {},
   });
+});
+
+test("a repository in a bucket comes with how it is reached and written, and null for what is left to the environment", async () => {
+  const settings = `url: s3://backups/holdfast
+    region: eu-central-1
+    endpoint: https://s3.example.com:9000
+    pathStyle: false
+    credentials: { accessKeyId: env:S3_ID, secretAccessKey: file:/etc/holdfast/s3.secret }
+    serverSideEncryption: { algorithm: aws:kms, key: alias/backups }
+    storageClass: STANDARD_IA`;
+  const { repositories } = await loaded(INVENTORY.replace("url: file:///srv/holdfast", settings).replace("file:///mnt/offsite", "s3://elsewhere"));
+  expect([...repositories.values()]).toMatchObject([
+    {
+      url: "s3://backups/holdfast",
+      s3: {
+        endpoint: "https://s3.example.com:9000",
+        region: "eu-central-1",
+        pathStyle: false,
+        credentials: { accessKeyId: { kind: "env", name: "S3_ID" }, secretAccessKey: { kind: "file", path: "/etc/holdfast/s3.secret" }, sessionToken: null },
+        serverSideEncryption: { algorithm: "aws:kms", key: "alias/backups" },
+        storageClass: "STANDARD_IA",
+      },
+    },
+    { url: "s3://elsewhere", s3: { endpoint: null, region: null, pathStyle: null, credentials: null, serverSideEncryption: null, storageClass: null } },
+  ]);
 });
 
 test("a policy has defaults for verification, expiry and drills, and says nothing about what it leaves out", async () => {

@@ -1,0 +1,118 @@
+import { AbortMultipartUploadCommand, DeleteObjectsCommand, ListMultipartUploadsCommand, ListObjectsV2Command } from "@aws-sdk/client-s3";
+import type { ListMultipartUploadsCommandInput, ListMultipartUploadsCommandOutput, ListObjectsV2CommandOutput, MultipartUpload } from "@aws-sdk/client-s3";
+import { HoldfastError } from "../errors.ts";
+import { isValidKey } from "./object-store.ts";
+import type { ObjectInfo } from "./object-store.ts";
+import { guarded, refusalOf, retrying } from "./s3-errors.ts";
+import type { S3Place } from "./s3-place.ts";
+
+/** The store sorts by bytes, as we do: what it sends is in order. */
+export async function* listObjects(place: S3Place, prefix: string): AsyncGenerator<ObjectInfo> {
+  for await (const page of pages(place, prefix, false))
+    for (const { Key: key = "", Size: size = 0 } of page.Contents ?? []) {
+      const own = key.slice(place.prefix.length);
+      if (isValidKey(own)) yield { key: own, size };
+    }
+}
+
+export async function listFolder(place: S3Place, prefix: string): Promise<string[]> {
+  const names: string[] = [];
+  const start = place.prefix.length + prefix.length;
+  for await (const page of pages(place, prefix, true)) {
+    for (const { Key: key = "" } of page.Contents ?? []) names.push(key.slice(start));
+    for (const { Prefix: folder = "" } of page.CommonPrefixes ?? []) names.push(folder.slice(start));
+  }
+  return names.filter((name) => isValidKey(name.replace(/\/$/, ""))).toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+}
+
+async function* pages(place: S3Place, prefix: string, byFolder: boolean): AsyncGenerator<ListObjectsV2CommandOutput> {
+  const input = { Bucket: place.bucket, Prefix: place.prefix + prefix, ...(byFolder ? { Delimiter: "/" } : {}) };
+  for (let token: string | undefined; ;) {
+    const from = token === undefined ? {} : { ContinuationToken: token };
+    const page = await guarded(place, `list ${prefix === "" ? "the repository" : prefix}`, () => place.client.send(new ListObjectsV2Command({ ...input, ...from })));
+    yield page;
+    token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
+    if (token === undefined) return;
+  }
+}
+
+const KEYS_A_REQUEST = 1000;
+/** What a busy store says of single keys of a request that it accepted. */
+const PASSING = new Set(["InternalError", "SlowDown", "ServiceUnavailable", "OperationAborted", "RequestTimeout"]);
+
+export async function removeObjects(place: S3Place, keys: readonly string[]): Promise<void> {
+  const unique = [...new Set(keys)];
+  for (let from = 0; from < unique.length; from += KEYS_A_REQUEST) {
+    let left = unique.slice(from, from + KEYS_A_REQUEST);
+    await retrying(
+      async () => {
+        const failed = await removeBatch(place, left);
+        left = failed.map(({ key }) => key);
+        const [first] = failed;
+        if (first !== undefined) throw new NotRemoved(failed);
+      },
+      (error) => error instanceof NotRemoved && error.keys.every(({ code }) => PASSING.has(code)),
+    ).catch((error: unknown) => {
+      throw error instanceof NotRemoved ? error.inOurWords(place) : error;
+    });
+  }
+}
+
+interface FailedKey {
+  readonly key: string;
+  readonly code: string;
+}
+
+/** The request was accepted, and some of its keys were not removed. */
+class NotRemoved extends Error {
+  override readonly name = "NotRemoved";
+  readonly keys: readonly FailedKey[];
+  constructor(keys: readonly FailedKey[]) {
+    super(`${keys.length} objects were not removed`);
+    this.keys = keys;
+  }
+
+  inOurWords(place: S3Place): HoldfastError {
+    const [first] = this.keys;
+    return new HoldfastError("HF-STORAGE", `${place.url} did not delete ${this.keys.length} objects, such as ${first?.key}: ${first?.code}`, {
+      hint: first?.code === "AccessDenied" ? "the credentials may not delete, or the objects are locked" : "try again later",
+      facts: { repository: place.url, objects: this.keys.length, object: first?.key, error: first?.code },
+    });
+  }
+}
+
+async function removeBatch(place: S3Place, keys: readonly string[]): Promise<FailedKey[]> {
+  const Objects = keys.map((key) => ({ Key: place.prefix + key }));
+  const answer = await place.client.send(new DeleteObjectsCommand({ Bucket: place.bucket, Delete: { Objects, Quiet: true } }));
+  return (answer.Errors ?? []).filter(({ Code }) => Code !== "NoSuchKey").map(({ Key = "", Code = "unknown error" }) => ({ key: Key.slice(place.prefix.length), code: Code }));
+}
+
+/** An unfinished write is a multipart upload that nobody completed. Objects of less than a part leave nothing behind. */
+export async function sweepUploads(place: S3Place, prefix: string, before: Date): Promise<number> {
+  let swept = 0;
+  for await (const { Key: key, UploadId: id, Initiated: begun } of listUploads(place, prefix)) {
+    if (key === undefined || id === undefined || begun === undefined || begun >= before) continue;
+    if (await abortUpload(place, key.slice(place.prefix.length), id)) swept++;
+  }
+  return swept;
+}
+
+async function* listUploads(place: S3Place, prefix: string): AsyncGenerator<MultipartUpload> {
+  for (let from: Pick<ListMultipartUploadsCommandInput, "KeyMarker" | "UploadIdMarker"> = {}; ;) {
+    const page: ListMultipartUploadsCommandOutput = await place.client.send(new ListMultipartUploadsCommand({ Bucket: place.bucket, Prefix: place.prefix + prefix, ...from }));
+    yield* page.Uploads ?? [];
+    if (page.IsTruncated !== true || page.NextKeyMarker === undefined || page.NextUploadIdMarker === undefined) return;
+    from = { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker };
+  }
+}
+
+/** False: it was gone already. */
+export async function abortUpload(place: S3Place, key: string, uploadId: string): Promise<boolean> {
+  try {
+    await place.client.send(new AbortMultipartUploadCommand({ Bucket: place.bucket, Key: place.prefix + key, UploadId: uploadId }));
+    return true;
+  } catch (error) {
+    if (refusalOf(error)?.name === "NoSuchUpload") return false;
+    throw error;
+  }
+}

@@ -1,0 +1,119 @@
+import { GetObjectCommand, HeadObjectCommand } from "@aws-sdk/client-s3";
+import type { GetObjectCommandOutput, HeadObjectCommandOutput } from "@aws-sdk/client-s3";
+import { DamageError, HoldfastError, messageOf } from "../errors.ts";
+import { ObjectMissing, ObjectTruncated } from "./object-store.ts";
+import { hasStatus, refusalOf, retrying } from "./s3-errors.ts";
+import type { S3Place } from "./s3-place.ts";
+
+const NOT_FOUND = 404;
+const NOT_SATISFIABLE = 416;
+
+/** What came of an object: all of it, or the piece asked for. */
+interface Piece {
+  readonly bytes: Buffer;
+  /** Of the whole object. */
+  readonly size: number;
+  /** Where in it the piece begins. */
+  readonly from: number;
+}
+
+/** The answer was fine and its body was not: the SDK has done its part by then, so asking again is ours. */
+class BrokenBody extends Error {
+  override readonly name = "BrokenBody";
+  readonly isMismatch: boolean;
+  constructor(cause: unknown) {
+    super(messageOf(cause), { cause });
+    this.isMismatch = this.message.startsWith("Checksum mismatch");
+  }
+}
+
+/** The whole object, compared with the checksum that the store keeps of it. */
+export async function readWhole(place: S3Place, key: string): Promise<Buffer> {
+  return (await fetchPiece(place, key, null)).bytes;
+}
+
+export async function readRange(place: S3Place, key: string, offset: number, length: number): Promise<Buffer> {
+  if (length === 0) {
+    if ((await sizeOf(place, key)) === null) throw new ObjectMissing(key);
+    return Buffer.alloc(0);
+  }
+  try {
+    const { bytes, from } = await fetchPiece(place, key, `bytes=${offset}-${offset + length - 1}`);
+    const wanted = bytes.subarray(offset - from, offset - from + length);
+    if (wanted.length < length) throw new ObjectTruncated(key);
+    return wanted;
+  } catch (error) {
+    // It begins beyond the end.
+    throw hasStatus(error, NOT_SATISFIABLE) ? new ObjectTruncated(key) : error;
+  }
+}
+
+export async function readTail(place: S3Place, key: string, length: number): Promise<{ bytes: Buffer; size: number }> {
+  if (length > 0) {
+    try {
+      const { bytes, size } = await fetchPiece(place, key, `bytes=-${length}`);
+      return { bytes: bytes.subarray(Math.max(0, bytes.length - length)), size };
+    } catch (error) {
+      // An empty object has no last byte.
+      if (!hasStatus(error, NOT_SATISFIABLE)) throw error;
+    }
+  }
+  const size = await sizeOf(place, key);
+  if (size === null) throw new ObjectMissing(key);
+  return { bytes: Buffer.alloc(0), size };
+}
+
+export async function sizeOf(place: S3Place, key: string): Promise<number | null> {
+  return (await lookAt(place, key))?.ContentLength ?? null;
+}
+
+/** What the store says about an object without sending it; null: there is none. */
+export async function lookAt(place: S3Place, key: string): Promise<HeadObjectCommandOutput | null> {
+  try {
+    return await place.client.send(new HeadObjectCommand({ Bucket: place.bucket, Key: place.prefix + key }));
+  } catch (error) {
+    if (hasStatus(error, NOT_FOUND)) return null;
+    throw error;
+  }
+}
+
+async function fetchPiece(place: S3Place, key: string, range: string | null): Promise<Piece> {
+  try {
+    return await retrying(
+      async () => bodyOf(await request(place, key, range)),
+      (error) => error instanceof BrokenBody,
+    );
+  } catch (error) {
+    if (!(error instanceof BrokenBody)) throw error;
+    if (error.isMismatch) throw new DamageError(key, "the store's own checksum does not fit its bytes", "damaged");
+    throw new HoldfastError("HF-STORAGE", `the connection to ${place.url} was cut again and again while reading ${key}`, {
+      hint: "check the network between here and the store",
+      facts: { repository: place.url, object: key },
+    });
+  }
+}
+
+async function request(place: S3Place, key: string, range: string | null): Promise<GetObjectCommandOutput> {
+  // Stores keep checksums of whole objects; of a piece there is none to compare with, and whoever reads pieces has digests of them.
+  const whole = range === null ? { ChecksumMode: "ENABLED" as const } : { Range: range };
+  try {
+    return await place.client.send(new GetObjectCommand({ Bucket: place.bucket, Key: place.prefix + key, ...whole }));
+  } catch (error) {
+    if (refusalOf(error)?.name === "NoSuchKey") throw new ObjectMissing(key);
+    throw error;
+  }
+}
+
+async function bodyOf({ Body: body, ContentLength: announced, ContentRange: range }: GetObjectCommandOutput): Promise<Piece> {
+  const chunks: Uint8Array[] = [];
+  try {
+    for await (const chunk of (body ?? []) as AsyncIterable<Uint8Array>) chunks.push(chunk);
+  } catch (error) {
+    throw new BrokenBody(error);
+  }
+  const bytes = Buffer.concat(chunks);
+  if (announced !== undefined && bytes.length !== announced) throw new BrokenBody(new Error("other than announced"));
+  // Without a range in the answer, it is the whole object, whatever was asked for.
+  const [, from, size] = /^bytes (\d+)-\d+\/(\d+)$/.exec(range ?? "") ?? [];
+  return { bytes, size: Number(size ?? bytes.length), from: Number(from ?? 0) };
+}
