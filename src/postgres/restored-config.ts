@@ -16,6 +16,8 @@ export interface RestoredConfigOptions {
   readonly port: number | null;
   /** Upper limit for shared_buffers: this machine may be smaller than the source. */
   readonly sharedBuffersMaxBytes: number;
+  /** The backup holds tablespaces inside the data directory, or WAL makes some: without a setting that allows them, recovery ends with a panic as soon as it is consistent. */
+  readonly inPlaceTablespaces: boolean;
 }
 
 export interface RestoredConfig {
@@ -64,6 +66,7 @@ export function generateConfig(options: RestoredConfigOptions): RestoredConfig {
     `track_commit_timestamp = ${control.trackCommitTimestamp ? "on" : "off"}`,
     `wal_log_hints = ${control.walLogHints ? "on" : "off"}`,
     `wal_level = ${control.walLevel}`,
+    ...(options.inPlaceTablespaces ? ["allow_in_place_tablespaces = on"] : []),
     "huge_pages = try",
     `shared_buffers = ${Math.max(16, Math.floor(Math.min(sourceBuffers, options.sharedBuffersMaxBytes) / control.blockSize))}`,
     "",

@@ -48,6 +48,26 @@ describeEachPostgres("a tablespace that is made while a backup runs", {}, (binar
   });
 });
 
+describeEachPostgres("tablespaces in place", { atLeast: 15 }, (binaries) => {
+  test("are restored, from the backup and from WAL", async () => {
+    await using source = await startCluster({ binaries, settings: { allow_in_place_tablespaces: "on" } });
+    await using scratch = await openScratchFolder(source.place.owner);
+    await using fixture = await openRepositoryFixture();
+    const repository = await fixture.open();
+    const make = async (name: string): Promise<void> => {
+      await source.sql(`create tablespace ${name} location ''`);
+      await source.sql(`create table in_${name} (id int primary key using index tablespace ${name}) tablespace ${name}`);
+      await source.sql(`insert into in_${name} select generate_series(1, 1000)`);
+    };
+    await make("early");
+    await backUpWhile(source, repository, async () => make("late"));
+    const target = join(scratch.path, "restored");
+    await restoreLatest(repository, target, source);
+    await using restored = await startOnFolder(target, { binaries, leftRecovery: true });
+    for (const name of ["early", "late"]) expect(await restored.sql(`select count(*) as n, sum(id) as sum from in_${name}`)).toEqual([{ n: "1000", sum: "500500" }]);
+  });
+});
+
 function contextFor(onProgress: OperationContext["onProgress"] = () => undefined): OperationContext {
   return { clock: systemClock, signal: new AbortController().signal, onProgress, onNotice: () => undefined };
 }

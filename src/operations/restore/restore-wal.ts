@@ -18,11 +18,14 @@ import type { RestoreFolder } from "./restore-files.ts";
 import { exists } from "./restore-target-folder.ts";
 import type { RestorePlan } from "./plan-restore.ts";
 
-/**
- * Places the WAL of the plan, padded to whole segments, and all history files in the target: starting then needs no Holdfast, no key and no repository.
- * Returns what replaying this WAL demands of the server's settings.
- */
-export async function stageWal(plan: RestorePlan, folder: RestoreFolder, context: OperationContext): Promise<RecoveryDemands> {
+/** What replaying the placed WAL demands of the server's settings, and the tablespaces that it makes. */
+export interface StagedWal {
+  readonly demands: RecoveryDemands;
+  readonly tablespaces: readonly MadeTablespace[];
+}
+
+/** Places the WAL of the plan, padded to whole segments, and all history files in the target: starting then needs no Holdfast, no key and no repository. */
+export async function stageWal(plan: RestorePlan, folder: RestoreFolder, context: OperationContext): Promise<StagedWal> {
   const staged = path.join(folder.root, STAGED_WAL_FOLDER);
   const { view, resolved } = plan;
   await ownFolder(staged, folder);
@@ -33,11 +36,11 @@ export async function stageWal(plan: RestorePlan, folder: RestoreFolder, context
     names.push(historyFileName(timeline));
     await writeOwned(path.join(staged, historyFileName(timeline)), content, folder);
   }
-  const demands = new DemandsScanner(view.place.segmentBytes);
+  const scanner = new WalScanner(view.place.segmentBytes);
   for (const [i, name] of resolved.segments.entries()) {
     context.signal.throwIfAborted();
     const bytes = await view.read(name);
-    demands.push(name, bytes);
+    scanner.push(name, bytes);
     // An unfinished segment: zeros after the last durable byte, to the full size, or PostgreSQL refuses it.
     const whole = bytes.length === view.place.segmentBytes ? bytes : Buffer.concat([bytes, Buffer.alloc(view.place.segmentBytes - bytes.length)]);
     await writeOwned(path.join(staged, name), whole, folder);
@@ -45,9 +48,9 @@ export async function stageWal(plan: RestorePlan, folder: RestoreFolder, context
     crashPoint("restore.wal");
     context.onProgress({ phase: "wal", doneBytes: (i + 1) * view.place.segmentBytes, totalBytes: plan.walBytes });
   }
-  await refuseTablespacesInUse(demands.tablespaces, plan, context);
+  await refuseTablespacesInUse(scanner.tablespaces, plan, context);
   await writeOwned(path.join(staged, STAGED_LIST), Buffer.from(`${names.join("\n")}\n`), folder);
-  return demands.highest;
+  return { demands: scanner.highest, tablespaces: scanner.tablespaces };
 }
 
 /**
@@ -67,7 +70,7 @@ async function refuseTablespacesInUse(made: readonly MadeTablespace[], { stored 
 }
 
 /** Looks at WAL as it passes by. Its checksums were judged before, when it was opened. */
-class DemandsScanner {
+class WalScanner {
   readonly #segmentBytes: number;
   #walker: WalWalker | null = null;
   highest: RecoveryDemands = NO_DEMANDS;

@@ -74,10 +74,11 @@ export async function restore(request: RestoreRequest, context: OperationContext
   crashPoint("restore.begun");
   await ownFolder(target, folder);
   const { bytes, files } = await restoreFiles(chain, manifest.id, folder, (entry) => SPECIAL.has(entry.path) || entry.path.startsWith("//"), context);
-  const demands = await stageWal(plan, folder, context);
+  const staged = await stageWal(plan, folder, context);
   const config = generateConfig({
     captured,
-    control: { ...control, ...higherDemands(control, demands) },
+    control: { ...control, ...higherDemands(control, staged.demands) },
+    inPlaceTablespaces: [...captured.tablespaces, ...staged.tablespaces].some(({ location }) => !location.startsWith("/")),
     targetLsn: formatLsn(plan.resolved.record),
     timeline: plan.resolved.timeline,
     action: request.action,

@@ -54,6 +54,7 @@ function generate(settings: Readonly<Record<string, string>>): RestoredConfig {
     socketDirectory: "/run",
     port: 6543,
     sharedBuffersMaxBytes: 64 << 20,
+    inPlaceTablespaces: false,
   });
 }
 
