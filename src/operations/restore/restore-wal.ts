@@ -1,8 +1,11 @@
 import { chown, open } from "node:fs/promises";
 import path from "node:path";
 import { crashPoint } from "../../crash-points.ts";
+import { parseLsn } from "../../domain/lsn.ts";
+import type { Lsn } from "../../domain/lsn.ts";
 import { historyFileName, parseSegmentName, segmentStart } from "../../domain/wal-segment.ts";
 import { HoldfastError, must } from "../../errors.ts";
+import { checkpointOf } from "../../postgres/checkpoint-records.ts";
 import { tablespaceFolder } from "../../postgres/cluster-files.ts";
 import { demandsOf, higherDemands, NO_DEMANDS } from "../../postgres/recovery-demands.ts";
 import type { RecoveryDemands } from "../../postgres/recovery-demands.ts";
@@ -22,6 +25,8 @@ import type { RestorePlan } from "./plan-restore.ts";
 export interface StagedWal {
   readonly demands: RecoveryDemands;
   readonly tablespaces: readonly MadeTablespace[];
+  /** The first transaction that had not begun when the backup did. */
+  readonly nextXid: bigint;
 }
 
 /** Places the WAL of the plan, padded to whole segments, and all history files in the target: starting then needs no Holdfast, no key and no repository. */
@@ -36,7 +41,7 @@ export async function stageWal(plan: RestorePlan, folder: RestoreFolder, context
     names.push(historyFileName(timeline));
     await writeOwned(path.join(staged, historyFileName(timeline)), content, folder);
   }
-  const scanner = new WalScanner(view.place.segmentBytes);
+  const scanner = new WalScanner(view.place.segmentBytes, parseLsn(plan.stored.manifest.start.lsn));
   for (const [i, name] of resolved.segments.entries()) {
     context.signal.throwIfAborted();
     const bytes = await view.read(name);
@@ -50,7 +55,7 @@ export async function stageWal(plan: RestorePlan, folder: RestoreFolder, context
   }
   await refuseTablespacesInUse(scanner.tablespaces, plan, context);
   await writeOwned(path.join(staged, STAGED_LIST), Buffer.from(`${names.join("\n")}\n`), folder);
-  return { demands: scanner.highest, tablespaces: scanner.tablespaces };
+  return { demands: scanner.highest, tablespaces: scanner.tablespaces, nextXid: must(scanner.nextXid, "the checkpoint that the backup begins with, in its WAL") };
 }
 
 /**
@@ -72,12 +77,15 @@ async function refuseTablespacesInUse(made: readonly MadeTablespace[], { stored 
 /** Looks at WAL as it passes by. Its checksums were judged before, when it was opened. */
 class WalScanner {
   readonly #segmentBytes: number;
+  readonly #start: Lsn;
   #walker: WalWalker | null = null;
   highest: RecoveryDemands = NO_DEMANDS;
   readonly tablespaces: MadeTablespace[] = [];
+  nextXid: bigint | null = null;
 
-  constructor(segmentBytes: number) {
+  constructor(segmentBytes: number, start: Lsn) {
     this.#segmentBytes = segmentBytes;
+    this.#start = start;
   }
 
   push(name: string, bytes: Buffer): void {
@@ -85,6 +93,8 @@ class WalScanner {
       segmentBytes: this.#segmentBytes,
       checkCrc: false,
       visit: (record) => {
+        const checkpoint = checkpointOf(record);
+        if (checkpoint?.redo === this.#start) this.nextXid ??= checkpoint.nextXid;
         const tablespace = tablespaceMadeBy(record);
         if (tablespace !== null) this.tablespaces.push(tablespace);
         const found = demandsOf(record);

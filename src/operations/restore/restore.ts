@@ -16,6 +16,7 @@ import { keys } from "../../repository/layout.ts";
 import { learnMapKeys, readChain } from "../../repository/manifest.ts";
 import { ChainReader } from "../../repository/map-reader.ts";
 import type { OperationContext } from "../context.ts";
+import { removeFutureTransactions } from "./future-transactions.ts";
 import type { RestorePlan } from "./plan-restore.ts";
 import { locate, ownFolder, readFile, restoreFiles } from "./restore-files.ts";
 import type { RestoreFolder } from "./restore-files.ts";
@@ -75,6 +76,7 @@ export async function restore(request: RestoreRequest, context: OperationContext
   await ownFolder(target, folder);
   const { bytes, files } = await restoreFiles(chain, manifest.id, folder, (entry) => SPECIAL.has(entry.path) || entry.path.startsWith("//"), context);
   const staged = await stageWal(plan, folder, context);
+  await removeFutureTransactions(folder, staged.nextXid);
   const config = generateConfig({
     captured,
     control: { ...control, ...higherDemands(control, staged.demands) },
