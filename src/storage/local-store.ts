@@ -18,6 +18,7 @@ export function openLocalStore(root: string): ObjectStore {
   };
   return {
     url: `file://${root}`,
+    smallWritesEveryMs: 1000,
     create: (key) => guarded(`write ${key}`, () => createFile(root, locate(key))),
     read: (key) => guarded(`read ${key}`, async () => withFile(key, locate(key), (file) => file.readFile())),
     readRange: (key, offset, length) => guarded(`read ${key}`, async () => withFile(key, locate(key), (file) => readFully(key, file, offset, length))),
@@ -106,7 +107,8 @@ async function openNew(root: string, folder: string, file: string): Promise<File
         throw error;
       }
     } catch (error) {
-      if (codeOf(error) !== "ENOENT" || attempt === OPEN_ATTEMPTS) throw error;
+      // ENOTDIR is what Node makes of a folder that was there, and is gone when it looks what it is.
+      if (!isMissing(error) || attempt === OPEN_ATTEMPTS) throw error;
     }
   }
 }

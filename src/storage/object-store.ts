@@ -5,6 +5,8 @@
 export interface ObjectStore {
   /** Where this is, for messages: never with credentials. */
   readonly url: string;
+  /** How long to wait between small objects of one row (parts of the WAL being written): longer where each is a request that is paid for. */
+  readonly smallWritesEveryMs: number;
   /**
    * Opens an object for writing under a key that must be free when it is committed. Nothing is visible before `commit`.
    */

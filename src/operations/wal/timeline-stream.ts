@@ -31,9 +31,9 @@ export interface StreamTask {
   readonly onGap: (gap: { timeline: number; from: Lsn; to: Lsn }) => Promise<void>;
 }
 
-/** How often what was received is made durable as a part, and how often the lease says where we are. */
-const PART_EVERY_MS = 1000;
+/** How often the lease says where we are, and how often we look whether it is time. */
 const NOTE_EVERY_MS = 5000;
+const LOOK_EVERY_MS = 1000;
 /** Segments received and not yet durable; beyond it we stop reading, and the server keeps the WAL for us. */
 const SEGMENTS_IN_FLIGHT = 3;
 
@@ -80,7 +80,8 @@ export class TimelineStream {
     this.#durable = addBytes(this.#start, this.#segment.durable);
     await this.#scanFromBefore();
     const messages = receiver.stream({ slot, timeline: this.#timeline, start: this.#start, signal: AbortSignal.any([signal, this.#task.lease.lost, this.#failed.signal]) });
-    const timer = setInterval(() => this.#flushSoon(), PART_EVERY_MS);
+    // Parts go to the first repository only, as often as its store is meant for.
+    const timers = [setInterval(() => this.#flushSoon(), this.#task.store.repositories[0].store.smallWritesEveryMs), setInterval(() => this.#noteSoon(), LOOK_EVERY_MS)];
     try {
       for (;;) {
         const next = await messages.next();
@@ -97,7 +98,7 @@ export class TimelineStream {
       await this.#finish();
       throw error;
     } finally {
-      clearInterval(timer);
+      for (const timer of timers) clearInterval(timer);
       await messages.return(null);
       await this.#writes;
     }
@@ -178,7 +179,6 @@ export class TimelineStream {
   /** Makes what was received durable as a part, unless one is on its way. None when nothing is new. */
   #flushSoon(): void {
     const segment = this.#segment;
-    this.#noteSoon();
     if (segment === null || this.#partPending || segment.filled <= segment.durable) return;
     this.#partPending = true;
     this.#enqueue(async () => {
