@@ -41,6 +41,10 @@ export interface Running {
 export interface SiteOptions {
   readonly cluster: Pick<Cluster, "url" | "dataDirectory" | "binaries">;
   readonly repositories?: readonly string[];
+  /** Where repositories are that are not folders of the site, by name: `url: …` and what else the inventory says of how to get there. */
+  readonly places?: Readonly<Record<string, string>>;
+  /** More environment, for every command. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Reads the data directory instead of SQL. */
   readonly local?: boolean;
   /** Everything belongs to the account that servers run as, and runs as it: what `archive_command` needs. */
@@ -93,6 +97,7 @@ export async function openSite(options: SiteOptions): Promise<Site> {
     HOLDFAST_KEY: GENERATED_KEY,
   };
   const start = (extra: Readonly<Record<string, string>>, args: readonly string[]): Running => launch(children, { env: { ...env, ...extra }, ...user }, args);
+    ...options.env,
   const site: Site = {
     folder,
     inventory,
@@ -110,7 +115,7 @@ export async function openSite(options: SiteOptions): Promise<Site> {
 }
 
 function inventoryText(folder: string, names: readonly string[], options: SiteOptions): string {
-  const repositories = names.map((name) => `  ${name}: { url: "file://${join(folder, name)}", encryption: { passphrase: env:SITE_KEY } }`);
+  const repositories = names.map((name) => `  ${name}: { ${options.places?.[name] ?? `url: "file://${join(folder, name)}"`}, encryption: { passphrase: env:SITE_KEY } }`);
   const local = options.local === true ? `, dataDirectory: "${options.cluster.dataDirectory}"` : "";
   return [
     "version: 1",
