@@ -95,9 +95,9 @@ export async function openSite(options: SiteOptions): Promise<Site> {
     SITE_URL: options.cluster.url(),
     HOLDFAST_CONFIG: inventory,
     HOLDFAST_KEY: GENERATED_KEY,
+    ...options.env,
   };
   const start = (extra: Readonly<Record<string, string>>, args: readonly string[]): Running => launch(children, { env: { ...env, ...extra }, ...user }, args);
-    ...options.env,
   const site: Site = {
     folder,
     inventory,
