@@ -1,0 +1,84 @@
+import { readdir, rename, rm, truncate } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { BackupView } from "../../src/domain/source-info.ts";
+import { startCluster, startOnFolder } from "../support/cluster.ts";
+import { describePostgres } from "../support/postgres-suite.ts";
+import type { Cluster } from "../support/running-cluster.ts";
+import { openSite } from "../support/site.ts";
+import type { Site } from "../support/site.ts";
+import { untilStreaming } from "../support/site-state.ts";
+
+/** Every copy stands by itself: the other may burn down with everything that is in it. */
+describePostgres("a backup that goes to two repositories, the log only to the first", {}, (binaries) => {
+  let resources: AsyncDisposableStack;
+  let source: Cluster;
+  let site: Site;
+
+  beforeAll(async () => {
+    await using stack = new AsyncDisposableStack();
+    source = stack.use(await startCluster({ binaries, initdbArgs: ["--wal-segsize=1"] }));
+    site = stack.use(await openSite({ cluster: source, repositories: ["onsite", "offsite"], policy: POLICY }));
+    await source.sql("create table t as select g as id, repeat(md5(g::text), 20) as filler from generate_series(1, 5000) g");
+    resources = stack.move();
+  });
+
+  afterAll(async () => resources.disposeAsync());
+
+  const inOffsite = async (folder: string): Promise<string[]> => readdir(join(site.folder, "offsite/sources/db", folder), { recursive: true }).catch(() => []);
+  const segments = async (): Promise<string[]> => (await inOffsite("wal")).filter((path) => /\/[0-9A-F]{24}-[0-9a-f]{32}$/.test(path));
+
+  /** The log is streamed meanwhile, to the first only: what the second has of it, a backup has brought there. */
+  async function whileStreaming<T>(act: () => Promise<T>): Promise<T> {
+    const stream = site.start({}, "wal", "stream");
+    await untilStreaming(site);
+    const result = await act();
+    stream.process.kill("SIGTERM");
+    expect(await stream.ended()).toMatchObject({ exitCode: 0 });
+    return result;
+  }
+
+  async function backUp(type: string): Promise<BackupView> {
+    const outcome = await site.run("backup", "--type", type, "--json");
+    expect(outcome.exitCode, outcome.stderr).toBe(0);
+    return outcome.json<BackupView>();
+  }
+
+  test("has its WAL in both before there is a manifest", async () => {
+    const killed = await whileStreaming(() => site.runWith({ HOLDFAST_CRASH_AT: "backup.before-manifest" }, "backup"));
+    expect(killed.signal, killed.stderr).toBe("SIGKILL");
+    expect(await inOffsite("manifests")).toEqual([]);
+    expect(await segments()).not.toEqual([]);
+  });
+
+  test("restores from the second with the first gone", async () => {
+    await whileStreaming(() => backUp("full"));
+    await rename(join(site.folder, "onsite"), join(site.folder, "aside"));
+    try {
+      const target = join(site.folder, "restored");
+      const outcome = await site.run("restore", "--repository", site.repository("offsite"), "--to", "latest", "--target", target);
+      expect(outcome.exitCode, outcome.stderr).toBe(0);
+      await using restored = await startOnFolder(target, { binaries, leftRecovery: true });
+      expect(await restored.sql("select count(*) as n from t")).toEqual([{ n: "5000" }]);
+    } finally {
+      await rename(join(site.folder, "aside"), join(site.folder, "onsite"));
+    }
+  });
+
+  test.each(["is missing", "is cut off"])("has no parent of which a pack %s in one of them: the one before is taken", async (how) => {
+    const [before, parent] = [await backUp("full"), await backUp("full")];
+    expect((await backUp("diff")).parentId).toBe(parent.id);
+    const pack = join(site.folder, "offsite/sources/db/backups", parent.id, "data/00000000");
+    await (how === "is missing" ? rm(pack) : truncate(pack, 1000));
+    expect((await backUp("incr")).parentId).toBe(before.id);
+    expect((await backUp("diff")).parentId).toBe(before.id);
+  });
+});
+
+const RULE = "{ schedule: { every: 7d }, retention: { keepLast: 9 }, repositories: [onsite, offsite] }";
+const POLICY = `backups:
+  full: ${RULE}
+  incremental: ${RULE}
+  differential: ${RULE}
+  log: { schedule: stream, retention: 24h, repositories: [onsite] }
+`;
