@@ -1,16 +1,20 @@
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../../../src/clock.ts";
 import { addBytes } from "../../../../src/domain/lsn.ts";
 import { expire } from "../../../../src/operations/expire/expire.ts";
+import type { ExpireRequest } from "../../../../src/operations/expire/expire.ts";
 import { writeDocument } from "../../../../src/repository/document.ts";
 import { keys } from "../../../../src/repository/layout.ts";
 import { listSummaries, summarisedSegment } from "../../../../src/repository/wal-summaries.ts";
 import { putIfAbsent } from "../../../../src/storage/object-store.ts";
 import { openRepositoryFixture } from "../../../support/repository-fixture.ts";
 import type { RepositoryFixture } from "../../../support/repository-fixture.ts";
+import { listTree } from "../../../support/tree.ts";
 import { WalBuilder } from "../../../support/wal-builder.ts";
 import { historyFile, nameOf, startOf, WalFixture } from "../../../support/wal-fixture.ts";
 
+const KEEP_ONE = { keepForSeconds: null, keepLast: 1, daily: null, weekly: null, monthly: null, yearly: null };
 const NOW = new Date("2026-01-10T12:00:00Z");
 const hoursAgo = (hours: number): string => new Date(NOW.getTime() - hours * 3_600_000).toISOString();
 
@@ -23,9 +27,9 @@ describe("expiry", () => {
   });
   afterEach(async () => fixture[Symbol.asyncDispose]());
 
-  const run = async (): Promise<unknown> =>
+  const run = async (more: Partial<ExpireRequest> = {}): Promise<unknown> =>
     expire(
-      { repository: archive.repository, source: "db", rules: new Map(), logRetentionSeconds: 24 * 3600, runId: "r", dryRun: false, onDeletion: async () => undefined },
+      { repository: archive.repository, source: "db", rules: new Map(), logRetentionSeconds: 24 * 3600, runId: "r", dryRun: false, onDeletion: async () => undefined, ...more },
       { clock: { ...systemClock, now: () => NOW }, signal: new AbortController().signal, onProgress: () => undefined, onNotice: () => undefined },
     );
 
@@ -77,6 +81,37 @@ describe("expiry", () => {
     await writeDocument(archive.repository, keys.tombstone("db", parent.id), "tombstone", { backup: parent.id, reason: "x" }, archive.repository.signer);
     await run();
     expect(await fixture.store.size(keys.manifest("db", parent.id))).not.toBeNull();
+  });
+
+  test("has put each deletion on record before anything of it goes, also one that was begun before", async () => {
+    const wal = new WalBuilder({ segments: 5 });
+    for (let i = 1; i <= 5; i++) wal.fillToEnd(0);
+    await archive.segments(wal, [1, 2, 3, 4, 5]);
+    const [begun, old] = ["20260101T000000Z-full", "20260102T000000Z-full"];
+    for (const [i, id] of [begun, old].entries()) {
+      await archive.backup(id, startOf(i + 1), addBytes(startOf(i + 1), 100), { stopAt: hoursAgo(200 - i) });
+      await putIfAbsent(fixture.store, keys.contents("db", id), Buffer.from("what it holds"));
+    }
+    await archive.backup("20260109T000000Z-full", startOf(4), addBytes(startOf(4), 100), { stopAt: hoursAgo(30) });
+    await writeDocument(archive.repository, keys.tombstone("db", begun), "tombstone", { backup: begun, reason: "x" }, archive.repository.signer);
+    const objects = async (): Promise<string[]> => listTree(join(fixture.folder, "sources"));
+    const before = await objects();
+    const gone = async (): Promise<Set<string>> => {
+      const left = new Set(await objects());
+      return new Set(before.filter((path) => !left.has(path)).map((path) => [begun, old].find((id) => path.includes(id)) ?? "log"));
+    };
+
+    const deletions: { of: unknown; goneBefore: Set<string> }[] = [];
+    await run({
+      rules: new Map([["full", KEEP_ONE]]),
+      onDeletion: async ({ backup = "log" }) => void deletions.push({ of: backup, goneBefore: await gone() }),
+    });
+    expect(deletions).toEqual([
+      { of: begun, goneBefore: new Set() },
+      { of: old, goneBefore: new Set([begun]) },
+      { of: "log", goneBefore: new Set([begun, old]) },
+    ]);
+    expect(await gone()).toEqual(new Set([begun, old, "log"]));
   });
 
   test("deletes nothing while a manifest cannot be read: it may need any of the others", async () => {
