@@ -174,7 +174,7 @@ export class S3Writer implements ObjectWriter {
 
 /** Two conditional writes met, and the store asks for another try; or the bytes were hurt on their way. */
 function isPassing(error: unknown): boolean {
-  return hasStatus(error, CONFLICT) || refusalOf(error)?.name === "BadDigest";
+  return hasStatus(error, CONFLICT) || ["BadDigest", "XAmzContentSHA256Mismatch"].includes(refusalOf(error)?.name ?? "");
 }
 
 /** Always with the name of its algorithm: some servers look at the value only then. */
