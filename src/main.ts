@@ -8,6 +8,12 @@ const EXIT = { wrongUse: 2, walGet: 126 } as const;
 // Before anything else is imported, which is why commands are.
 keepCompiled();
 
+// Whoever read our output has seen enough (`| head`): what is under way goes on all the same.
+for (const stream of [process.stdout, process.stderr])
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
+
 const program = new Command("holdfast")
   .description("Backup and disaster recovery for PostgreSQL: restored, replayed, checked, timed, signed.")
   .version(VERSION)

@@ -5,6 +5,8 @@ export interface ClusterReader extends AsyncDisposable {
   list(folder: string): Promise<FolderEntry[]>;
   /** The ranges in order. Bytes are fewer than asked where the file ends before, null where there is no such file. */
   read(ranges: readonly ByteRange[], signal: AbortSignal): Promise<(Buffer | null)[]>;
+  /** Gives back the memory of what was read, when nobody looks at it any more. */
+  reuse(bytes: Buffer): void;
   /** Rejects unless every connection still reaches the server it was opened to. */
   assertSameServer(): Promise<void>;
 }

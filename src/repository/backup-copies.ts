@@ -1,13 +1,16 @@
 import type { Clock } from "../clock.ts";
-import { HoldfastError } from "../errors.ts";
-import { openContainerWriter } from "./container-writer.ts";
-import type { ContainerWriter } from "./container-writer.ts";
-import type { PlainFrame } from "./container-format.ts";
+import { HoldfastError, must } from "../errors.ts";
+import { codecThreads } from "./codec-threads.ts";
+import { newSeal, openContainerWriter } from "./container-writer.ts";
+import type { ContainerSeal, ContainerTarget, ContainerWriter } from "./container-writer.ts";
 import type { ContentsLine } from "./contents.ts";
+import type { FrameSecret, SealedFrame } from "./frame-codec.ts";
 import type { FrameAddress, FrameSink } from "./frame-lane.ts";
 import type { SealedKey } from "./key-ring.ts";
 import { keys } from "./layout.ts";
 import type { WritableRepository } from "./repository.ts";
+
+type PackKind = "data" | "map";
 
 /** One copy of a backup under way: the containers of it in one repository. A copy that fails is dropped; the others go on. */
 export class BackupCopy {
@@ -17,6 +20,8 @@ export class BackupCopy {
   readonly #backup: string;
   readonly #clock: Clock;
   readonly #open: { data: ContainerWriter | null; map: ContainerWriter | null } = { data: null, map: null };
+  /** Of packs whose frames are being sealed, by key; from before their first frame to when they are closed. */
+  readonly #seals = new Map<string, ContainerSeal>();
   readonly contents: ContentsLine[] = [];
   storedBytes = 0;
   failure: unknown = null;
@@ -29,17 +34,25 @@ export class BackupCopy {
     this.#clock = options.clock;
   }
 
-  async append(kind: "data" | "map", address: FrameAddress, frame: PlainFrame): Promise<void> {
-    const writer = (this.#open[kind] ??= await this.#openPack(kind, address.pack));
+  /** What it takes to encrypt a frame of this copy. */
+  secretOf(kind: PackKind, { pack, frame }: FrameAddress): FrameSecret {
+    const { key, binding } = this.#sealOf(this.#targetOf(kind, pack));
+    return { key, index: frame, binding };
+  }
+
+  async append(kind: PackKind, { pack }: FrameAddress, frame: SealedFrame): Promise<void> {
+    const target = this.#targetOf(kind, pack);
+    const writer = (this.#open[kind] ??= await openContainerWriter(target, this.#sealOf(target)));
     await writer.append(frame);
   }
 
-  async closePack(kind: "data" | "map", pack: number): Promise<void> {
+  async closePack(kind: PackKind, pack: number): Promise<void> {
     const writer = this.#open[kind];
     if (writer === null) return;
     this.#open[kind] = null;
     const key = keys.pack(this.#source, this.#backup, kind, pack);
     const { outcome, bytes, root } = await writer.finish();
+    this.#seals.delete(key);
     // The id of a backup is used once: whoever wrote this object is not this run.
     if (outcome === "exists") throw new HoldfastError("HF-BUSY", `${key} was written by somebody else`, { hint: "run the backup again" });
     this.contents.push({ name: key.slice(keys.backup(this.#source, this.#backup).length), bytes, root });
@@ -50,9 +63,9 @@ export class BackupCopy {
     await Promise.allSettled([this.#open.data?.abort(), this.#open.map?.abort()]);
   }
 
-  #openPack(kind: "data" | "map", pack: number): Promise<ContainerWriter> {
+  #targetOf(kind: PackKind, pack: number): ContainerTarget {
     const key = keys.pack(this.#source, this.#backup, kind, pack);
-    return openContainerWriter({
+    return {
       repository: this.repository,
       source: this.#source,
       kind,
@@ -60,7 +73,13 @@ export class BackupCopy {
       boundKey: key,
       key: kind === "data" ? this.dataKey : this.repository.mapKey,
       now: this.#clock.now(),
-    });
+    };
+  }
+
+  #sealOf(target: ContainerTarget): ContainerSeal {
+    const seal = this.#seals.get(target.objectKey) ?? newSeal(target);
+    this.#seals.set(target.objectKey, seal);
+    return seal;
   }
 }
 
@@ -69,8 +88,8 @@ export function living(copies: readonly BackupCopy[]): BackupCopy[] {
   return copies.filter((copy) => copy.failure === null);
 }
 
-/** Frames to all living copies at once. Only when none is left does it fail, with the first copy's reason. */
-export function fanOut(copies: readonly BackupCopy[], kind: "data" | "map"): FrameSink {
+/** Frames to all living copies at once: packed once, encrypted for each. Only when no copy is left does it fail, with the first copy's reason. */
+export function fanOut(copies: readonly BackupCopy[], kind: PackKind): FrameSink {
   const toAll = async (act: (copy: BackupCopy) => Promise<void>): Promise<void> => {
     await Promise.all(
       living(copies).map(async (copy) => {
@@ -85,7 +104,15 @@ export function fanOut(copies: readonly BackupCopy[], kind: "data" | "map"): Fra
     if (living(copies).length === 0) throw copies[0]?.failure;
   };
   return {
-    append: (address, frame) => toAll((copy) => copy.append(kind, address, frame)),
+    seal: async (address, content, level) => {
+      const targets = living(copies);
+      const frames = await codecThreads.seal(
+        content,
+        level,
+        targets.map((copy) => copy.secretOf(kind, address)),
+      );
+      return () => toAll((copy) => copy.append(kind, address, must(frames[targets.indexOf(copy)], "a frame of this copy")));
+    },
     closePack: (pack) => toAll((copy) => copy.closePack(kind, pack)),
   };
 }

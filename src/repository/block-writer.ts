@@ -1,4 +1,5 @@
 import type { BlockLocation } from "../domain/file-map.ts";
+import { codecThreads } from "./codec-threads.ts";
 import type { FrameLane } from "./frame-lane.ts";
 
 /** Limits of the format: extents of a full and of an incremental, and the plain size of a pack. */
@@ -73,7 +74,7 @@ export class BlockWriter {
   }
 
   #newExtent(): Buffer {
-    return Buffer.allocUnsafe(this.#extentBlocks * this.#blockSize);
+    return codecThreads.spare(this.#extentBlocks * this.#blockSize);
   }
 }
 

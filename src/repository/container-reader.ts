@@ -1,22 +1,10 @@
 import { DamageError } from "../errors.ts";
 import { ObjectMissing, ObjectTruncated } from "../storage/object-store.ts";
+import { codecThreads } from "./codec-threads.ts";
 import { refuseUnknownFormat } from "./document.ts";
-import {
-  decodeTable,
-  decodeTail,
-  decompressFrame,
-  decryptFrame,
-  deriveFrameKeys,
-  fitsCommitment,
-  MAGIC,
-  metaSchema,
-  rootDigest,
-  sha256,
-  signedRoot,
-  TABLE_ENTRY_BYTES,
-  TAIL_BYTES,
-} from "./container-format.ts";
+import { decodeTable, decodeTail, deriveFrameKeys, fitsCommitment, MAGIC, metaSchema, rootDigest, signedRoot, TABLE_ENTRY_BYTES, TAIL_BYTES } from "./container-format.ts";
 import type { ContainerKind, ContainerMeta, FrameInfo } from "./container-format.ts";
+import { checkDigest, FrameFault } from "./frame-codec.ts";
 import type { Repository } from "./repository.ts";
 
 /** A container whose trailer was read and is authentic. Frames are checked against it as they are read. */
@@ -41,7 +29,7 @@ export interface ExpectedContainer {
 /** One read is enough for the trailer of all but the largest containers. */
 const FIRST_TAIL_READ_BYTES = 32 * 1024;
 /** Neighbouring frames are fetched in one read up to this size. */
-const COALESCED_READ_BYTES = 8 << 20;
+const COALESCED_READ_BYTES = 4 << 20;
 
 /** Reads and authenticates the trailer. Rejects with `DamageError`. */
 export async function openContainer(repository: Repository, expected: ExpectedContainer): Promise<Container> {
@@ -100,9 +88,18 @@ export class FrameReader {
     throw new DamageError(this.container.objectKey, `has no frame ${index}`);
   }
 
-  /** The plain bytes of frames, in ascending order of `indexes` (which must be sorted). */
+  /** The plain bytes of frames, in ascending order of `indexes` (which must be sorted). Some are opened ahead. Whoever is done with one may give its memory back (`releaseFrame`). */
   async *readMany(indexes: readonly number[]): AsyncGenerator<{ index: number; plain: Buffer }> {
-    for await (const { index, info, stored } of this.readStored(indexes)) yield { index, plain: await this.#open(index, info, stored) };
+    const opening: { index: number; plain: Promise<Buffer> }[] = [];
+    for await (const { index, info, stored } of this.#fetch(indexes)) {
+      const plain = this.#open(index, info, stored);
+      // Its turn comes, or nobody wants it any more.
+      plain.catch(() => undefined);
+      opening.push({ index, plain });
+      const next = opening.length < codecThreads.width ? undefined : opening.shift();
+      if (next !== undefined) yield { index: next.index, plain: await next.plain };
+    }
+    for (const { index, plain } of opening) yield { index, plain: await plain };
   }
 
   /** The plain bytes of all frames, one after the other. For containers that fit in memory. */
@@ -120,6 +117,14 @@ export class FrameReader {
 
   /** The stored bytes of frames, their digests checked, still encrypted. */
   async *readStored(indexes: readonly number[]): AsyncGenerator<{ index: number; info: FrameInfo; stored: Buffer }> {
+    for await (const frame of this.#fetch(indexes)) {
+      await this.#naming(async () => checkDigest(frame.stored, frame.info, frame.index));
+      yield frame;
+    }
+  }
+
+  /** The stored bytes of frames as they are. */
+  async *#fetch(indexes: readonly number[]): AsyncGenerator<{ index: number; info: FrameInfo; stored: Buffer }> {
     const { objectKey } = this.container;
     for (const group of this.#coalesce(indexes)) {
       const [first, last] = [group[0], group.at(-1)];
@@ -128,11 +133,7 @@ export class FrameReader {
       const from = first.index === 0 ? 0 : first.info.offset;
       const bytes = await readOrDamaged(objectKey, () => this.#repository.store.readRange(objectKey, from, last.info.offset + last.info.storedLength - from));
       if (from === 0 && !bytes.subarray(0, MAGIC.length).equals(MAGIC)) throw new DamageError(objectKey, "it does not begin as a container does");
-      for (const { index, info } of group) {
-        const stored = bytes.subarray(info.offset - from, info.offset - from + info.storedLength);
-        if (!sha256(stored).equals(info.sha256)) throw new DamageError(objectKey, `frame ${index} does not fit its digest`);
-        yield { index, info, stored };
-      }
+      for (const { index, info } of group) yield { index, info, stored: bytes.subarray(info.offset - from, info.offset - from + info.storedLength) };
     }
   }
 
@@ -151,10 +152,19 @@ export class FrameReader {
   }
 
   async #open(index: number, info: FrameInfo, stored: Buffer): Promise<Buffer> {
-    const { meta } = this.container;
+    const { repositoryId, source, object } = this.container.meta;
     this.#key ??= this.#deriveKey();
-    const packed = decryptFrame(stored, index, info, await this.#key, { repositoryId: meta.repositoryId, source: meta.source, object: meta.object });
-    return decompressFrame(packed, info, this.container.objectKey);
+    const key = await this.#key;
+    return this.#naming(() => codecThreads.open(stored, info, { key, index, binding: { repositoryId, source, object } }));
+  }
+
+  /** What is wrong with a frame, with the object it is of. */
+  async #naming<T>(act: () => Promise<T>): Promise<T> {
+    try {
+      return await act();
+    } catch (error) {
+      throw error instanceof FrameFault ? new DamageError(this.container.objectKey, error.message, "damaged", error) : error;
+    }
   }
 
   async #deriveKey(): Promise<Buffer> {
@@ -165,6 +175,11 @@ export class FrameReader {
     if (!fitsCommitment(keys, Buffer.from(meta.commitment, "base64"))) throw new DamageError(objectKey, "the key does not fit its commitment");
     return keys.key;
   }
+}
+
+/** Gives back the memory of a frame that was read, when nobody looks at it any more. */
+export function releaseFrame(plain: Buffer): void {
+  codecThreads.reuse(plain);
 }
 
 async function readOrDamaged<T>(key: string, read: () => Promise<T>): Promise<T> {

@@ -1,5 +1,4 @@
-import { compressFrame } from "./container-format.ts";
-import type { PlainFrame } from "./container-format.ts";
+import { codecThreads } from "./codec-threads.ts";
 
 export interface FrameAddress {
   readonly pack: number;
@@ -8,15 +7,16 @@ export interface FrameAddress {
 
 /** Where the frames of a lane go, in order: one or several copies of a backup. */
 export interface FrameSink {
-  append(address: FrameAddress, frame: PlainFrame): Promise<void>;
+  /** Begins at once to pack and encrypt a frame, whose memory is the sink's from now on. What it resolves to appends it. */
+  seal(address: FrameAddress, content: Buffer, level: number): Promise<() => Promise<void>>;
   closePack(pack: number): Promise<void>;
 }
 
-/** Compressions under way at once: enough to keep the thread pool busy, few enough to bound memory (with extents of 1 MiB, some 20 MiB). */
-const IN_FLIGHT = 10;
+/** Frames under way at once: enough to keep every thread busy while one is written, few enough to bound memory (with extents of 1 MiB and two threads, some 20 MiB). */
+const IN_FLIGHT = codecThreads.width + 4;
 
 /**
- * Numbers frames at once, compresses several at a time, and hands them on strictly in order. The caller knows where a frame will lie before it is written,
+ * Numbers frames at once, lets several be sealed at a time, and has them appended strictly in order. The caller knows where a frame will lie before it is written,
  * and is held back (`ready`) when the sink is slower.
  */
 export class FrameLane {
@@ -42,17 +42,19 @@ export class FrameLane {
     return this.#packBytes > 0 && this.#packBytes + bytes > this.#packPlainBytes ? { pack: this.#pack + 1, frame: 0 } : { pack: this.#pack, frame: this.#frame };
   }
 
-  /** Hands in a frame. It counts as `countedBytes` towards the size of its pack: what `peek` was asked for. */
+  /** Hands in a frame and its memory. It counts as `countedBytes` towards the size of its pack: what `peek` was asked for. */
   submit(content: Buffer, countedBytes: number = content.length): FrameAddress {
     const address = this.peek(countedBytes);
     const rolled = address.pack !== this.#pack;
-    const compressed = compressFrame(content, this.#level);
-    compressed.catch(() => undefined);
+    const sealed = this.#sink.seal(address, content, this.#level);
+    sealed.catch(() => undefined);
     this.#inFlight++;
     this.#enqueue(async () => {
       try {
         if (rolled) await this.#sink.closePack(address.pack - 1);
-        await this.#sink.append(address, await compressed);
+        await (
+          await sealed
+        )();
       } finally {
         this.#inFlight--;
         for (const wake of this.#wake.splice(0)) wake();

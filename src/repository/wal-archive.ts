@@ -6,9 +6,8 @@ import { historyFileName, parseSegmentName, segmentName, timelineHex } from "../
 import { parseHistory } from "../domain/timeline.ts";
 import type { TimelineHistory } from "../domain/timeline.ts";
 import { DamageError } from "../errors.ts";
-import { compressFrame } from "./container-format.ts";
 import { FrameReader, openContainer } from "./container-reader.ts";
-import { openContainerWriter } from "./container-writer.ts";
+import { appendAll, openContainerWriter } from "./container-writer.ts";
 import type { SealedKey } from "./key-ring.ts";
 import { keys } from "./layout.ts";
 import type { Repository, WritableRepository } from "./repository.ts";
@@ -43,7 +42,6 @@ export type SegmentLedger = z.infer<typeof ledgerSchema>;
 /** What the writer knows of a segment; the rest is found out as it is stored. */
 export type SegmentFacts = Omit<SegmentLedger, "follows" | "summarised">;
 
-const FRAME_BYTES = 1 << 20;
 /** WAL is compressed at the fastest level: it comes all day, and at level 1 it shrinks six times. */
 const WAL_ZSTD_LEVEL = 1;
 
@@ -125,9 +123,7 @@ async function writeContainer(repository: WritableRepository, object: WalObject,
   if ((await repository.store.size(object.objectKey)) !== null) return "exists";
   const writer = await openContainerWriter({ repository, ...object, key: dataKey, now });
   try {
-    const frames = [];
-    for (let at = 0; at < bytes.length; at += FRAME_BYTES) frames.push(compressFrame(bytes.subarray(at, at + FRAME_BYTES), WAL_ZSTD_LEVEL));
-    for (const frame of await Promise.all(frames)) await writer.append(frame);
+    await appendAll(writer, bytes, WAL_ZSTD_LEVEL);
     return (await writer.finish(meta)).outcome;
   } finally {
     await writer.abort();

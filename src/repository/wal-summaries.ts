@@ -1,10 +1,9 @@
 import { encodeSummary, decodeSummary } from "../domain/wal-summary-encoding.ts";
 import type { WalSummary } from "../domain/wal-summary.ts";
 import { DamageError } from "../errors.ts";
-import { compressFrame } from "./container-format.ts";
 import { FrameReader, openContainer } from "./container-reader.ts";
 import type { Container } from "./container-reader.ts";
-import { openContainerWriter } from "./container-writer.ts";
+import { appendAll, openContainerWriter } from "./container-writer.ts";
 import { keys } from "./layout.ts";
 import type { Repository, WritableRepository } from "./repository.ts";
 
@@ -19,7 +18,6 @@ interface WalOwner {
   readonly systemIdentifier: string;
 }
 
-const FRAME_BYTES = 1 << 20;
 const ZSTD_LEVEL = 3;
 
 const SEGMENT_OBJECT = /\/([0-9A-F]{24})-([0-9a-f]{32})$/;
@@ -42,7 +40,7 @@ export async function storeSummary(repository: WritableRepository, place: WalOwn
   const bytes = Buffer.from(encodeSummary(summary));
   const writer = await openContainerWriter({ repository, source: place.source, kind: "summary", objectKey, boundKey: objectKey, key: repository.mapKey, now });
   try {
-    for (let at = 0; at < bytes.length; at += FRAME_BYTES) await writer.append(await compressFrame(bytes.subarray(at, at + FRAME_BYTES), ZSTD_LEVEL));
+    await appendAll(writer, bytes, ZSTD_LEVEL);
     await writer.finish();
   } finally {
     await writer.abort();

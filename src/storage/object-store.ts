@@ -40,6 +40,7 @@ export type CreateOutcome = "created" | "exists";
 
 /** One object being written. Exactly one of `commit` and `abort` ends it; `abort` after either does nothing. */
 export interface ObjectWriter {
+  /** Appends bytes, whose memory is the caller's again when it resolves. */
   write(bytes: Uint8Array): Promise<void>;
   /** Makes the object visible and durable, whole. "exists": the key was taken, and what is there was left as it is. */
   commit(): Promise<CreateOutcome>;

@@ -84,6 +84,7 @@ export class ClusterModel {
       kind: "remote",
       list: async (folder) => listOf(files, folder),
       read: async (ranges) => ranges.map(read),
+      reuse: () => undefined,
       assertSameServer: async () => undefined,
       [Symbol.asyncDispose]: async () => undefined,
     };

@@ -42,7 +42,7 @@ export interface CopyTotals {
   readonly suspects: SuspectPage[];
 }
 
-/** Batches read at once. Each is up to 8 MiB; the next ones are read while one is being packed. */
+/** Batches read at once. Each is up to 4 MiB; the next ones are read while one is being packed. */
 const READS_AT_ONCE = 4;
 
 /** Copies everything the walk finds, in order of path, into packs and map. Files that must be read last are left out (`isLate`). */
@@ -159,7 +159,7 @@ async function assemble(
     return { batch, results: await source.reader.read(ranges, source.signal) };
   };
   let file: FileAssembly | null = null;
-  for await (const { batch, results } of pMapIterable(batches(jobs, shape.blockSize), read, { concurrency: READS_AT_ONCE, backpressure: READS_AT_ONCE * 2 })) {
+  for await (const { batch, results } of pMapIterable(batches(jobs, shape.blockSize), read, { concurrency: READS_AT_ONCE, backpressure: READS_AT_ONCE + 1 })) {
     crashPoint("backup.copying");
     source.signal.throwIfAborted();
     let at = 0;
@@ -184,6 +184,7 @@ async function assemble(
       totals.sourceBytes += entry.length;
       await onEntry(entry, job.parent);
     }
+    for (const bytes of results) if (bytes !== null) source.reader.reuse(bytes);
     context.onProgress({ phase: "copy", doneBytes: totals.sourceBytes, totalBytes: null });
   }
 }

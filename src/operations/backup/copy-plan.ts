@@ -74,7 +74,7 @@ interface BatchItem {
 /** What is read in one go. */
 export type Batch = readonly BatchItem[];
 
-const BATCH_BYTES = 8 << 20;
+const BATCH_BYTES = 4 << 20;
 const BATCH_ITEMS = 2000;
 /** One value of a copy stream, and one extent of a full. */
 const PIECE_BYTES = 1 << 20;

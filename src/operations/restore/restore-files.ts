@@ -6,6 +6,7 @@ import { crashPoint } from "../../crash-points.ts";
 import type { BlockRun, FileEntry, MapEntry } from "../../domain/file-map.ts";
 import { blocksOf } from "../../domain/file-map.ts";
 import { codeOf, DamageError, HoldfastError, messageOf } from "../../errors.ts";
+import { releaseFrame } from "../../repository/container-reader.ts";
 import type { ChainReader } from "../../repository/map-reader.ts";
 import type { OperationContext } from "../context.ts";
 
@@ -163,6 +164,7 @@ async function writePack(chain: ChainReader, work: PackWork, blockSize: number):
       const wanted = bytes.subarray(0, Math.min(bytes.length, file.entry.length - at));
       for (let done = 0; done < wanted.length;) done += (await file.handle.write(wanted, done, wanted.length - done, at + done)).bytesWritten;
     }
+    releaseFrame(plain);
   }
 }
 

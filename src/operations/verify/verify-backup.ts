@@ -6,7 +6,7 @@ import type { FileEntry } from "../../domain/file-map.ts";
 import { DamageError } from "../../errors.ts";
 import { createBlockDigest } from "../../repository/block-digest.ts";
 import type { BlockDigest } from "../../repository/block-digest.ts";
-import { FrameReader, openContainer } from "../../repository/container-reader.ts";
+import { FrameReader, openContainer, releaseFrame } from "../../repository/container-reader.ts";
 import { readContents } from "../../repository/contents.ts";
 import type { ContentsLine } from "../../repository/contents.ts";
 import { keys } from "../../repository/layout.ts";
@@ -115,6 +115,7 @@ async function verifyContainer(work: BackupVerification, line: ContentsLine, { c
   }
   for await (const { index, plain } of reader.readMany(rest)) {
     if (kind === "data") await checkExtent(chain, { backup: id, pack, frame: index, plain, key }, postgres.blockSize, digest);
+    releaseFrame(plain);
   }
 }
 

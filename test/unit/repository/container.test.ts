@@ -2,11 +2,12 @@ import { createHash, randomBytes } from "node:crypto";
 import { constants, zstdCompressSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
-import { compressFrame, MAX_PLAIN_BYTES } from "../../../src/repository/container-format.ts";
-import type { ContainerKind, PlainFrame } from "../../../src/repository/container-format.ts";
+import { MAX_PLAIN_BYTES } from "../../../src/repository/container-format.ts";
+import type { ContainerKind } from "../../../src/repository/container-format.ts";
 import { FrameReader, openContainer } from "../../../src/repository/container-reader.ts";
 import type { ExpectedContainer } from "../../../src/repository/container-reader.ts";
-import { openContainerWriter } from "../../../src/repository/container-writer.ts";
+import { newSeal, openContainerWriter } from "../../../src/repository/container-writer.ts";
+import { encryptFrame } from "../../../src/repository/frame-codec.ts";
 import { createKeyRing, newMapKey } from "../../../src/repository/key-ring.ts";
 import type { WritableRepository } from "../../../src/repository/repository.ts";
 import { putIfAbsent } from "../../../src/storage/object-store.ts";
@@ -39,7 +40,7 @@ describe("a container", () => {
       now: systemClock.now(),
     });
     try {
-      for (const frame of plain) await writer.append(await compressFrame(frame, 3));
+      for (const [i, frame] of plain.entries()) await writer.append(await writer.seal(frame, i, 3));
       await writer.finish();
     } catch (error) {
       await writer.abort();
@@ -156,17 +157,10 @@ describe("a container", () => {
     const bomb = zstdCompressSync(Buffer.alloc(64 << 20), { params: { [constants.ZSTD_c_compressionLevel]: 19 } });
     for (const declared of [100, 1 << 20]) {
       const key = `sources/db/test/${count++}`;
-      const writer = await openContainerWriter({
-        repository,
-        source: "db",
-        kind: "data",
-        objectKey: key,
-        boundKey: key,
-        key: await repository.keyRing.sealNew(),
-        now: systemClock.now(),
-      });
-      const frame: PlainFrame = { bytes: bomb, plainLength: declared, codec: 1 };
-      await writer.append(frame);
+      const target = { repository, source: "db", kind: "data" as const, objectKey: key, boundKey: key, key: await repository.keyRing.sealNew(), now: systemClock.now() };
+      const seal = newSeal(target);
+      const writer = await openContainerWriter(target, seal);
+      await writer.append(encryptFrame({ bytes: bomb, plainLength: declared, codec: 1 }, { ...seal, index: 0 }));
       await writer.finish();
       await expect(read(key, "data")).rejects.toMatchObject({ code: "HF-DAMAGE" });
     }

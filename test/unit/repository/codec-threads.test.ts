@@ -1,0 +1,68 @@
+import { randomBytes } from "node:crypto";
+import { describe, expect, test } from "vitest";
+import { codecThreads } from "../../../src/repository/codec-threads.ts";
+import { FrameFault } from "../../../src/repository/frame-codec.ts";
+import type { FrameSecret, SealedFrame } from "../../../src/repository/frame-codec.ts";
+import { must } from "../../../src/errors.ts";
+
+const BYTES = 1 << 20;
+/** More than is done on the calling thread before others are started. */
+const FRAMES = 40;
+
+const secretOf = (index: number, object = "a"): FrameSecret => ({ key: KEY, index, binding: { repositoryId: "r", source: "db", object } });
+const KEY = randomBytes(32);
+
+/** Half of it shrinks; no two frames are alike. */
+function contentOf(index: number, bytes = BYTES): Buffer {
+  const content = Buffer.alloc(bytes, index);
+  randomBytes(bytes / 2).copy(content);
+  return content;
+}
+
+describe("frames sealed and opened on threads", () => {
+  test("come back as they were, whatever came in between, and for each copy under its own name", async () => {
+    const contents = Array.from({ length: FRAMES }, (_, i) => contentOf(i, i % 3 === 0 ? 5000 : BYTES));
+    const sealed = await Promise.all(contents.map((content, i) => codecThreads.seal(ownCopy(content), 1, [secretOf(i, "a"), secretOf(i, "b")])));
+    for (const [copy, object] of ["a", "b"].entries()) {
+      const opened = await Promise.all(sealed.map((frames, i) => open(frames[copy], secretOf(i, object))));
+      expect(opened.every((plain, i) => plain.equals(contents[i] ?? Buffer.alloc(0)))).toBe(true);
+    }
+    await expect(open(sealed[1]?.[0], secretOf(1, "b"))).rejects.toThrow(FrameFault);
+  });
+
+  test("are refused with the reason, and the next are opened", async () => {
+    const [frame] = await codecThreads.seal(contentOf(1), 1, [secretOf(1)]);
+    const { stored, ...facts } = must(frame, "a frame");
+    const broken = new Uint8Array(stored);
+    broken[100] = (broken[100] ?? 0) ^ 1;
+    await expect(codecThreads.open(broken, facts, secretOf(1))).rejects.toThrow("frame 1 does not fit its digest");
+    await expect(codecThreads.open(stored, facts, secretOf(2))).rejects.toThrow("frame 2 is not authentic");
+    await expect(codecThreads.open(stored, { ...facts, plainLength: facts.plainLength - 1 }, secretOf(1))).rejects.toThrow("frame 1 is not authentic");
+    expect((await codecThreads.open(stored, facts, secretOf(1))).length).toBe(BYTES);
+  });
+
+  test("lie in memory that is used again, and never while somebody looks at it", async () => {
+    const kept: { plain: Buffer; expected: Buffer }[] = [];
+    for (let i = 0; i < FRAMES; i++) {
+      const content = contentOf(i);
+      const memory = codecThreads.spare(BYTES);
+      content.copy(memory);
+      const [frame] = await codecThreads.seal(memory, 1, [secretOf(i)]);
+      const plain = await open(frame, secretOf(i));
+      if (i % 2 === 0) kept.push({ plain, expected: content });
+      else codecThreads.reuse(plain);
+      codecThreads.reuse(must(frame, "a frame").stored);
+    }
+    expect(kept.every(({ plain, expected }) => plain.equals(expected))).toBe(true);
+  });
+});
+
+async function open(frame: SealedFrame | undefined, secret: FrameSecret): Promise<Buffer> {
+  const { stored, ...facts } = must(frame, "a frame");
+  return codecThreads.open(stored, facts, secret);
+}
+
+/** What is handed to the codec is its own afterwards. */
+function ownCopy(bytes: Buffer): Uint8Array {
+  return new Uint8Array(bytes);
+}
