@@ -55,6 +55,8 @@ export interface SiteOptions {
   /** More lines of the inventory, after the source `db` (more sources, then other sections), and more policies by name. */
   readonly inventoryExtra?: readonly string[];
   readonly policies?: Readonly<Record<string, string>>;
+  /** Another `main.ts` than ours: the same program with a fault planted in it. */
+  readonly main?: string;
 }
 
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
@@ -97,7 +99,8 @@ export async function openSite(options: SiteOptions): Promise<Site> {
     HOLDFAST_KEY: GENERATED_KEY,
     ...options.env,
   };
-  const start = (extra: Readonly<Record<string, string>>, args: readonly string[]): Running => launch(children, { env: { ...env, ...extra }, ...user }, args);
+  const start = (extra: Readonly<Record<string, string>>, args: readonly string[]): Running =>
+    launch(children, { env: { ...env, ...extra }, ...user }, [options.main ?? MAIN, ...args]);
   const site: Site = {
     folder,
     inventory,
@@ -132,7 +135,7 @@ function inventoryText(folder: string, names: readonly string[], options: SiteOp
 }
 
 function launch(children: Set<ChildProcess>, how: Pick<SpawnOptions, "env" | "uid" | "gid">, args: readonly string[]): Running {
-  const child = spawn(process.execPath, [MAIN, ...args], { ...how, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, args, { ...how, stdio: ["ignore", "pipe", "pipe"] });
   children.add(child);
   let [stdout, stderr] = ["", ""];
   child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));

@@ -1,0 +1,168 @@
+import { parseLsn } from "../../src/domain/lsn.ts";
+import type { SourceInfo } from "../../src/domain/source-info.ts";
+import { messageOf } from "../../src/errors.ts";
+import { Random } from "../support/random.ts";
+import { startWriter } from "../support/writer.ts";
+import { change, dieInLoad } from "./changes.ts";
+import { describeStep } from "./plan.ts";
+import type { Step } from "./plan.ts";
+import { promote } from "./promote.ts";
+import { Mismatch } from "./stage.ts";
+import type { Stage } from "./stage.ts";
+import { contentsOf, placeOf } from "./truth.ts";
+
+/** Does one step of a plan. Whatever Holdfast refuses on the way is a mismatch: nothing in a plan is a reason to. */
+export async function doStep(stage: Stage, step: Step): Promise<void> {
+  stage.tell(describeStep(step));
+  switch (step.kind) {
+    case "change":
+      return change(stage, stage.random, stage.nextNumber());
+    case "mark":
+      await stage.truth.mark(stage.source, `after ${stage.story.length} steps`);
+      return;
+    case "backup":
+      return backUp(stage, step);
+    case "stream":
+      return disturbStream(stage, step);
+    case "server":
+      return disturbServer(stage, step.how);
+    case "expire":
+      return expire(stage, step);
+    case "promote":
+      return promote(stage, step.how);
+  }
+}
+
+interface BackupView {
+  readonly id: string;
+  readonly type: string;
+  readonly parentId: string | null;
+  readonly stopLsn: string;
+  readonly changeSource: string;
+  readonly corruptPages: number;
+}
+
+async function backUp(stage: Stage, step: Step & { kind: "backup" }): Promise<void> {
+  const { source, truth, tally } = stage;
+  const { timeline } = await placeOf(source);
+  if (step.crash !== null) {
+    const died = await stage.dies(step.crash, "backup", "--type", step.type);
+    stage.tell(died ? "died" : "did not die");
+  }
+  const quiet = step.beside === "nothing" ? await contentsOf(source) : null;
+  const view = await beside(stage, step.beside, async () => (await stage.must("backup", "--type", step.type, "--json")).json<BackupView>());
+  if (view.corruptPages > 0) throw new Mismatch("backup", `${view.id} found ${view.corruptPages} corrupt pages in a healthy cluster`);
+  tally.did(`backup ${step.type}`);
+  tally.did(`backup beside ${step.beside}`);
+  tally.did(`changes by ${view.changeSource}`);
+  truth.backups.push({ id: view.id, parent: view.parentId, timeline, lsn: parseLsn(view.stopLsn), contents: quiet });
+}
+
+/** Runs while something else goes on, and goes on for at least a while before and after. */
+async function beside<T>(stage: Stage, what: "nothing" | "writer" | "workload", run: () => Promise<T>): Promise<T> {
+  if (what === "nothing") return run();
+  const { source, truth, random } = stage;
+  const { timeline } = await placeOf(source);
+  const work = new Random(`beside/${stage.plan.seed}/${random.integer(1, 1e9)}`);
+  await using writer = await startWriter(source, { connections: 2, ratePerSecond: 100, firstSequence: truth.nextSequence() });
+  await writer.more(10);
+  const done = new AbortController();
+  const [outcome] = await Promise.all([run().finally(() => done.abort()), what === "workload" ? workUntil(stage, done.signal, work) : null]);
+  await writer.more(10);
+  truth.reports.push({ timeline, report: await writer.stop() });
+  return outcome;
+}
+
+async function workUntil(stage: Stage, signal: AbortSignal, random: Random): Promise<void> {
+  let number = stage.nextNumber();
+  do await change(stage, random, number++);
+  while (!signal.aborted);
+}
+
+const STREAM_ROUNDS = 6;
+const ROUND_MS = 250;
+
+async function disturbStream(stage: Stage, step: Step & { kind: "stream" }): Promise<void> {
+  stage.tally.did(`stream ${step.how}`);
+  switch (step.how) {
+    case "stop":
+    case "kill":
+      await stage.stopStream(step.how === "stop" ? "SIGTERM" : "SIGKILL");
+      return stage.stream();
+    case "pause": // nobody streams until the next backup, which does so for itself, or the next who needs it
+      await stage.stopStream("SIGTERM");
+      return undefined;
+    case "crash": {
+      await stage.stopStream("SIGTERM");
+      await stage.stream(step.crash);
+      const died = (await dieStreaming(stage)) || (await stage.stopStream("SIGTERM"));
+      stage.tell(died ? "died" : "did not die");
+      if (died) stage.tally.crash(step.crash.point);
+      return stage.stream();
+    }
+  }
+}
+
+/** Gives a stream something to die of: parts, and segments that end. */
+async function dieStreaming(stage: Stage): Promise<boolean> {
+  for (let round = 0; round < STREAM_ROUNDS; round++) {
+    await stage.source.sql(`insert into marks (n, note) values (${-stage.truth.nextSequence()}, 'something to stream')`);
+    const outcome = await stage.streamDied(ROUND_MS);
+    if (outcome !== null) {
+      if (outcome.signal !== "SIGKILL") throw new Mismatch("command", `the WAL stream ended with ${outcome.exitCode}: ${outcome.stderr}`);
+      return true;
+    }
+    if (round % 2 === 1) await stage.source.sql("select pg_switch_wal()");
+  }
+  return false;
+}
+
+async function disturbServer(stage: Stage, how: "restart" | "kill" | "kill in a load"): Promise<void> {
+  const { source, tally } = stage;
+  tally.did(`server: ${how}`);
+  switch (how) {
+    case "restart":
+      await source.stop();
+      break;
+    case "kill":
+      await source.kill9();
+      break;
+    case "kill in a load":
+      await dieInLoad(source);
+      break;
+  }
+  await source.start();
+  await stage.stopStream("SIGKILL");
+  await stage.stream();
+}
+
+async function expire(stage: Stage, step: Step & { kind: "expire" }): Promise<void> {
+  stage.tally.did("expire");
+  if (step.crash !== null) stage.tell((await stage.dies(step.crash, "expire")) ? "died" : "did not die");
+  await stage.must("expire");
+  await forgetExpired(stage);
+}
+
+/** What went is no longer a way to any point. The newest backup, and what it was made from, never goes. */
+async function forgetExpired(stage: Stage): Promise<void> {
+  const { truth } = stage;
+  const { backups } = await sourceInfo(stage);
+  const visible = new Map(backups.map((backup) => [backup.id, backup]));
+  const newest = truth.backups.at(-1);
+  if (newest !== undefined && !visible.has(newest.id)) throw new Mismatch("expire", `${newest.id} is the newest backup, and is gone`);
+  for (const { id, parentId } of backups) if (parentId !== null && !visible.has(parentId)) throw new Mismatch("expire", `${id} stays, and its parent ${parentId} is gone`);
+  const gone = truth.backups.filter(({ id }) => !visible.has(id));
+  for (const backup of gone) truth.backups.splice(truth.backups.indexOf(backup), 1);
+  if (gone.length > 0) stage.tally.did("expire that removed backups");
+}
+
+export async function sourceInfo(stage: Stage): Promise<SourceInfo> {
+  const [info] = (await stage.must("info", "--json")).json<{ sources: SourceInfo[] }>().sources;
+  if (info === undefined) throw new Mismatch("info", "it does not tell of the source");
+  return info;
+}
+
+/** What failed is told with the seed and what led there. */
+export function asMismatch(error: unknown): Mismatch {
+  return error instanceof Mismatch ? error : new Mismatch("failed", messageOf(error), { cause: error });
+}
