@@ -40,9 +40,9 @@ export type Step =
   | { readonly kind: "expire"; readonly crash: CrashOrder | null }
   | { readonly kind: "promote"; readonly how: "standby" | "lagging standby" | "restored" };
 
-export type BackupKind = "full" | "incr" | "diff";
+type BackupKind = "full" | "incr" | "diff";
 /** What goes on while a backup is taken. */
-export type Beside = "nothing" | "writer" | "workload";
+type Beside = "nothing" | "writer" | "workload";
 
 export function planSeed(seed: number, majors: readonly number[]): SeedPlan {
   const random = new Random(`torture/${seed}`);

@@ -30,7 +30,7 @@ export interface Contents {
 }
 
 /** `database.schema.sequence` → last value. */
-export type Sequences = Readonly<Record<string, bigint>>;
+type Sequences = Readonly<Record<string, bigint>>;
 
 export interface BackupTaken extends Place {
   readonly id: string;
