@@ -15,6 +15,7 @@ import { restoreAndStart } from "../support/restored.ts";
 import type { Cluster } from "../support/running-cluster.ts";
 import { makeBucket } from "../support/s3-bucket.ts";
 import type { Bucket } from "../support/s3-bucket.ts";
+import { startS3Proxy } from "../support/s3-proxy.ts";
 import { findS3Server, startS3Server } from "../support/s3-server.ts";
 import type { S3Server } from "../support/s3-server.ts";
 import { openScratchFolder } from "../support/scratch-folder.ts";
@@ -123,6 +124,25 @@ describePostgres("the main job with a repository in a bucket", {}, (binaries) =>
     expect(outcome.exitCode, outcome.stderr).toBe(1);
     expect(outcome.json<{ damage: { object: string }[] }>().damage.map(({ object }) => object)).toContain(name);
     expect(await site.run("verify")).toMatchObject({ exitCode: 0 });
+  });
+
+  test("check --repository tries the bucket, and leaves nothing in it", async () => {
+    const before = await objects();
+    const checked = await site.run("check", "--repository", "onsite", "--json");
+    expect(checked.exitCode, checked.stdout).toBe(0);
+    const { repositories } = checked.json<{ repositories: { name: string; items: { outcome: string }[] }[] }>();
+    expect(repositories.map(({ name, items }) => [name, items.map(({ outcome }) => outcome)])).toEqual([["onsite", Array.from({ length: 8 }, () => "ok")]]);
+    expect(await objects()).toEqual(before);
+    expect(await site.run("check", "--repository", "elsewhere")).toMatchObject({ exitCode: 2 });
+  });
+
+  test("init refuses a store that overwrites, and makes nothing there", async () => {
+    await using lying = await startS3Proxy(server.endpoint, ({ headers }) => (headers["if-none-match"] === undefined ? "pass" : "say done"));
+    const place = `url: "s3://backups/lying", endpoint: "${lying.endpoint}"`;
+    await expect(openSite({ cluster: source, places: { onsite: place }, env: server.env })).rejects.toThrow(
+      /error\[HF-CHECK\]: s3:\/\/backups\/lying cannot hold a repository: create if absent: a second write of the same key was accepted\nhint: .*If-None-Match/,
+    );
+    expect(await bucket.contents("lying/")).toEqual([]);
   });
 
   test("a backup killed while it sends parts leaves nothing that is visible, and the next clears it away", async () => {
