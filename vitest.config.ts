@@ -24,7 +24,7 @@ export default defineConfig({
     projects: [
       { extends: true, test: { name: "unit", include: ["test/unit/**/*.test.ts", "test/support/**/*.unit.test.ts"], testTimeout: 20_000 } },
       { extends: true, test: { name: "property", include: ["test/property/**/*.test.ts"], testTimeout: MINUTE_MS } },
-      { extends: true, test: { name: "contract", include: ["test/contract/**/*.test.ts"], testTimeout: MINUTE_MS } },
+      { extends: true, test: { name: "contract", include: ["test/contract/**/*.test.ts"], testTimeout: MINUTE_MS, hookTimeout: MINUTE_MS } },
       { extends: true, test: { name: "golden", include: ["test/golden/**/*.test.ts"], testTimeout: MINUTE_MS } },
       { extends: true, test: { name: "fault", include: ["test/fault/**/*.test.ts"], ...withServers } },
       { extends: true, test: { name: "torture", include: ["test/torture/**/*.test.ts"], ...withServers } },

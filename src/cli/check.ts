@@ -6,6 +6,8 @@ import { checkSource } from "../operations/check-source.ts";
 import type { CheckItem } from "../operations/check-source.ts";
 import { chooseSources } from "../operations/installation.ts";
 import { grantsSql } from "../postgres/grants.ts";
+import { DESCRIPTOR_KEY } from "../repository/layout.ts";
+import type { ObjectStore } from "../storage/object-store.ts";
 import { probeStore } from "../storage/store-probe.ts";
 import { newCommand, perform } from "./action.ts";
 import type { CommonOptions } from "./action.ts";
@@ -43,7 +45,17 @@ async function checkStore({ inventory }: App, name: string): Promise<Checked> {
   const config = inventory.repositories.get(name);
   if (config === undefined)
     throw new HoldfastError("HF-USAGE", `there is no repository ${JSON.stringify(name)}`, { hint: `choose one of: ${[...inventory.repositories.keys()].join(", ")}` });
-  return { name, items: await probeStore(await openConfiguredStore(config)) };
+  const store = await openConfiguredStore(config);
+  const findings = await probeStore(store);
+  const canBeRead = findings.length > 1;
+  return { name, items: canBeRead ? [...findings, await lookForRepository(store)] : findings };
+}
+
+/** A store that is sound and empty may be one that is not mounted, or the wrong bucket. */
+async function lookForRepository(store: ObjectStore): Promise<CheckItem> {
+  const isThere = (await store.size(DESCRIPTOR_KEY)) !== null;
+  if (isThere) return { name: "repository", outcome: "ok", detail: `there is one at ${store.url}`, hint: null };
+  return { name: "repository", outcome: "warning", detail: `there is none at ${store.url}`, hint: "check the address, or create it: 'holdfast init'" };
 }
 
 function describe({ name, items }: Checked): string {

@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import { openLocalStore, prepareLocalStore } from "../../src/storage/local-store.ts";
 import { putIfAbsent } from "../../src/storage/object-store.ts";
 import type { ObjectStore } from "../../src/storage/object-store.ts";
+import { probeStore } from "../../src/storage/store-probe.ts";
 import { NOT_RUN } from "../support/not-run.ts";
 import { openScratchFolder } from "../support/scratch-folder.ts";
 import { withFaults } from "../support/store-faults.ts";
@@ -35,6 +36,12 @@ test("a folder is prepared once and again, and nothing is left of the probe", as
   await prepareLocalStore(root);
   await prepareLocalStore(root);
   expect(await readdir(root)).toEqual([]);
+});
+
+test("the probe finds nothing wrong with a folder, and leaves nothing in it", async () => {
+  await using under = await openUnderTest();
+  expect((await probeStore(under.store)).filter(({ outcome }) => outcome !== "ok")).toEqual([]);
+  expect(await under.leftovers()).toEqual([]);
 });
 
 test("what cannot be a key is not listed, whatever it is", async () => {
