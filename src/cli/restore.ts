@@ -9,6 +9,7 @@ import type { RestoreTarget } from "../domain/restore-target.ts";
 import { formatMicros } from "../domain/timestamp.ts";
 import { DamageError, HoldfastError, must } from "../errors.ts";
 import { newRunId } from "../operations/installation.ts";
+import { inspectDeltaTarget } from "../operations/restore/delta-target.ts";
 import { planRestore } from "../operations/restore/plan-restore.ts";
 import type { RestorePlan } from "../operations/restore/plan-restore.ts";
 import { recordRun } from "../operations/record-run.ts";
@@ -34,6 +35,7 @@ interface RestoreOptions extends CommonOptions {
   readonly acceptGap?: boolean;
   readonly owner?: string;
   readonly port?: string;
+  readonly delta?: boolean;
   readonly plan?: boolean;
   readonly start?: boolean;
 }
@@ -43,13 +45,14 @@ export function restoreCommand(): Command {
   return withoutInventory(command)
     .argument("[source]", "which source (may be left out where there is one)")
     .requiredOption("--to <target>", "latest | a time with a zone | lsn:0/16B3748 | name:before-release | xid:1234 | immediate")
-    .requiredOption("--target <folder>", "an empty folder, or one that does not exist yet")
+    .requiredOption("--target <folder>", "an empty folder, or one that does not exist yet (or see --delta)")
     .option("--backup <id>", "from this backup (default: the newest that leads to the target)")
     .option("--from <repository>", "from this copy (default: the first that can)")
     .option("--timeline <timeline>", "a number, latest or current", "latest")
     .option("--exclusive", "stop just before the target instead of just after it (lsn, name, xid)")
     .addOption(new Option("--action <action>", "what the server does at the target").choices(["promote", "pause", "shutdown"]).default("promote"))
     .option("--tablespace <old=new>", "put a tablespace elsewhere (repeatable)", (value: string, all: string[] | undefined) => [...(all ?? []), value])
+    .option("--delta", "the target holds this cluster, stopped: write only what differs, and take away what the backup does not have")
     .option("--accept-gap", "with latest: take what is before a gap in WAL, and lose what is behind it")
     .option("--owner <user>", "as root: to whom the files belong")
     .option("--port <port>", "port of the restored server (default: the source's)")
@@ -63,7 +66,8 @@ async function runRestore(source: string | undefined, options: RestoreOptions, t
   if (typeof target === "string") throw new HoldfastError("HF-TARGET", target, { hint: "for example --to 2026-11-21T16:44:54Z, or +01:00 instead of Z" });
   const folder = path.resolve(options.target);
   const tablespaces = parseTablespaces(options.tablespace ?? []);
-  await inspectTarget(folder);
+  const delta = options.delta === true;
+  await (delta ? inspectDeltaTarget(folder, null) : inspectTarget(folder));
   const reading = await openReading(source, options, tools);
   const plans = await planAll(reading, target, options, tools);
   if (options.plan === true) {
@@ -81,7 +85,7 @@ async function runRestore(source: string | undefined, options: RestoreOptions, t
   const owner = await chooseOwner(options.owner, reading, folder);
   await requireReachable(await existingPart(path.dirname(folder)), owner);
   const socketDirectory = await chooseSocketDirectory(owner);
-  const request = { target: folder, tablespaces, owner, action: options.action, socketDirectory, port: options.port === undefined ? null : Number(options.port) };
+  const request = { target: folder, delta, tablespaces, owner, action: options.action, socketDirectory, port: options.port === undefined ? null : Number(options.port) };
   const act = (): Promise<{ result: RestoreResult; plan: RestorePlan }> => restoreFromFirst(plans, request, tools);
   const { result, plan } = await (reading.app === null ? act() : recorded(reading, act));
   const started =
@@ -100,7 +104,7 @@ async function runRestore(source: string | undefined, options: RestoreOptions, t
         )
       : null;
   const view = present(result, plan, started !== null);
-  tools.output.result(view, () => describe(result, plan, { owner, started: started !== null }));
+  tools.output.result(view, () => describe(result, plan, { owner, started: started !== null, delta }));
   return 0;
 }
 
@@ -230,9 +234,9 @@ function present({ captured: _captured, leftOut, files, ...result }: RestoreResu
   };
 }
 
-function describe(result: RestoreResult, { resolved }: RestorePlan, { owner, started }: { owner: RunAs | null; started: boolean }): string {
+function describe(result: RestoreResult, { resolved }: RestorePlan, { owner, started, delta }: { owner: RunAs | null; started: boolean; delta: boolean }): string {
   const lines = [
-    `restored ${result.backupId} from ${result.repository} to ${result.target} (${formatBytes(result.bytes)}, ${result.walSegments} WAL segments, ${formatSeconds(result.durationSeconds)})`,
+    `restored ${result.backupId} from ${result.repository} to ${result.target} (${formatBytes(result.bytes)}${delta ? `, ${formatBytes(result.writtenBytes)} of it written` : ""}, ${result.walSegments} WAL segments, ${formatSeconds(result.durationSeconds)})`,
     `  recovery will end at ${result.reachedLsn} on timeline ${result.timeline}${resolved.lastCommit === null ? "" : `; newest transaction ${formatMicros(resolved.lastCommit.at)}`}`,
     ...(result.leftOut.length === 0 ? [] : [`  left out of the configuration, see postgresql.conf: ${result.leftOut.join(", ")}`]),
     ...(started ? ["  the server is running"] : [`  start it${owner === null ? "" : " as its owner"}: pg_ctl -D ${result.target} start`]),

@@ -66,9 +66,24 @@ export class RunBuilder {
   }
 }
 
-function isContinuedBy(last: BlockRun, next: BlockRun): boolean {
+/** Whether the next run goes on in the extent where the last one ends, or both are zeros. */
+export function isContinuedBy(last: BlockRun, next: BlockRun): boolean {
   if (last.at === null || next.at === null) return last.at === next.at;
   return last.at.backup === next.at.backup && last.at.pack === next.at.pack && last.at.frame === next.at.frame && last.at.block + last.blocks === next.at.block;
+}
+
+/** A run, and the block of the file it begins at. */
+export interface PlacedRun extends BlockRun {
+  readonly fileBlock: number;
+}
+
+export function placeRuns(runs: readonly BlockRun[]): PlacedRun[] {
+  let fileBlock = 0;
+  return runs.map((run) => {
+    const placed = { ...run, fileBlock };
+    fileBlock += run.blocks;
+    return placed;
+  });
 }
 
 /** The runs that cover blocks `[from, to)` of a file; shorter if the file is. */

@@ -8,6 +8,8 @@ import { lsn } from "../../src/domain/lsn.ts";
 import type { OperationContext } from "../../src/operations/context.ts";
 import { copyCluster } from "../../src/operations/backup/copy-cluster.ts";
 import type { CopyTotals, ParentBackup } from "../../src/operations/backup/copy-cluster.ts";
+import { BlockComparison } from "../../src/operations/restore/block-comparison.ts";
+import { compareWithTarget, removeStrangers } from "../../src/operations/restore/delta-target.ts";
 import { restoreFiles } from "../../src/operations/restore/restore-files.ts";
 import { SkippedUnlogged, walkCluster } from "../../src/operations/backup/walk-cluster.ts";
 import { BackupCopy, fanOut } from "../../src/repository/backup-copies.ts";
@@ -93,9 +95,13 @@ class Chain {
     this.#model.mark(id);
   }
 
-  async restore(backup: Taken, folder: string): Promise<Map<string, Buffer>> {
+  /** `over`: what another backup left in the folder is used. */
+  async restore(backup: Taken, folder: string, { over }: { over: boolean }): Promise<Map<string, Buffer>> {
     await mkdir(folder, { recursive: true });
-    await restoreFiles(this.reader(backup), backup.id, { root: folder, tablespaces: new Map(), owner: null, blockSize: BLOCK_BYTES }, () => false, context);
+    const chain = this.reader(backup);
+    if (over) await removeStrangers(await compareWithTarget(chain, backup.id, folder, new Map(), () => false));
+    const delta = over ? await BlockComparison.open(chain, backup.id, BLOCK_BYTES) : null;
+    await restoreFiles(chain, backup.id, { root: folder, tablespaces: new Map(), owner: null, blockSize: BLOCK_BYTES, delta }, () => false, context);
     const entries = await readdir(folder, { recursive: true, withFileTypes: true });
     const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
     return new Map(await Promise.all(files.map(async (file): Promise<[string, Buffer]> => [file.slice(folder.length + 1), await readFile(file)])));
@@ -117,7 +123,7 @@ function describeDifference(found: Buffer, content: Buffer): string {
 }
 
 describe("a chain of backups", () => {
-  test("gives back exactly what there was, at every backup of it", async () => {
+  test("gives back exactly what there was, at every backup of it, in a new folder and over what another left", { timeout: 180_000 }, async () => {
     await using fixture = await openRepositoryFixture();
     let run = 0;
     const steps = fc.array(
@@ -139,7 +145,9 @@ describe("a chain of backups", () => {
           const parent = chain.taken.length === 0 || step.full === 0 ? null : (chain.taken[step.parent % chain.taken.length] ?? null);
           await chain.backUp(parent, step.source);
         }
-        for (const [i, backup] of chain.taken.entries()) expectSame(await chain.restore(backup, join(fixture.folder, `../restored-${run}-${i}`)), backup.files);
+        const restored = (name: string): string => join(fixture.folder, `../restored-${run}-${name}`);
+        for (const [i, backup] of chain.taken.entries()) expectSame(await chain.restore(backup, restored(`${i}`), { over: false }), backup.files);
+        for (const backup of chain.taken.toReversed()) expectSame(await chain.restore(backup, restored("over"), { over: true }), backup.files);
         await fixture.store.remove(await everyObject(repository));
       }),
       { numRuns: 60 },

@@ -1,14 +1,16 @@
-import { chown, mkdir, open, symlink } from "node:fs/promises";
+import { chown, mkdir, open, readlink, symlink } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import path from "node:path";
 import pMap from "p-map";
 import { crashPoint } from "../../crash-points.ts";
-import type { BlockRun, FileEntry, MapEntry } from "../../domain/file-map.ts";
-import { blocksOf } from "../../domain/file-map.ts";
+import type { FileEntry, MapEntry, PlacedRun } from "../../domain/file-map.ts";
+import { blocksOf, placeRuns } from "../../domain/file-map.ts";
 import { codeOf, DamageError, HoldfastError, messageOf } from "../../errors.ts";
 import { releaseFrame } from "../../repository/container-reader.ts";
 import type { ChainReader } from "../../repository/map-reader.ts";
 import type { OperationContext } from "../context.ts";
+import { openExisting } from "./delta-target.ts";
+import type { BlockComparison } from "./block-comparison.ts";
 
 /** Where files go: the target, tablespaces elsewhere, and to whom they belong. */
 export interface RestoreFolder {
@@ -17,6 +19,8 @@ export interface RestoreFolder {
   readonly tablespaces: ReadonlyMap<string, string>;
   readonly owner: { readonly uid: number; readonly gid: number } | null;
   readonly blockSize: number;
+  /** Where the target holds a cluster already: only what differs is written. */
+  readonly delta: BlockComparison | null;
 }
 
 /** One file being written, and where in it the blocks of an extent go. */
@@ -30,6 +34,8 @@ interface Placement {
 interface OpenFile {
   readonly entry: FileEntry;
   readonly handle: FileHandle;
+  /** What has to be written. */
+  readonly runs: readonly PlacedRun[];
 }
 
 /** Files written together: few enough to keep open, many enough that an extent shared by small files is decoded once. */
@@ -44,11 +50,11 @@ export async function restoreFiles(
   folder: RestoreFolder,
   late: (entry: FileEntry) => boolean,
   context: OperationContext,
-): Promise<{ bytes: number; files: number }> {
-  const done = { bytes: 0, files: 0 };
+): Promise<{ bytes: number; writtenBytes: number; files: number }> {
+  const done = { bytes: 0, writtenBytes: 0, files: 0 };
   let [window, runs]: [FileEntry[], number] = [[], 0];
   const flush = async (): Promise<void> => {
-    await writeWindow(chain, window, folder, context);
+    done.writtenBytes += await writeWindow(chain, window, folder, context);
     done.files += window.length;
     done.bytes += window.reduce((sum, entry) => sum + entry.length, 0);
     [window, runs] = [[], 0];
@@ -78,7 +84,9 @@ function checkRuns(entry: FileEntry, blockSize: number): void {
 async function makeFolder(entry: Exclude<MapEntry, FileEntry>, folder: RestoreFolder): Promise<void> {
   const target = entry.type === "tablespace" ? folder.tablespaces.get(entry.path) : undefined;
   await ownFolder(target ?? locate(folder, entry.path), folder);
-  if (target !== undefined) await symlink(target, path.join(folder.root, entry.path));
+  // A link that leads elsewhere was taken away with all else that the backup does not have.
+  if (target !== undefined && (folder.delta === null || (await readlink(path.join(folder.root, entry.path)).catch(() => null)) !== target))
+    await symlink(target, path.join(folder.root, entry.path));
 }
 
 export async function ownFolder(target: string, { owner }: Pick<RestoreFolder, "owner">): Promise<void> {
@@ -93,10 +101,11 @@ export function locate(folder: RestoreFolder, entryPath: string): string {
   return tablespace === undefined ? path.join(folder.root, entryPath) : path.join(tablespace, entryPath.split("/").slice(2).join("/"));
 }
 
-async function writeWindow(chain: ChainReader, window: readonly FileEntry[], folder: RestoreFolder, context: OperationContext): Promise<void> {
+async function writeWindow(chain: ChainReader, window: readonly FileEntry[], folder: RestoreFolder, context: OperationContext): Promise<number> {
   const files: OpenFile[] = [];
   try {
-    for (const entry of window) files.push(await createFile(entry, folder));
+    for (const entry of window) files.push(await openTarget(entry, folder));
+    for (const file of files) await writeZeros(file, folder.blockSize);
     const packs = groupByPack(files);
     await pMap(
       packs,
@@ -108,6 +117,7 @@ async function writeWindow(chain: ChainReader, window: readonly FileEntry[], fol
       { concurrency: PACKS_AT_ONCE },
     );
     await pMap(files, ({ handle }) => handle.sync(), { concurrency: 16 });
+    return files.reduce((sum, { runs }) => sum + runs.reduce((blocks, run) => blocks + run.blocks, 0) * folder.blockSize, 0);
   } catch (error) {
     throw targetError(error, folder.root);
   } finally {
@@ -115,11 +125,20 @@ async function writeWindow(chain: ChainReader, window: readonly FileEntry[], fol
   }
 }
 
-async function createFile(entry: FileEntry, folder: RestoreFolder): Promise<OpenFile> {
-  const handle = await open(locate(folder, entry.path), "wx", 0o600);
-  await handle.truncate(entry.length);
-  if (folder.owner !== null) await handle.chown(folder.owner.uid, folder.owner.gid);
-  return { entry, handle };
+async function openTarget(entry: FileEntry, { delta, ...folder }: RestoreFolder): Promise<OpenFile> {
+  const file = locate({ ...folder, delta }, entry.path);
+  const before = delta === null ? null : await openExisting(file);
+  const handle = before ?? (await open(file, "wx", 0o600));
+  try {
+    if (before !== null) await handle.chmod(0o600);
+    if (folder.owner !== null) await handle.chown(folder.owner.uid, folder.owner.gid);
+    const runs = before === null || delta === null ? placeRuns(entry.runs).filter(({ at }) => at !== null) : await delta.differing(handle, entry);
+    await handle.truncate(entry.length);
+    return { entry, handle, runs };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
 }
 
 interface PackWork {
@@ -131,23 +150,19 @@ interface PackWork {
 function groupByPack(files: readonly OpenFile[]): Map<string, PackWork> {
   const packs = new Map<string, PackWork>();
   for (const file of files) {
-    let fileBlock = 0;
-    for (const run of file.entry.runs) {
-      addPlacement(packs, file, fileBlock, run);
-      fileBlock += run.blocks;
-    }
+    for (const run of file.runs) addPlacement(packs, file, run);
   }
   return packs;
 }
 
-function addPlacement(packs: Map<string, PackWork>, file: OpenFile, fileBlock: number, run: BlockRun): void {
-  if (run.at === null) return;
-  const { backup, pack, frame, block } = run.at;
+function addPlacement(packs: Map<string, PackWork>, file: OpenFile, { fileBlock, blocks, at }: PlacedRun): void {
+  if (at === null) return;
+  const { backup, pack, frame, block } = at;
   const name = `${backup}/${pack}`;
   let work = packs.get(name);
   if (work === undefined) packs.set(name, (work = { backup, pack, frames: new Map() }));
   const placements = work.frames.get(frame);
-  const placement = { file, fileBlock, blocks: run.blocks, extentBlock: block };
+  const placement = { file, fileBlock, blocks, extentBlock: block };
   if (placements === undefined) work.frames.set(frame, [placement]);
   else placements.push(placement);
 }
@@ -166,6 +181,15 @@ async function writePack(chain: ChainReader, work: PackWork, blockSize: number):
     }
     releaseFrame(plain);
   }
+}
+
+/** Blocks of zeros that hold something else. Nowhere else are zeros written: a file that is made is full of them. */
+async function writeZeros({ entry, handle, runs }: OpenFile, blockSize: number): Promise<void> {
+  for (const { fileBlock, blocks } of runs.filter(({ at }) => at === null))
+    for (let block = fileBlock; block < fileBlock + blocks; block++) {
+      const at = block * blockSize;
+      await handle.write(Buffer.alloc(Math.min(blockSize, entry.length - at)), 0, undefined, at);
+    }
 }
 
 /** Larger than any file that is read whole: settings of a cluster with very many databases are some megabytes. */

@@ -5,8 +5,10 @@ import { codeOf, HoldfastError } from "../../errors.ts";
 /** In a target from the first moment to the last: what is there is ours, unfinished, and may be cleared by the next attempt. */
 export const INCOMPLETE_MARKER = "holdfast-restore.incomplete";
 
+export type TargetState = "absent" | "empty" | "unfinished";
+
 /** Makes sure that a folder is free to be written: absent, empty, or left by a restore of ours that died. Changes nothing. */
-export async function inspectTarget(folder: string): Promise<"absent" | "empty" | "unfinished"> {
+export async function inspectTarget(folder: string): Promise<TargetState> {
   let names: string[];
   try {
     names = await readdir(folder);
@@ -37,10 +39,12 @@ function markerText(target: string): string {
   return `${path.resolve(target)}\n`;
 }
 
-/** Takes possession of the target and of the folders of tablespaces: a marker is in each, durable, before anything else is written there. Only what holds one is ever cleared. */
-export async function claimTarget(folder: string, tablespaces: readonly string[], state: "absent" | "empty" | "unfinished"): Promise<void> {
-  if (state === "unfinished") await clearFolder(folder);
-  for (const place of tablespaces) await clearFolder(place);
+/**
+ * Takes possession of the target and of the folders of tablespaces: a marker is in each, durable, before anything else is written there. Only what holds one is ever cleared, and not where
+ * what is there is to be used (`keep`).
+ */
+export async function claimTarget(folder: string, tablespaces: readonly string[], { keep }: { keep: boolean }): Promise<void> {
+  if (!keep) for (const place of [folder, ...tablespaces]) await clearFolder(place);
   // Folders on the way there are made as anybody makes them: the owner of the cluster must be able to pass.
   await mkdir(path.dirname(folder), { recursive: true });
   for (const place of [folder, ...tablespaces]) await mark(place, folder);

@@ -1,4 +1,4 @@
-import { rename, rm } from "node:fs/promises";
+import { readlink, rename, rm } from "node:fs/promises";
 import { totalmem } from "node:os";
 import path from "node:path";
 import { stopwatch } from "../../clock.ts";
@@ -16,6 +16,8 @@ import { keys } from "../../repository/layout.ts";
 import { learnMapKeys, readChain } from "../../repository/manifest.ts";
 import { ChainReader } from "../../repository/map-reader.ts";
 import type { OperationContext } from "../context.ts";
+import { BlockComparison } from "./block-comparison.ts";
+import { compareWithTarget, inspectDeltaTarget, makeUnstartable, removeStrangers } from "./delta-target.ts";
 import { removeFutureTransactions } from "./future-transactions.ts";
 import type { RestorePlan } from "./plan-restore.ts";
 import { locate, ownFolder, readFile, restoreFiles } from "./restore-files.ts";
@@ -33,6 +35,8 @@ export interface RestoreRequest {
   readonly socketDirectory: string;
   readonly port: number | null;
   readonly sharedBuffersMaxBytes?: number;
+  /** The target may hold this cluster: only what differs is written, and what the backup does not have is taken away. */
+  readonly delta?: boolean;
 }
 
 export interface RestoreResult {
@@ -42,6 +46,8 @@ export interface RestoreResult {
   readonly timeline: number;
   readonly reachedLsn: string;
   readonly bytes: number;
+  /** In blocks, of files; the rest was zeros or there already. */
+  readonly writtenBytes: number;
   readonly files: number;
   readonly walSegments: number;
   readonly durationSeconds: number;
@@ -55,26 +61,36 @@ const CONTROL_FILE = "global/pg_control";
 const SPECIAL = new Set([CONTROL_FILE, "tablespace_map", "postgresql.conf", "postgresql.auto.conf"]);
 const SPACE_RESERVE_BYTES = 64 << 20;
 
+function isSpecial(entryPath: string): boolean {
+  return SPECIAL.has(entryPath) || entryPath.startsWith("//");
+}
+
 /** Restores one backup and the WAL that leads to the target into a folder. Until the very last step the folder cannot be started. */
 export async function restore(request: RestoreRequest, context: OperationContext): Promise<RestoreResult> {
   const elapsed = stopwatch(context.clock);
-  const { plan, target } = request;
+  const { plan, target, delta = false } = request;
   const { manifest } = plan.stored;
-  const state = await inspectTarget(target);
+  if (delta) await inspectDeltaTarget(target, manifest.postgres.systemIdentifier);
+  else await inspectTarget(target);
   const chain = await openChain(plan);
   const entries = await specialEntries(chain, manifest.id);
   const tablespaces = await placeTablespaces(chain, manifest.id, request);
-  await requireSpace(target, plan.bytes + plan.walBytes + SPACE_RESERVE_BYTES);
+  const comparison = delta ? await compareWithTarget(chain, manifest.id, target, tablespaces, isSpecial) : null;
+  await requireSpace(target, Math.max(0, plan.bytes - (comparison?.presentBytes ?? 0)) + plan.walBytes + SPACE_RESERVE_BYTES);
   const blockSize = manifest.postgres.blockSize;
   const captured = await readCaptured(chain, entries, blockSize);
   const controlBytes = await readFile(chain, must(entries.get(CONTROL_FILE), "pg_control in the backup"), blockSize);
   const control = parseControlFile(controlBytes);
   if (control === null) throw new DamageError(keys.manifest(manifest.source, manifest.id), "the pg_control of this backup is not valid");
-  const folder: RestoreFolder = { root: target, tablespaces, owner: request.owner, blockSize };
-  await claimTarget(target, [...tablespaces.values()], state);
+  const folder: RestoreFolder = { root: target, tablespaces, owner: request.owner, blockSize, delta: delta ? await BlockComparison.open(chain, manifest.id, blockSize) : null };
+  await claimTarget(target, [...tablespaces.values()], { keep: delta });
   crashPoint("restore.begun");
+  if (comparison !== null) {
+    await makeUnstartable(target);
+    await removeStrangers(comparison);
+  }
   await ownFolder(target, folder);
-  const { bytes, files } = await restoreFiles(chain, manifest.id, folder, (entry) => SPECIAL.has(entry.path) || entry.path.startsWith("//"), context);
+  const { bytes, writtenBytes, files } = await restoreFiles(chain, manifest.id, folder, (entry) => isSpecial(entry.path), context);
   const staged = await stageWal(plan, folder, context);
   await removeFutureTransactions(folder, staged.nextXid);
   const config = generateConfig({
@@ -97,6 +113,7 @@ export async function restore(request: RestoreRequest, context: OperationContext
     timeline: plan.resolved.timeline,
     reachedLsn: formatLsn(plan.resolved.end),
     bytes,
+    writtenBytes,
     files,
     walSegments: plan.resolved.segments.length,
     durationSeconds: elapsed(),
@@ -132,7 +149,8 @@ async function placeTablespaces(chain: ChainReader, backup: string, request: Res
     if (!/^pg_tblspc\/\d+$/.test(entry.path)) throw new DamageError(entry.path, "is no place for a tablespace");
     const place = request.tablespaces.get(entry.target) ?? entry.target;
     if (!path.isAbsolute(place) || place.includes("\n")) throw new HoldfastError("HF-USAGE", `the tablespace folder ${JSON.stringify(place)} is not an absolute path`);
-    if (!(await isFreeForTablespace(place, request.target)))
+    const isInUseHere = request.delta === true && (await readlink(path.join(request.target, entry.path)).catch(() => null)) === place;
+    if (!isInUseHere && !(await isFreeForTablespace(place, request.target)))
       throw new HoldfastError("HF-TARGET-NOT-EMPTY", `the tablespace folder ${place} is not empty`, {
         hint: `give it another place: --tablespace ${entry.target}=/new/folder; nothing was touched`,
       });

@@ -24,7 +24,7 @@ describe("the folder a restore goes to", () => {
     expect(await inspectTarget(target)).toBe("absent");
     await mkdir(target);
     expect(await inspectTarget(target)).toBe("empty");
-    await claimTarget(target, [], "empty");
+    await claimTarget(target, [], { keep: false });
     await fill(join(target, "base"));
     expect(await inspectTarget(target)).toBe("unfinished");
     await mkdir(join(target, "global"));
@@ -36,11 +36,11 @@ describe("the folder a restore goes to", () => {
   });
 
   test("is cleared of what a dead restore left, in tablespaces too, and belongs to the next one", async () => {
-    await claimTarget(target, [space], "absent");
+    await claimTarget(target, [space], { keep: false });
     await fill(join(target, "base"));
     await fill(join(space, "PG_15"));
     expect(await isFreeForTablespace(space, target)).toBe(true);
-    await claimTarget(target, [space], await inspectTarget(target));
+    await claimTarget(target, [space], { keep: false });
     expect(await readdir(target)).toEqual([INCOMPLETE_MARKER]);
     expect(await readdir(space)).toEqual([INCOMPLETE_MARKER]);
   });
@@ -50,7 +50,7 @@ describe("the folder a restore goes to", () => {
     await mkdir(target);
     await writeFile(join(target, INCOMPLETE_MARKER), `${space}\n/\n`);
     expect(await inspectTarget(target)).toBe("unfinished");
-    await claimTarget(target, [], "unfinished");
+    await claimTarget(target, [], { keep: false });
     expect(await readFile(join(space, "precious"), "utf8")).toBe("precious");
   });
 
@@ -59,7 +59,7 @@ describe("the folder a restore goes to", () => {
     await fill(space);
     expect(await isFreeForTablespace(space, target)).toBe(false);
     const other = join(scratch.path, "other-space");
-    await claimTarget(join(scratch.path, "other-target"), [other], "absent");
+    await claimTarget(join(scratch.path, "other-target"), [other], { keep: false });
     expect(await isFreeForTablespace(other, target)).toBe(false);
   });
 });
