@@ -58,7 +58,7 @@ export function planSeed(seed: number, majors: readonly number[]): SeedPlan {
     keepLast: random.integer(1, 3),
     autovacuum: random.chance(0.3),
     steps: planSteps(random),
-    restores: random.integer(2, 3),
+    restores: random.chance(0.2) ? 3 : 2,
   };
 }
 
@@ -85,10 +85,10 @@ export function describeStep(step: Step): string {
 
 const onOff = (value: boolean): string => (value ? "on" : "off");
 
-/** A full, then between three and five rounds of: changes, something that goes wrong or not, a backup, a moment to come back to. */
+/** A full, then three or four rounds of: changes, something that goes wrong or not, a backup, a moment to come back to. */
 function planSteps(random: Random): Step[] {
   const steps: Step[] = [backup(random, "full", 0.1), { kind: "change" }, { kind: "mark" }];
-  const rounds = random.integer(3, 5);
+  const rounds = random.integer(3, 4);
   // Most seeds have one chain that only grows; some begin again in the middle.
   const fullChance = random.chance(0.65) ? 0 : 0.35;
   let promotions = 0;
@@ -103,7 +103,7 @@ function planSteps(random: Random): Step[] {
     steps.push(backup(random, random.chance(fullChance) ? "full" : random.pick(["incr", "incr", "incr", "diff"]), 0.3));
     if (random.chance(0.8)) steps.push({ kind: "change" });
     steps.push({ kind: "mark" });
-    if (random.chance(0.3)) steps.push({ kind: "expire", crash: random.chance(0.5) ? crashIn(random, "expire.") : null });
+    if (random.chance(0.22)) steps.push({ kind: "expire", crash: random.chance(0.5) ? crashIn(random, "expire.") : null });
   }
   return steps;
 }

@@ -2,6 +2,7 @@ import { cp, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { giveToServerUser } from "../support/cluster.ts";
 import { change } from "./changes.ts";
+import { backUp } from "./back-up.ts";
 import { crashIn } from "./plan.ts";
 import { restoreTo } from "./restore.ts";
 import { Mismatch } from "./stage.ts";
@@ -47,6 +48,9 @@ async function failOverToLagging(stage: Stage): Promise<void> {
   await cp(tablespace, join(folder, "standby-space"), { recursive: true });
   await source.start();
   await stage.stopStream("SIGKILL");
+  await change(stage, stage.random, stage.nextNumber());
+  // A backup that is on the dead primary's timeline only, and no parent for any after it.
+  if (stage.random.chance(0.5)) await backUp(stage, { kind: "backup", type: stage.random.pick(["full", "incr", "diff"]), beside: "nothing", crash: null });
   await change(stage, stage.random, stage.nextNumber());
   await truth.mark(source, "only on the primary that is about to die");
   await stage.durable();

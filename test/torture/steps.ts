@@ -1,15 +1,12 @@
-import { parseLsn } from "../../src/domain/lsn.ts";
 import type { SourceInfo } from "../../src/domain/source-info.ts";
 import { messageOf } from "../../src/errors.ts";
-import { Random } from "../support/random.ts";
-import { startWriter } from "../support/writer.ts";
+import { backUp } from "./back-up.ts";
 import { change, dieInLoad } from "./changes.ts";
 import { describeStep } from "./plan.ts";
 import type { Step } from "./plan.ts";
 import { promote } from "./promote.ts";
 import { Mismatch } from "./stage.ts";
 import type { Stage } from "./stage.ts";
-import { contentsOf, placeOf } from "./truth.ts";
 
 /** Does one step of a plan. Whatever Holdfast refuses on the way is a mismatch: nothing in a plan is a reason to. */
 export async function doStep(stage: Stage, step: Step): Promise<void> {
@@ -31,52 +28,6 @@ export async function doStep(stage: Stage, step: Step): Promise<void> {
     case "promote":
       return promote(stage, step.how);
   }
-}
-
-interface BackupView {
-  readonly id: string;
-  readonly type: string;
-  readonly parentId: string | null;
-  readonly stopLsn: string;
-  readonly changeSource: string;
-  readonly corruptPages: number;
-}
-
-async function backUp(stage: Stage, step: Step & { kind: "backup" }): Promise<void> {
-  const { source, truth, tally } = stage;
-  const { timeline } = await placeOf(source);
-  if (step.crash !== null) {
-    const died = await stage.dies(step.crash, "backup", "--type", step.type);
-    stage.tell(died ? "died" : "did not die");
-  }
-  const quiet = step.beside === "nothing" ? await contentsOf(source) : null;
-  const view = await beside(stage, step.beside, async () => (await stage.must("backup", "--type", step.type, "--json")).json<BackupView>());
-  if (view.corruptPages > 0) throw new Mismatch("backup", `${view.id} found ${view.corruptPages} corrupt pages in a healthy cluster`);
-  tally.did(`backup ${step.type}`);
-  tally.did(`backup beside ${step.beside}`);
-  tally.did(`changes by ${view.changeSource}`);
-  truth.backups.push({ id: view.id, parent: view.parentId, timeline, lsn: parseLsn(view.stopLsn), contents: quiet });
-}
-
-/** Runs while something else goes on, and goes on for at least a while before and after. */
-async function beside<T>(stage: Stage, what: "nothing" | "writer" | "workload", run: () => Promise<T>): Promise<T> {
-  if (what === "nothing") return run();
-  const { source, truth, random } = stage;
-  const { timeline } = await placeOf(source);
-  const work = new Random(`beside/${stage.plan.seed}/${random.integer(1, 1e9)}`);
-  await using writer = await startWriter(source, { connections: 2, ratePerSecond: 100, firstSequence: truth.nextSequence() });
-  await writer.more(10);
-  const done = new AbortController();
-  const [outcome] = await Promise.all([run().finally(() => done.abort()), what === "workload" ? workUntil(stage, done.signal, work) : null]);
-  await writer.more(10);
-  truth.reports.push({ timeline, report: await writer.stop() });
-  return outcome;
-}
-
-async function workUntil(stage: Stage, signal: AbortSignal, random: Random): Promise<void> {
-  let number = stage.nextNumber();
-  do await change(stage, random, number++);
-  while (!signal.aborted);
 }
 
 const STREAM_ROUNDS = 6;
