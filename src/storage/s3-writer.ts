@@ -44,6 +44,7 @@ export class S3Writer implements ObjectWriter {
   #wholeCrc = 0;
   #failure: { readonly error: unknown } | null = null;
   #isEnded = false;
+  readonly #cancelled = new AbortController();
 
   constructor(place: S3Place, key: string, slots: PartSlots) {
     this.#place = place;
@@ -74,7 +75,8 @@ export class S3Writer implements ObjectWriter {
     if (this.#isEnded) return;
     this.#isEnded = true;
     if (this.#upload === null) return;
-    // A part that arrives after its upload was aborted would stay, and be paid for.
+    // Whoever gives up is often in a hurry. And a part that arrives after its upload was aborted would stay, and be paid for.
+    this.#cancelled.abort();
     await Promise.allSettled(this.#upload.parts);
     await abortUpload(this.#place, this.#key, this.#upload.id).catch(() => false);
   }
@@ -105,15 +107,11 @@ export class S3Writer implements ObjectWriter {
       await retrying(send, isPassing);
       return "created";
     } catch (error) {
-      const isGone = refusalOf(error)?.name === "NoSuchUpload";
-      if (!isGone && !hasStatus(error, PRECONDITION_FAILED)) throw error;
+      if (!isGone(error) && !hasStatus(error, PRECONDITION_FAILED)) throw error;
       // An upload that was completed is gone too, and its answer may be the one that was lost.
       if ((await lookAt(this.#place, this.#key))?.Metadata?.[TOKEN] === this.#token) return "created";
-      if (!isGone) return "exists";
-      throw new HoldfastError("HF-STORAGE", `the unfinished write of ${this.#key} was removed from ${this.#place.url} before it was finished`, {
-        hint: "somebody swept it away, or the bucket's lifecycle rules abort uploads too early",
-        facts: { repository: this.#place.url, object: this.#key },
-      });
+      if (isGone(error)) throw error;
+      return "exists";
     }
   }
 
@@ -146,7 +144,7 @@ export class S3Writer implements ObjectWriter {
   async #uploadPart(id: string, number: number, body: Buffer): Promise<CompletedPart> {
     const checksum = checksumOf(crc32(body));
     const request = new UploadPartCommand({ ...this.#target(), ...checksum, UploadId: id, PartNumber: number, Body: body });
-    const { ETag } = await retrying(() => this.#place.client.send(request), isPassing);
+    const { ETag } = await retrying(() => this.#place.client.send(request, { abortSignal: this.#cancelled.signal }), isPassing);
     return { PartNumber: number, ChecksumCRC32: checksum.ChecksumCRC32, ...(ETag === undefined ? {} : { ETag }) };
   }
 
@@ -168,8 +166,22 @@ export class S3Writer implements ObjectWriter {
   }
 
   async #guarded<T>(act: () => Promise<T>): Promise<T> {
-    return guarded(this.#place, `write ${this.#key}`, act);
+    return guarded(this.#place, `write ${this.#key}`, async () => {
+      try {
+        return await act();
+      } catch (error) {
+        if (!isGone(error)) throw error;
+        throw new HoldfastError("HF-STORAGE", `the unfinished write of ${this.#key} was removed from ${this.#place.url} before it was finished`, {
+          hint: "somebody swept it away, or the bucket's rules end uploads too early",
+          facts: { repository: this.#place.url, object: this.#key },
+        });
+      }
+    });
   }
+}
+
+function isGone(error: unknown): boolean {
+  return refusalOf(error)?.name === "NoSuchUpload";
 }
 
 /** Two conditional writes met, and the store asks for another try; or the bytes were hurt on their way. */

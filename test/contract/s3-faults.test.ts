@@ -11,6 +11,7 @@ import { openS3Store } from "../../src/storage/s3-store.ts";
 import { PART_BYTES } from "../../src/storage/s3-writer.ts";
 import { probeStore, requireSoundStore } from "../../src/storage/store-probe.ts";
 import { NOT_RUN } from "../support/not-run.ts";
+import { eventually } from "../support/restored.ts";
 import { makeBucket, s3Options } from "../support/s3-bucket.ts";
 import type { Bucket } from "../support/s3-bucket.ts";
 import { refusal, startS3Proxy } from "../support/s3-proxy.ts";
@@ -176,6 +177,25 @@ describe("a store in S3, when things go wrong", () => {
       await Promise.all(Array.from({ length: 4 }, async (_, i) => putIfAbsent(meddled.store, `k${i}`, Buffer.alloc(6 * PART_BYTES))));
       expect(meddled.proxy.mostPartsAtOnce).toBeGreaterThan(1);
       expect(meddled.proxy.mostPartsAtOnce).toBeLessThanOrEqual(8);
+    });
+
+    test("giving up does not wait for parts that nobody answers", async () => {
+      await using meddled = await behind(always(isPart, "hang"));
+      const writer = await meddled.store.create("k");
+      await writer.write(Buffer.alloc(LARGE));
+      await eventually("parts are on their way", async () => meddled.proxy.mostPartsAtOnce === 2);
+      await writer.abort();
+      expect(await bucket.contents(meddled.prefix)).toEqual([]);
+      // Before the connection to them would have been called dead.
+      expect(meddled.proxy.seen.filter(isPart)).toHaveLength(2);
+    });
+
+    test("an upload that somebody swept away in the middle is an error that says so", async () => {
+      await using meddled = await behind(() => "pass");
+      const writer = await meddled.store.create("k");
+      await writer.write(Buffer.alloc(LARGE));
+      await meddled.direct.sweep("", FUTURE);
+      await expect(writer.commit()).rejects.toMatchObject({ code: "HF-STORAGE", message: expect.stringContaining("was removed from") as string });
     });
 
     test("encryption by the store is asked for with every object, the storage class with those it is worth it for", async () => {

@@ -9,6 +9,8 @@ export type Meddling =
   | "pass"
   /** The connection is cut while the request is being sent: the server never hears of it. */
   | "cut request"
+  /** Nothing happens, and no answer comes. */
+  | "hang"
   /** It is done, and the answer never arrives. */
   | "lose answer"
   /** The answer breaks off in the middle of its body. */
@@ -69,6 +71,7 @@ export async function startS3Proxy(upstream: string, meddle: (passing: Passing) 
 async function handle(upstream: string, incoming: IncomingMessage, outgoing: ServerResponse, meddling: Meddling): Promise<void> {
   if (meddling === "cut request") return void incoming.socket.destroy();
   const body = await collect(incoming);
+  if (meddling === "hang") return;
   if (typeof meddling === "object") return void outgoing.writeHead(meddling.answer, { "content-type": "application/xml" }).end(meddling.body);
   if (meddling === "flip request") flip(body);
   const answer = await forward(upstream, incoming, body);
