@@ -19,7 +19,8 @@ export class BackupCopy {
   readonly #source: string;
   readonly #backup: string;
   readonly #clock: Clock;
-  readonly #open: { data: ContainerWriter | null; map: ContainerWriter | null } = { data: null, map: null };
+  readonly #open: { data: Promise<ContainerWriter> | null; map: Promise<ContainerWriter> | null } = { data: null, map: null };
+  #isAborted = false;
   /** Of packs whose frames are being sealed, by key; from before their first frame to when they are closed. */
   readonly #seals = new Map<string, ContainerSeal>();
   readonly contents: ContentsLine[] = [];
@@ -41,17 +42,19 @@ export class BackupCopy {
   }
 
   async append(kind: PackKind, { pack }: FrameAddress, frame: SealedFrame): Promise<void> {
+    // What was sealed before it was given up may still come.
+    if (this.#isAborted) throw new Error(`the copy in ${this.repository.name} was given up`);
     const target = this.#targetOf(kind, pack);
-    const writer = (this.#open[kind] ??= await openContainerWriter(target, this.#sealOf(target)));
+    const writer = await (this.#open[kind] ??= openContainerWriter(target, this.#sealOf(target)));
     await writer.append(frame);
   }
 
   async closePack(kind: PackKind, pack: number): Promise<void> {
-    const writer = this.#open[kind];
+    const writer = await this.#open[kind];
     if (writer === null) return;
-    this.#open[kind] = null;
     const key = keys.pack(this.#source, this.#backup, kind, pack);
     const { outcome, bytes, root } = await writer.finish();
+    this.#open[kind] = null;
     this.#seals.delete(key);
     // The id of a backup is used once: whoever wrote this object is not this run.
     if (outcome === "exists") throw new HoldfastError("HF-BUSY", `${key} was written by somebody else`, { hint: "run the backup again" });
@@ -59,8 +62,10 @@ export class BackupCopy {
     this.storedBytes += bytes;
   }
 
+  /** Leaves nothing open, also of what is just being opened. */
   async abort(): Promise<void> {
-    await Promise.allSettled([this.#open.data?.abort(), this.#open.map?.abort()]);
+    this.#isAborted = true;
+    await Promise.allSettled([this.#open.data, this.#open.map].map(async (writer) => (await writer)?.abort()));
   }
 
   #targetOf(kind: PackKind, pack: number): ContainerTarget {

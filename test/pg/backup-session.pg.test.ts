@@ -1,3 +1,4 @@
+import { readdir } from "node:fs/promises";
 import { cp } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
@@ -54,6 +55,7 @@ describePostgres("a backup", {}, (binaries) => {
   }
 
   test.each([
+    ["while the first of them is being opened", "create", /\/data\/00000000$/],
     ["while files are copied", "write", /\/data\/00000000$/],
     ["when the last of them is stored", "commit", /\/data\/00000000$/],
     ["before the manifest", "create", /\/contents$/],
@@ -66,6 +68,8 @@ describePostgres("a backup", {}, (binaries) => {
       await expect(backUpTo(repository)).rejects.toMatchObject({ code: "HF-SESSION-LOST" });
     }
     expect(await fixture.store.listNames("sources/db/manifests/")).toEqual([]);
+    const left = await readdir(fixture.folder, { recursive: true });
+    expect(left.filter((name) => name.endsWith(".tmp"))).toEqual([]);
     expect((await backUpTo(await fixture.open())).copies).toMatchObject([{ error: null }]);
   });
 
