@@ -32,6 +32,8 @@ export interface ExpireResult {
   readonly removedBytes: number;
 }
 
+const UNFINISHED_MS = 24 * 3_600_000;
+
 /** Removes what retention no longer wants: backups with a tombstone first, then WAL that no kept backup and no point-in-time window needs. */
 export async function expire(request: ExpireRequest, context: OperationContext): Promise<ExpireResult> {
   const { repository, source } = request;
@@ -45,6 +47,8 @@ export async function expire(request: ExpireRequest, context: OperationContext):
   if (!request.dryRun) {
     await sweepAttempts(repository, source, listing, context);
     await finishDeletions(request);
+    // Half-written objects of writers that died, of WAL, leases and evidence too: no single one takes a day to write.
+    await repository.store.sweep("", new Date(context.clock.now().getTime() - UNFINISHED_MS));
     // Newest first: a child goes before what it was made from.
     for (const { id, reasons } of doomed.toReversed()) {
       context.signal.throwIfAborted();

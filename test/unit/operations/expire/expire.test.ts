@@ -1,4 +1,5 @@
-import { join } from "node:path";
+import { mkdir, readdir, utimes, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../../../src/clock.ts";
 import { addBytes } from "../../../../src/domain/lsn.ts";
@@ -112,6 +113,22 @@ describe("expiry", () => {
       { of: "log", goneBefore: new Set([begun, old]) },
     ]);
     expect(await gone()).toEqual(new Set([begun, old, "log"]));
+  });
+
+  test("clears away what writers that died left half-written, and nothing that may still be written", async () => {
+    const wal = new WalBuilder({ segments: 2 });
+    wal.fillToEnd(0);
+    await archive.segments(wal, [1]);
+    const halves = [keys.walFolder("db", archive.place.systemIdentifier, nameOf(1, 1)), keys.leases("db.wal")].flatMap((folder) => [`${folder}.old.tmp`, `${folder}.young.tmp`]);
+    for (const half of halves) {
+      await mkdir(dirname(join(fixture.folder, half)), { recursive: true });
+      await writeFile(join(fixture.folder, half), "half");
+      const touchedAt = new Date(NOW.getTime() - (half.includes(".old.") ? 25 : 23) * 3_600_000);
+      await utimes(join(fixture.folder, half), touchedAt, touchedAt);
+    }
+    await run();
+    const left = await readdir(fixture.folder, { recursive: true });
+    expect(halves.filter((half) => left.includes(half))).toEqual(halves.filter((half) => half.includes(".young.")));
   });
 
   test("deletes nothing while a manifest cannot be read: it may need any of the others", async () => {
