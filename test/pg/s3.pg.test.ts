@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdir } from "node:fs/promises";
+import { mkdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -161,5 +161,35 @@ describePostgres("the main job with a repository in a bucket", {}, (binaries) =>
     await using restored = await restoreAndStart(site, source, "--backup", next.json<{ id: string }>().id, "--to", "immediate");
     expect(await digestDatabases(restored.url())).toEqual(await digestDatabases(source.url()));
     expect(await site.run("verify")).toMatchObject({ exitCode: 0 });
+  });
+
+  test("a copy on site and one in the bucket: each restores by itself, with the other gone", async () => {
+    const { accessKeyId, secretAccessKey } = server.credentials;
+    await using both = await openSite({
+      cluster: source,
+      repositories: ["onsite", "cloud"],
+      places: { cloud: `url: "s3://backups/both", endpoint: "${server.endpoint}", credentials: { accessKeyId: env:SITE_S3_ID, secretAccessKey: env:SITE_S3_SECRET }` },
+      env: { SITE_S3_ID: accessKeyId, SITE_S3_SECRET: secretAccessKey },
+    });
+    for (const type of ["full", "incr"]) {
+      const taken = await both.run("backup", "--type", type, "--json");
+      expect(taken.exitCode, taken.stderr).toBe(0);
+      expect(taken.json<{ copies: { repository: string; state: string }[] }>().copies).toMatchObject([
+        { repository: "onsite", state: "complete" },
+        { repository: "cloud", state: "complete" },
+      ]);
+      await source.sql("update t set b = '' where g % 50 = 7");
+    }
+    const [backup] = (await infoOf(both)).backups.slice(-1);
+    const restored = async (env: Readonly<Record<string, string>>, name: string): Promise<ClusterDigest> => {
+      const target = join(both.folder, name);
+      const outcome = await both.runWith(env, "restore", "--backup", backup?.id ?? "", "--to", "immediate", "--target", target);
+      expect(outcome.exitCode, outcome.stderr).toBe(0);
+      await using cluster = await startOnFolder(target, { binaries, leftRecovery: true });
+      return await digestDatabases(cluster.url());
+    };
+    const withoutCloud = await restored({ SITE_S3_SECRET: "not-the-secret" }, "without-cloud");
+    await rename(join(both.folder, "onsite"), join(both.folder, "gone"));
+    expect(await restored({}, "without-onsite")).toEqual(withoutCloud);
   });
 });
