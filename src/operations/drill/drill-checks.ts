@@ -2,6 +2,7 @@ import type pg from "pg";
 import type { DrillCheckResult } from "../../domain/drill-verdict.ts";
 import { messageOf } from "../../errors.ts";
 import { escapeIdentifier, queryRows } from "../../postgres/connection.ts";
+import { checkCollations } from "./collation-check.ts";
 import type { ScratchCluster } from "../../postgres/scratch-cluster.ts";
 
 /**
@@ -29,11 +30,12 @@ async function checkDatabase(cluster: ScratchCluster, database: string): Promise
   const { client } = connection;
   await client.query("set session_replication_role = replica");
   await client.query("set search_path = pg_catalog");
+  const collations = await checkCollations(client, database);
   const extensions = await createCheckExtensions(client);
   const before = await checkStructures(client, database, extensions, "");
   const write = await writePhase(client, database);
   const after = await checkStructures(client, database, extensions, " after writes");
-  return [...before, write, ...after];
+  return [collations, ...before, write, ...after];
 }
 
 interface CheckExtensions {
