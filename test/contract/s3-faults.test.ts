@@ -146,6 +146,16 @@ describe("a store in S3, when things go wrong", () => {
     });
 
     test.each([
+      ["gone", refusal(404, "NoSuchUpload")],
+      ["in the way", refusal(412, "PreconditionFailed")],
+    ])("a large write whose answer is lost, and that is %s when it is asked for again, is ours", async (_, second) => {
+      // Some stores remember a completion and repeat its answer, others do not.
+      await using meddled = await behind(firstOf(isCompletion, "lose answer", second));
+      expect(await putIfAbsent(meddled.store, "k", Buffer.alloc(LARGE, 1))).toBe("created");
+      expect(await bucket.contents(meddled.prefix)).toEqual(["k"]);
+    });
+
+    test.each([
       ["small", 100, isPut],
       ["large", LARGE, isCompletion],
     ])("an object that somebody else made while a %s write was cut off is not taken for ours, with the same bytes in it", async (_, bytes, fits) => {
