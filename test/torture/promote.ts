@@ -61,7 +61,7 @@ async function failOverToLagging(stage: Stage): Promise<void> {
   await startPromoted(stage);
 }
 
-/** The source is lost, a moment of it is restored at its place, promoted, and goes on. False: there is none to go back to. */
+/** The source is lost or stopped, a moment of it is restored at its place, promoted, and goes on. False: there is none to go back to. */
 async function putRestoredInPlace(stage: Stage): Promise<boolean> {
   const { source, truth, random } = stage;
   const now = await placeOf(source);
@@ -71,15 +71,20 @@ async function putRestoredInPlace(stage: Stage): Promise<boolean> {
   const timeline = moment.timeline === now.timeline ? "latest" : String(moment.timeline);
   await stage.stopStream("SIGTERM");
   await source.stop();
-  await rm(source.dataDirectory, { recursive: true });
-  await rm(stage.tablespace, { recursive: true });
-  await restoreTo(stage, source.dataDirectory, ["--to", `name:${moment.name}`, "--timeline", timeline], random.chance(0.3) ? crashIn(random, "restore.") : null);
+  const delta = random.chance(0.5);
+  if (!delta) {
+    await rm(source.dataDirectory, { recursive: true });
+    await rm(stage.tablespace, { recursive: true });
+  }
+  const args = ["--to", `name:${moment.name}`, "--timeline", timeline, ...(delta ? ["--delta"] : [])];
+  await restoreTo(stage, source.dataDirectory, args, random.chance(0.3) ? crashIn(random, "restore.") : null);
+  stage.tally.did(delta ? "restore --delta" : "restore");
   await source.start();
   await source.leftRecovery();
   const wrong = differences(await contentsOf(source), moment.contents);
   if (wrong.length > 0) throw new Mismatch("contents", `the source restored to ${moment.name} (${describePlace(moment)}) differs: ${wrong.join("; ")}`);
-  // What recovery was told must not be told to the next one.
-  await writeFile(join(source.dataDirectory, "postgresql.auto.conf"), "");
+  // What recovery was told must not be told to the next one; and what the workload makes later must not stop it.
+  await writeFile(join(source.dataDirectory, "postgresql.auto.conf"), source.major >= 15 ? "allow_in_place_tablespaces = on\n" : "");
   await source.restart();
   return true;
 }

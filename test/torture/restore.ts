@@ -36,15 +36,21 @@ export async function restoreTo(stage: Stage, folder: string, args: readonly str
 
 /** Restores some of the points that can be reached, and holds each against what is known of it. */
 export async function judgePoints(stage: Stage, last: Contents): Promise<void> {
-  for (const point of choosePoints(stage, last)) await judge(stage, point);
+  let folder: string | null = null;
+  for (const point of choosePoints(stage, last)) folder = await judge(stage, point, folder);
 }
 
-async function judge(stage: Stage, point: Point): Promise<void> {
+/** The folder it was restored to. */
+async function judge(stage: Stage, point: Point, previous: string | null): Promise<string> {
   const { random, source, tally } = stage;
   const what = `${point.args.join(" ")} (${point.kind}, ${describePlace(point.place)})`;
   stage.tell(`restore ${what}`);
-  const folder = stage.newFolder("restored");
-  await restoreTo(stage, folder, point.args, random.chance(RESTORE_CRASH) ? crashIn(random, "restore.") : null);
+  // Over the one before, in which the oracle has written, or into an empty folder.
+  const over = random.chance(DELTA) ? previous : null;
+  if (previous !== null && over === null) await remove(previous);
+  const folder = over ?? stage.newFolder("restored");
+  const delta = over === null ? [] : ["--delta"];
+  await restoreTo(stage, folder, [...point.args, ...delta], random.chance(RESTORE_CRASH) ? crashIn(random, "restore.") : null);
   {
     await using restored = await startOnFolder(folder, { binaries: source.binaries, leftRecovery: true });
     await hold(stage, point, restored, what);
@@ -52,12 +58,18 @@ async function judge(stage: Stage, point: Point): Promise<void> {
     if (report.tables < FEWEST_TABLES || report.indexes < FEWEST_TABLES)
       throw new Mismatch("oracle", `${what}: only ${report.tables} tables and ${report.indexes} indexes were looked at`);
   }
+  tally.did(over === null ? "restore" : "restore --delta");
+  tally.point(point.kind, point.place.timeline);
+  return folder;
+}
+
+async function remove(folder: string): Promise<void> {
   await rm(folder, { recursive: true });
   await rm(`${folder}-space1`, { recursive: true });
-  tally.point(point.kind, point.place.timeline);
 }
 
 const RESTORE_CRASH = 0.35;
+const DELTA = 0.4;
 const FEWEST_TABLES = 10;
 
 /** Contents first: the oracle changes what it looks at. */
