@@ -2,8 +2,8 @@ import type { Catalog } from "../catalog/catalog.ts";
 import { firstSuccess, lastHandledSlot } from "../catalog/runs.ts";
 import type { Clock } from "../clock.ts";
 import type { Inventory, SourceConfig } from "../policy/types.ts";
-import { byUrgency, findDue } from "./tasks.ts";
-import type { PassedOver, Task } from "./tasks.ts";
+import { afterTaking, findDue, inTurn } from "./tasks.ts";
+import type { PassedOver, Task, Waited } from "./tasks.ts";
 import type { JobEnd, Workers } from "./workers.ts";
 
 /** What the scheduler needs of the world around it. */
@@ -27,11 +27,12 @@ const PAUSE_AFTER_FAILURE_MS = 5000;
 const STOP_DEADLINE_MS = 7000;
 
 /**
- * Wakes up, asks what is due (a function of policies, history and time), and runs it: one heavy operation per source at a time, the most urgent first. Nothing depends on a timer having fired.
+ * Wakes up, asks what is due (a function of policies, history and time), and runs it: one heavy operation per source at a time, the most urgent first and none for ever last. Nothing depends on a timer having fired.
  */
 export class Scheduler {
   readonly #options: SchedulerOptions;
   readonly #busy = new Map<string, Task>();
+  readonly #waited = new Map<string, Waited>();
   readonly #streams = new Map<string, { delayMs: number; notBeforeMs: number }>();
   readonly #pausedUntilMs = new Map<string, number>();
   #stopping = false;
@@ -80,8 +81,10 @@ export class Scheduler {
     const due = findDue(source, historyOf(catalog, source.name), clock.now());
     const running = this.#busy.get(source.name);
     for (const passed of due.passedOver) if (passed.outcome === "superseded") await this.#options.recordPassedOver(passed);
-    const next = due.run.toSorted(byUrgency).find((task) => (task.operation === "log" || running === undefined) && this.#mayStart(task));
+    const waited = this.#waited.get(source.name) ?? new Map();
+    const next = inTurn(due.run, waited).find((task) => (task.operation === "log" || running === undefined) && this.#mayStart(task));
     if (next === undefined || this.#stopping) return;
+    if (next.operation !== "log") this.#waited.set(source.name, afterTaking(next, due.run, waited));
     // Missed slots go on record when the one that serves them is taken up, not each time we look.
     for (const passed of due.passedOver)
       if (passed.outcome === "missed" && passed.operation === next.operation && passed.type === next.type) await this.#options.recordPassedOver(passed);

@@ -1,5 +1,5 @@
 import type { BackupType } from "../domain/backup-id.ts";
-import { isInWindow } from "../domain/daily-window.ts";
+import { mayBegin } from "../domain/daily-window.ts";
 import { dueSlots, dueWork } from "../domain/schedule.ts";
 import type { Schedule } from "../domain/schedule.ts";
 import type { SourceConfig } from "../policy/types.ts";
@@ -39,9 +39,6 @@ export interface ScheduleHistory {
   readonly firstBackupAt: Date | null;
 }
 
-/** What windows for heavy work are about. Outside of them it stays due. */
-const HEAVY: readonly BackupType[] = ["full", "incremental"];
-
 const OLDER_REASON = "nothing ran at its time";
 
 /** What is due for one source at `now`: a function of policy, history and time, whatever woke us. */
@@ -55,10 +52,9 @@ function dueBackups(source: SourceConfig, history: ScheduleHistory, now: Date): 
   const inputs = [...source.policy.backups.values()].map(({ type, schedule }) => ({ type, schedule, lastHandled: history.lastHandled("backup", type) }));
   const { decisions, older } = dueWork(inputs, now);
   const common = { source: source.name, operation: "backup" } as const;
-  // A source without any backup does not wait for its window.
-  const mayBegin = (type: BackupType): boolean => !HEAVY.includes(type) || history.firstBackupAt === null || isInWindow(source.policy.windows.heavy, now);
+  const may = { heavy: source.policy.windows.heavy, hasBackup: history.firstBackupAt !== null, now };
   return {
-    run: decisions.filter(({ decision, type }) => decision === "run" && mayBegin(type)).map(({ type, slot }) => ({ ...common, type, slot: slot.toISOString() })),
+    run: decisions.filter(({ decision, type }) => decision === "run" && mayBegin(type, may)).map(({ type, slot }) => ({ ...common, type, slot: slot.toISOString() })),
     passedOver: [
       ...older.map(({ type, from, until, count, reason }) => ({
         ...common,
@@ -107,6 +103,25 @@ function dueOf(source: SourceConfig, operation: TaskOperation, type: "log" | nul
   };
 }
 
-export function byUrgency(a: Task, b: Task): number {
+/** How often other work of its source may be taken up while something is due. */
+const PATIENCE = 3;
+
+/** Waiting work of one source: how often other work was taken up while it was due. */
+export type Waited = ReadonlyMap<TaskOperation, number>;
+
+/** The most urgent first; but what was passed over often enough comes before all but the log, or a schedule that asks for more than there is time for would never see a drill. */
+export function inTurn(tasks: readonly Task[], waited: Waited): Task[] {
+  const turns = ({ operation }: Task): number => (operation === "log" ? Number.POSITIVE_INFINITY : (waited.get(operation) ?? 0));
+  const claim = (task: Task): number => (turns(task) >= PATIENCE ? turns(task) : 0);
+  return tasks.toSorted((a, b) => (claim(a) === claim(b) ? byUrgency(a, b) : claim(b) - claim(a)));
+}
+
+/** How long each operation has waited, once `taken` is taken up of what is due. */
+export function afterTaking(taken: Task, due: readonly Task[], waited: Waited): Waited {
+  const others = due.map(({ operation }) => operation).filter((operation) => operation !== taken.operation && operation !== "log");
+  return new Map([...new Set(others)].map((operation) => [operation, (waited.get(operation) ?? 0) + 1]));
+}
+
+function byUrgency(a: Task, b: Task): number {
   return a.operation === b.operation ? a.slot.localeCompare(b.slot) : TASK_OPERATIONS.indexOf(a.operation) - TASK_OPERATIONS.indexOf(b.operation);
 }

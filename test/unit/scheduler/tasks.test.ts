@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import type { BackupType } from "../../../src/domain/backup-id.ts";
 import type { BackupRule, SourceConfig } from "../../../src/policy/types.ts";
-import { byUrgency, findDue } from "../../../src/scheduler/tasks.ts";
-import type { ScheduleHistory, Task } from "../../../src/scheduler/tasks.ts";
+import { afterTaking, findDue, inTurn } from "../../../src/scheduler/tasks.ts";
+import type { ScheduleHistory, Task, Waited } from "../../../src/scheduler/tasks.ts";
 
 const DAILY = { kind: "cron", expression: "0 2 * * *", zone: "UTC" } as const;
 const EVERY_6H = { kind: "every", seconds: 6 * 3600 } as const;
@@ -78,8 +78,26 @@ test("a source without any backup does not wait for its window", () => {
   expect(runsAt(source([rule("full", DAILY)], ["02:00-04:00"]), after(null), "2026-11-21T12:00:00Z")).toEqual(["full 2026-11-21T02:00"]);
 });
 
+const task = (operation: Task["operation"], slot: string): Task => ({ source: "db", operation, type: null, slot });
+
 test("the log goes first, a drill last, and of the same kind what has waited longest", () => {
-  const task = (operation: Task["operation"], slot: string): Task => ({ source: "db", operation, type: null, slot });
   const tasks = [task("drill", "1"), task("verify", "1"), task("backup", "2"), task("log", "3"), task("backup", "1"), task("expire", "1")];
-  expect(tasks.toSorted(byUrgency).map(({ operation, slot }) => `${operation} ${slot}`)).toEqual(["log 3", "backup 1", "backup 2", "expire 1", "verify 1", "drill 1"]);
+  expect(inTurn(tasks, new Map()).map(({ operation, slot }) => `${operation} ${slot}`)).toEqual(["log 3", "backup 1", "backup 2", "expire 1", "verify 1", "drill 1"]);
+});
+
+test("a schedule that asks for more than there is time for runs all of it all the same, and mostly what is most urgent", () => {
+  const due = [task("backup", "1"), task("expire", "1"), task("verify", "1"), task("drill", "1")];
+  const taken: string[] = [];
+  let waited: Waited = new Map();
+  for (let i = 0; i < 18; i++) {
+    const [next] = inTurn(due, waited);
+    if (next === undefined) throw new Error("something is due");
+    taken.push(next.operation);
+    waited = afterTaking(next, due, waited);
+  }
+  expect(taken.slice(0, 6)).toEqual(["backup", "backup", "backup", "expire", "verify", "drill"]);
+  for (const operation of ["backup", "expire", "verify", "drill"]) expect(taken.filter((each) => each === operation).length, operation).toBeGreaterThanOrEqual(3);
+  // The log is not waited for, and waits for nobody.
+  expect(afterTaking(task("log", "1"), [...due, task("log", "1")], new Map([["drill", 1]])).get("drill")).toBe(2);
+  expect(inTurn([...due, task("log", "9")], new Map([["drill", 99]]))[0]?.operation).toBe("log");
 });
