@@ -27,7 +27,7 @@ interface DirectoryEntry {
   readonly path: string;
 }
 
-interface TablespaceEntry {
+export interface TablespaceEntry {
   readonly type: "tablespace";
   readonly path: string;
   /** Absolute folder on the source. */

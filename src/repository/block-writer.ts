@@ -79,7 +79,7 @@ export class BlockWriter {
 }
 
 /** Per frame of a pack: number of blocks u32, then that many u64; before all, the number of frames u32. */
-function encodeDigests(frames: readonly (readonly bigint[])[]): Buffer {
+export function encodeDigests(frames: readonly (readonly bigint[])[]): Buffer {
   const bytes = Buffer.alloc(4 + frames.reduce((sum, digests) => sum + 4 + digests.length * 8, 0));
   let at = bytes.writeUInt32LE(frames.length, 0);
   for (const digests of frames) {

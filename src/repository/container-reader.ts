@@ -102,13 +102,15 @@ export class FrameReader {
     for (const { index, plain } of opening) yield { index, plain: await plain };
   }
 
-  /** The plain bytes of all frames, one after the other. For containers that fit in memory. */
-  async readAll(): Promise<Buffer> {
-    return this.readRun(0, this.container.frames.length);
+  /** The plain bytes of all frames, one after the other: at most so many, or it is damage. */
+  async readAll(mostBytes: number): Promise<Buffer> {
+    return this.readRun(0, this.container.frames.length, mostBytes);
   }
 
-  /** The plain bytes of `count` frames from `first` on, one after the other. */
-  async readRun(first: number, count: number): Promise<Buffer> {
+  /** The plain bytes of `count` frames from `first` on, one after the other. What they declare is looked at before any is opened. */
+  async readRun(first: number, count: number, mostBytes: number): Promise<Buffer> {
+    const declared = this.container.frames.slice(first, first + count).reduce((sum, { plainLength }) => sum + plainLength, 0);
+    if (declared > mostBytes) throw new DamageError(this.container.objectKey, `it declares ${declared} bytes, and ${mostBytes} are the most there can be`);
     if (first + count > this.container.frames.length) throw new DamageError(this.container.objectKey, `has no frames ${first} to ${first + count - 1}`);
     const plain: Buffer[] = [];
     for await (const frame of this.readMany(Array.from({ length: count }, (_, i) => first + i))) plain.push(frame.plain);

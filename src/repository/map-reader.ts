@@ -1,3 +1,4 @@
+import { comparePaths } from "../domain/file-map.ts";
 import type { MapEntry } from "../domain/file-map.ts";
 import { DamageError, must } from "../errors.ts";
 import { decodeDigests } from "./block-writer.ts";
@@ -12,6 +13,10 @@ import type { Repository } from "./repository.ts";
 /** Opened containers and digests kept at hand: with packs of 128 MiB a digest frame is 128 KiB, so this bounds memory to some 20 MiB. */
 const OPEN_CONTAINERS = 256;
 const DIGEST_FRAMES = 128;
+/** Besides a handful, those are relations that became logged while the backup ran. */
+const MOST_LATE_ENTRIES = 100_000;
+/** Some 50 bytes a chunk of 256 KiB: that is the map of a hundred million files. */
+const MOST_ROOT_BYTES = 16 << 20;
 
 /** Reads maps, extents and digests of a backup and its ancestors. Every container is opened once and authenticated then. */
 export class ChainReader {
@@ -35,7 +40,34 @@ export class ChainReader {
   /** All entries of a backup: in order of path, then those that were read last. */
   async *entries(backup: string): AsyncGenerator<MapEntry> {
     const { chunks, late } = await this.root(backup);
-    for (const chunk of [...chunks, ...late]) yield* await this.chunk(chunk);
+    const lateOnes = await this.#readLate(late);
+    const latePaths = new Set(lateOnes.map(({ path }) => path));
+    if (latePaths.size < lateOnes.length) throw this.#wrongMap(backup, "names a file twice");
+    let before: string | null = null;
+    for (const chunk of chunks)
+      for (const entry of await this.chunk(chunk)) {
+        // What is in order is there once: no chunk can be made to count for many.
+        if (before !== null && comparePaths(before, entry.path) >= 0) throw this.#wrongMap(backup, `is out of order at ${entry.path}`);
+        if (latePaths.has(entry.path)) throw this.#wrongMap(backup, `names ${entry.path} twice`);
+        before = entry.path;
+        yield entry;
+      }
+    yield* lateOnes;
+  }
+
+  /** Few, and needed whole before all others, for each of them must be named once. */
+  async #readLate(late: readonly ChunkRef[]): Promise<MapEntry[]> {
+    const entries: MapEntry[] = [];
+    for (const chunk of late) {
+      entries.push(...(await this.chunk(chunk)));
+      if (entries.length > MOST_LATE_ENTRIES) throw this.#wrongMap(chunk.backup, `names more than ${MOST_LATE_ENTRIES} files that were read late`);
+    }
+    return entries;
+  }
+
+  #wrongMap(backup: string, what: string): DamageError {
+    const { source } = must([...this.chain.values()][0], "a manifest").manifest;
+    return new DamageError(keys.manifest(source, backup), `its map ${what}`);
   }
 
   async chunk(ref: ChunkRef): Promise<MapEntry[]> {
@@ -51,7 +83,9 @@ export class ChainReader {
     const name = `${backup}/${pack}`;
     let digests = this.#digests.get(name);
     if (digests === undefined) this.#digests.set(name, (digests = this.#readDigests(backup, pack)));
-    return must((await digests)[frame], `digests of extent ${name}/${frame}`);
+    const found = (await digests)[frame];
+    if (found === undefined) throw this.#wrongMap(backup, `has no digests for extent ${frame} of pack ${pack}`);
+    return found;
   }
 
   /** An opened pack of a backup of this chain. */
@@ -77,7 +111,7 @@ export class ChainReader {
   async #readRoot(backup: string): Promise<MapRoot> {
     const { root } = must(this.chain.get(backup), `manifest of ${backup}`).manifest;
     const reader = await this.pack(backup, "map", root.pack);
-    return decodeRoot(await reader.readRun(root.frame, root.frames), reader.container.objectKey);
+    return decodeRoot(await reader.readRun(root.frame, root.frames, MOST_ROOT_BYTES), reader.container.objectKey);
   }
 
   async #readDigests(backup: string, dataPack: number): Promise<BigUint64Array[]> {

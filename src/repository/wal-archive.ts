@@ -42,6 +42,9 @@ export type SegmentLedger = z.infer<typeof ledgerSchema>;
 /** What the writer knows of a segment; the rest is found out as it is stored. */
 export type SegmentFacts = Omit<SegmentLedger, "follows" | "summarised">;
 
+/** A history has a line for each timeline before: this is some twenty thousand promotions. */
+const MOST_HISTORY_BYTES = 1 << 20;
+
 /** WAL is compressed at the fastest level: it comes all day, and at level 1 it shrinks six times. */
 const WAL_ZSTD_LEVEL = 1;
 
@@ -71,7 +74,8 @@ export async function storeSegment(
   const outcome = await writeContainer(repository, { source: place.source, kind: "wal", objectKey, boundKey }, bytes, { ledger }, options);
   if (others.length === 0) return outcome === "created" ? "created" : "same";
   // Another name for this segment may be the same bytes under another name key: only the content tells.
-  for (const other of others) if (!(await readContainer(repository, { source: place.source, kind: "wal", objectKey: other, boundKey })).equals(bytes)) return "diverged";
+  for (const other of others)
+    if (!(await readContainer(repository, { source: place.source, kind: "wal", objectKey: other, boundKey }, place.segmentBytes)).equals(bytes)) return "diverged";
   return "same";
 }
 
@@ -88,7 +92,8 @@ export async function storeHistory(repository: WritableRepository, place: WalPla
   const objectKey = `${boundKey}-${contentName(repository, content)}`;
   const others = await otherContents(repository, keys.histories(place.source, place.systemIdentifier), timelineHex(timeline), objectKey);
   const outcome = await writeContainer(repository, { source: place.source, kind: "history", objectKey, boundKey }, content, {}, options);
-  for (const other of others) if (!(await readContainer(repository, { source: place.source, kind: "history", objectKey: other, boundKey })).equals(content)) return "diverged";
+  for (const other of others)
+    if (!(await readContainer(repository, { source: place.source, kind: "history", objectKey: other, boundKey }, MOST_HISTORY_BYTES)).equals(content)) return "diverged";
   return outcome === "created" && others.length === 0 ? "created" : "same";
 }
 
@@ -141,8 +146,8 @@ function contentName(repository: WritableRepository, bytes: Buffer): string {
   return createHmac("sha256", repository.mapKey.names).update(bytes).digest("hex").slice(0, 32);
 }
 
-async function readContainer(repository: Repository, object: WalObject): Promise<Buffer> {
-  return new FrameReader(repository, await openContainer(repository, object)).readAll();
+async function readContainer(repository: Repository, object: WalObject, mostBytes: number): Promise<Buffer> {
+  return new FrameReader(repository, await openContainer(repository, object)).readAll(mostBytes);
 }
 
 /** A complete segment. Where several objects claim to be it, they must agree. Rejects with `DamageError`. */
@@ -150,7 +155,7 @@ export async function readSegment(repository: Repository, place: WalPlace, segme
   const boundKey = keys.walSegment(place.source, place.systemIdentifier, segment);
   let content: Buffer | null = null;
   for (const object of objects) {
-    const bytes = await readContainer(repository, { source: place.source, kind: "wal", objectKey: object, boundKey });
+    const bytes = await readContainer(repository, { source: place.source, kind: "wal", objectKey: object, boundKey }, place.segmentBytes);
     if (bytes.length !== place.segmentBytes) throw new DamageError(object, `the segment has ${bytes.length} bytes`);
     if (content !== null && !content.equals(bytes)) throw new DamageError(object, "two writers left different content for this segment (two primaries?)");
     content = bytes;
@@ -176,7 +181,7 @@ export async function readParts(repository: Repository, place: WalPlace, segment
     const part = parsePartKey(object);
     if (part === null || part.from > filled) break;
     const boundKey = keys.walPart(place.source, place.systemIdentifier, segment, part.from, part.to);
-    const bytes = await readContainer(repository, { source: place.source, kind: "part", objectKey: object, boundKey });
+    const bytes = await readContainer(repository, { source: place.source, kind: "part", objectKey: object, boundKey }, place.segmentBytes);
     if (bytes.length !== part.to - part.from) throw new DamageError(object, `holds ${bytes.length} bytes`);
     const overlap = Math.min(filled, part.to) - part.from;
     if (!bytes.subarray(0, overlap).equals(whole.subarray(part.from, part.from + overlap)))
@@ -200,7 +205,7 @@ export async function readHistory(repository: Repository, place: WalPlace, timel
   const boundKey = keys.history(place.source, place.systemIdentifier, timelineHex(timeline));
   let content: Buffer | null = null;
   for (const name of names) {
-    const bytes = await readContainer(repository, { source: place.source, kind: "history", objectKey: folder + name, boundKey });
+    const bytes = await readContainer(repository, { source: place.source, kind: "history", objectKey: folder + name, boundKey }, MOST_HISTORY_BYTES);
     if (content !== null && !content.equals(bytes)) throw new DamageError(folder + name, "two servers made this timeline, with different histories (two primaries?)");
     content = bytes;
   }

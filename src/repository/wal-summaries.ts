@@ -19,6 +19,8 @@ interface WalOwner {
 }
 
 const ZSTD_LEVEL = 3;
+/** That of the largest segment, every record of which changes another block, is shorter. */
+const MOST_SUMMARY_BYTES = 64 << 20;
 
 const SEGMENT_OBJECT = /\/([0-9A-F]{24})-([0-9a-f]{32})$/;
 const SUMMARY_OBJECT = /\/([0-9A-F]{24})\.([0-9a-f]{32})$/;
@@ -54,7 +56,7 @@ export async function openSummary(repository: Repository, source: string, object
 
 /** Rejects with `DamageError`, also where the map key is not at hand. */
 export async function readSummary(repository: Repository, container: Container): Promise<WalSummary> {
-  const summary = decodeSummary(await new FrameReader(repository, container).readAll());
+  const summary = decodeSummary(await new FrameReader(repository, container).readAll(MOST_SUMMARY_BYTES));
   if (summary === null) throw new DamageError(container.objectKey, "it does not decode to a summary of WAL");
   return summary;
 }

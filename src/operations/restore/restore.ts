@@ -4,7 +4,7 @@ import path from "node:path";
 import { stopwatch } from "../../clock.ts";
 import { crashPoint } from "../../crash-points.ts";
 import { formatLsn } from "../../domain/lsn.ts";
-import type { FileEntry } from "../../domain/file-map.ts";
+import type { FileEntry, TablespaceEntry } from "../../domain/file-map.ts";
 import { DamageError, HoldfastError, must } from "../../errors.ts";
 import { capturedSchema } from "../../postgres/capture.ts";
 import type { CapturedSettings } from "../../postgres/capture.ts";
@@ -14,9 +14,11 @@ import { DEFAULT_HBA, generateConfig } from "../../postgres/restored-config.ts";
 import type { RestoredConfigOptions } from "../../postgres/restored-config.ts";
 import { keys } from "../../repository/layout.ts";
 import { learnMapKeys, readChain } from "../../repository/manifest.ts";
+import type { Manifest } from "../../repository/manifest.ts";
 import { ChainReader } from "../../repository/map-reader.ts";
 import type { OperationContext } from "../context.ts";
 import { BlockComparison } from "./block-comparison.ts";
+import { checkedEntries, CONTROL_FILE, SETTINGS } from "./check-map.ts";
 import { compareWithTarget, inspectDeltaTarget, makeUnstartable, removeStrangers } from "./delta-target.ts";
 import { removeFutureTransactions } from "./future-transactions.ts";
 import type { RestorePlan } from "./plan-restore.ts";
@@ -56,7 +58,6 @@ export interface RestoreResult {
   readonly leftOut: readonly string[];
 }
 
-const CONTROL_FILE = "global/pg_control";
 /** Generated or put in place last; never written with the other files. */
 const SPECIAL = new Set([CONTROL_FILE, "tablespace_map", "postgresql.conf", "postgresql.auto.conf"]);
 const SPACE_RESERVE_BYTES = 64 << 20;
@@ -73,8 +74,8 @@ export async function restore(request: RestoreRequest, context: OperationContext
   if (delta) await inspectDeltaTarget(target, manifest.postgres.systemIdentifier);
   else await inspectTarget(target);
   const chain = await openChain(plan);
-  const entries = await specialEntries(chain, manifest.id);
-  const tablespaces = await placeTablespaces(chain, manifest.id, request);
+  const { special: entries, tablespaces: mapped } = await specialEntries(chain, manifest);
+  const tablespaces = await placeTablespaces(mapped, request);
   const comparison = delta ? await compareWithTarget(chain, manifest.id, target, tablespaces, isSpecial) : null;
   await requireSpace(target, Math.max(0, plan.bytes - (comparison?.presentBytes ?? 0)) + plan.walBytes + SPACE_RESERVE_BYTES);
   const blockSize = manifest.postgres.blockSize;
@@ -128,25 +129,32 @@ export async function openChain(plan: Pick<RestorePlan, "view" | "stored">): Pro
   return new ChainReader(plan.view.repository, chain);
 }
 
-/** Files that are not simply written where they were, and the documents about the backup. All of them were read late, but for the configuration. */
-async function specialEntries(chain: ChainReader, backup: string): Promise<Map<string, FileEntry>> {
+interface SpecialEntries {
+  /** Files that are not simply written where they were, and the documents about the backup. All of them were read late, but for the configuration. */
+  readonly special: ReadonlyMap<string, FileEntry>;
+  readonly tablespaces: readonly TablespaceEntry[];
+}
+
+/** Looks at the whole map, before anything is written. */
+async function specialEntries(chain: ChainReader, manifest: Manifest): Promise<SpecialEntries> {
   const special = new Map<string, FileEntry>();
-  for await (const entry of chain.entries(backup))
-    if (entry.type === "file" && (SPECIAL.has(entry.path) || entry.path.startsWith("//") || entry.path === "pg_hba.conf")) special.set(entry.path, entry);
-  return special;
+  const tablespaces: TablespaceEntry[] = [];
+  for await (const entry of checkedEntries(chain, manifest)) {
+    if (entry.type === "tablespace") tablespaces.push(entry);
+    if (entry.type === "file" && (isSpecial(entry.path) || entry.path === "pg_hba.conf")) special.set(entry.path, entry);
+  }
+  return { special, tablespaces };
 }
 
 async function readCaptured(chain: ChainReader, entries: ReadonlyMap<string, FileEntry>, blockSize: number): Promise<CapturedSettings> {
-  const bytes = await readFile(chain, must(entries.get("//settings.json"), "settings in the backup"), blockSize);
+  const bytes = await readFile(chain, must(entries.get(SETTINGS), "settings in the backup"), blockSize);
   return capturedSchema.parse(JSON.parse(bytes.toString("utf8")));
 }
 
 /** New folders of tablespaces. Each needs a mapping, or its original place must be free; nothing is ever written into a folder that holds something. */
-async function placeTablespaces(chain: ChainReader, backup: string, request: RestoreRequest): Promise<Map<string, string>> {
+async function placeTablespaces(tablespaces: readonly TablespaceEntry[], request: RestoreRequest): Promise<Map<string, string>> {
   const places = new Map<string, string>();
-  for await (const entry of chain.entries(backup)) {
-    if (entry.type !== "tablespace") continue;
-    if (!/^pg_tblspc\/\d+$/.test(entry.path)) throw new DamageError(entry.path, "is no place for a tablespace");
+  for (const entry of tablespaces) {
     const place = request.tablespaces.get(entry.target) ?? entry.target;
     if (!path.isAbsolute(place) || place.includes("\n")) throw new HoldfastError("HF-USAGE", `the tablespace folder ${JSON.stringify(place)} is not an absolute path`);
     const isInUseHere = request.delta === true && (await readlink(path.join(request.target, entry.path)).catch(() => null)) === place;

@@ -15,6 +15,7 @@ import type { StoredManifest } from "../../repository/manifest.ts";
 import { ChainReader } from "../../repository/map-reader.ts";
 import type { Repository } from "../../repository/repository.ts";
 import type { OperationContext } from "../context.ts";
+import { checkedEntries } from "../restore/check-map.ts";
 import { checkExtent, verifyPages, VisitedFrames } from "./verify-pages.ts";
 import type { VerifyTotals } from "./verify-report.ts";
 
@@ -119,10 +120,10 @@ async function verifyContainer(work: BackupVerification, line: ContentsLine, { c
   }
 }
 
-/** Every file of the map is whole: its runs add up, and each leads to an extent that has the block. */
+/** The map is one of a data directory, and every file of it is whole: its runs add up, and each leads to an extent that has the block. */
 async function verifyMap(work: BackupVerification, chain: ChainReader, blockSize: number, context: OperationContext): Promise<void> {
   const { manifest } = work.stored;
-  for await (const entry of chain.entries(manifest.id)) {
+  for await (const entry of checkedEntries(chain, manifest)) {
     context.signal.throwIfAborted();
     if (entry.type === "file") await checkRuns(chain, entry, blockSize, keys.manifest(manifest.source, manifest.id));
   }

@@ -87,7 +87,7 @@ async function verifySegment(work: WalVerification, name: string, object: string
     for await (const frame of reader.readStored(container.frames.map((_, i) => i))) void frame;
     return summarised;
   }
-  const bytes = await reader.readAll();
+  const bytes = await reader.readAll(view.place.segmentBytes);
   if (bytes.length !== view.place.segmentBytes) throw new DamageError(object, `the segment has ${bytes.length} bytes`);
   checkFirstPage(object, bytes, work, segment);
   // A name under another name key is not known to be wrong.

@@ -1,0 +1,217 @@
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { systemClock } from "../../src/clock.ts";
+import type { MapEntry } from "../../src/domain/file-map.ts";
+import { openHostState } from "../../src/repository/host-state.ts";
+import { listManifests } from "../../src/repository/manifest.ts";
+import type { Manifest, StoredManifest } from "../../src/repository/manifest.ts";
+import { openForWriting } from "../../src/repository/repository.ts";
+import type { WritableRepository } from "../../src/repository/repository.ts";
+import { openLocalStore } from "../../src/storage/local-store.ts";
+import { startCluster } from "../support/cluster.ts";
+import { FORGED_ID, forgeBackup, readSettings } from "../support/hostile-repository.ts";
+import type { Forgery } from "../support/hostile-repository.ts";
+import { describePostgres } from "../support/postgres-suite.ts";
+import { openSite } from "../support/site.ts";
+import type { Outcome, Site } from "../support/site.ts";
+import { digestTree } from "../support/tree.ts";
+
+/**
+ * A repository that somebody else wrote in: one who has the passphrase and a host that was admitted (all is signed and sealed as it should be, and lies), or a thief without any key.
+ * Whatever lies there, a command refuses it in words, in bounded time and memory; and a restore writes nothing outside its target, and leaves nothing that could be started.
+ */
+const LONGEST_MS = 60_000;
+const MOST_KIB = 400 << 10;
+const PEAK_MEMORY = fileURLToPath(new URL("../support/peak-memory.ts", import.meta.url));
+
+describePostgres("a hostile repository", {}, (binaries) => {
+  let resources: AsyncDisposableStack;
+  let site: Site;
+
+  beforeAll(async () => {
+    await using stack = new AsyncDisposableStack();
+    const source = stack.use(await startCluster({ binaries, initdbArgs: ["--wal-segsize=1"] }));
+    site = stack.use(await openSite({ cluster: source }));
+    await source.sql("create table t as select g as id, md5(g::text) as text from generate_series(1, 2000) g");
+    const backup = await site.run("backup", "--json");
+    expect(backup.exitCode, backup.stderr).toBe(0);
+    resources = stack.move();
+  });
+  afterAll(async () => resources.disposeAsync());
+
+  /** A copy of the true repository, to write in. */
+  interface Planted extends AsyncDisposable {
+    readonly folder: string;
+    readonly url: string;
+    readonly repository: WritableRepository;
+    readonly base: StoredManifest;
+    /** What lies around the target. */
+    readonly around: string;
+    readonly target: string;
+  }
+
+  let copies = 0;
+  async function copyOfRepository(): Promise<Planted> {
+    const folder = join(site.folder, `copy-${++copies}`);
+    await promisify(execFile)("cp", ["-al", join(site.folder, "onsite"), folder]);
+    const around = join(site.folder, `around-${copies}`);
+    await mkdir(join(around, "decoy"), { recursive: true });
+    await writeFile(join(around, "decoy/file"), "not to be touched");
+    const host = await openHostState(join(site.folder, `state-${copies}`));
+    const repository = await openForWriting({ name: "onsite", store: openLocalStore(folder), secret: site.key, host, hostName: "insider", now: systemClock.now() });
+    const [base] = (await listManifests(repository, "db")).backups;
+    if (base === undefined) throw new Error("the backup is not there");
+    return {
+      folder,
+      url: `file://${folder}`,
+      repository,
+      base,
+      around,
+      target: join(around, "target"),
+      [Symbol.asyncDispose]: async () => {
+        for (const path of [folder, around]) await rm(path, { recursive: true, force: true });
+      },
+    };
+  }
+
+  /** Runs a command to its end. It must end by itself, in bounded memory, and not with a bug. */
+  async function run(planted: Planted, ...args: string[]): Promise<Outcome> {
+    const peakFile = `${planted.folder}-peak-${args[0]}`;
+    const running = site.start({ NODE_OPTIONS: `--import ${PEAK_MEMORY}`, PEAK_MEMORY_FILE: peakFile }, ...args, "--repository", planted.url);
+    const timer = setTimeout(() => running.process.kill("SIGKILL"), LONGEST_MS);
+    const outcome = await running.ended();
+    clearTimeout(timer);
+    expect(outcome.signal, `${args[0]} did not end: ${outcome.stderr}`).toBeNull();
+    const peakKib = Number(await readFile(peakFile, "utf8"));
+    await rm(peakFile);
+    if (process.env["HOLDFAST_SHOW_PEAKS"] !== undefined) process.stdout.write(`${args[0]} ${outcome.exitCode} ${peakKib >> 10} MiB ${outcome.stderr.split("\n")[0]}\n`);
+    expect(peakKib, `peak memory of ${args[0]}`).toBeLessThan(MOST_KIB);
+    expect(outcome.stderr, args[0]).not.toMatch(/HF-BUG|^\s+at /m);
+    return outcome;
+  }
+
+  async function restore(planted: Planted, ...args: string[]): Promise<Outcome> {
+    return run(planted, "restore", "db", "--target", planted.target, "--to", "immediate", ...args);
+  }
+
+  /** A restore that is refused with one of our errors, having touched nothing but its target, which cannot be started. */
+  async function expectRefused(planted: Planted, message: RegExp, ...args: string[]): Promise<void> {
+    const before = await digestTree(planted.around, (path) => path.startsWith("target"));
+    const outcome = await restore(planted, ...args);
+    expect(outcome.stderr).toMatch(message);
+    expect([1, 2, 4], outcome.stderr).toContain(outcome.exitCode);
+    expect(await digestTree(planted.around, (path) => path.startsWith("target"))).toEqual(before);
+    expect(existsSync(join(planted.target, "global/pg_control"))).toBe(false);
+  }
+
+  /** Verification says no, and why. */
+  async function expectFound(planted: Planted, message: RegExp): Promise<void> {
+    const verified = await run(planted, "verify", "--json");
+    expect(verified.exitCode, verified.stderr).toBe(1);
+    expect(verified.stdout).toMatch(message);
+  }
+
+  test("a forged backup that is true in all it says is restored: what follows is refused for what it says", async () => {
+    await using planted = await copyOfRepository();
+    await forgeBackup(planted.repository, planted.base, { files: { "//settings.json": await settingsOf(planted, (settings) => settings) } });
+    const verified = await run(planted, "verify", "--json");
+    expect(verified.exitCode, verified.stdout).toBe(0);
+    const restored = await restore(planted, "--backup", FORGED_ID);
+    expect(restored.exitCode, restored.stderr).toBe(0);
+  });
+
+  async function settingsOf(planted: Planted, change: (settings: Record<string, unknown>) => unknown): Promise<string> {
+    return JSON.stringify(change(await readSettings(planted.repository, planted.base)));
+  }
+
+  const file = (path: string, length = 0, runs: Extract<MapEntry, { type: "file" }>["runs"] = []): MapEntry => ({ type: "file", path, length, runs });
+  const add =
+    (...entries: MapEntry[]): Forgery["map"] =>
+    (_, late) =>
+      void late.push(...entries);
+  const insert =
+    (...entries: MapEntry[]): Forgery["map"] =>
+    (main) => {
+      main.push(...entries);
+      main.sort((a, b) => (a.path < b.path ? -1 : 1));
+    };
+
+  /** Says that there are more bytes, so that a further file is no matter. */
+  const roomy = (manifest: Manifest): object => ({ sizes: { ...manifest.sizes, sourceBytes: manifest.sizes.sourceBytes + (1 << 20) } });
+
+  describe("whose map", () => {
+    const CASES: Readonly<Record<string, { map: Forgery["map"]; manifest?: Forgery["manifest"]; says: RegExp }>> = {
+      "names a path that leaves the target": { map: add(file("base/../../decoy/file")), says: /unsafe path/ },
+      "names an absolute path": { map: add(file("/tmp/holdfast-hostile")), says: /unsafe path/ },
+      "names a path with a NUL": { map: add(file("base/1\0")), says: /unsafe path/ },
+      "names a folder of ours that is to be written": { map: add({ type: "directory", path: "//decoy" }), says: /is no file/ },
+      "names a file twice, once late": { map: add(file("PG_VERSION")), says: /twice/ },
+      "names a file twice in a row": { map: (main) => void main.push({ ...(main.at(-1) as MapEntry) }), says: /order/ },
+      "is out of order": { map: (main) => void main.push(file("base/1")), says: /order/ },
+      "has a file where a folder must be": { map: insert(file("base/5")), says: /order|twice|no folder/ },
+      "has a file in a folder that is not named": { map: insert(file("base/77777/1")), says: /no folder/ },
+      "has a file below a file": { map: insert(file("PG_VERSION/1")), says: /no folder/ },
+      "has a folder where pg_control must be": {
+        map: (_, late) =>
+          void late.splice(
+            late.findIndex(({ path }) => path === "global/pg_control"),
+            1,
+            { type: "directory", path: "global/pg_control" },
+          ),
+        says: /pg_control/,
+      },
+      "has no pg_control": {
+        map: (_, late) =>
+          void late.splice(
+            late.findIndex(({ path }) => path === "global/pg_control"),
+            1,
+          ),
+        says: /pg_control/,
+      },
+      "has no settings": {
+        map: (_, late) =>
+          void late.splice(
+            late.findIndex(({ path }) => path === "//settings.json"),
+            1,
+          ),
+        says: /settings/,
+      },
+      "gives a file 2^50 bytes in one run": { map: add(file("base/1/77777", 2 ** 50, [{ blocks: 2 ** 37, at: null }])), says: /bytes/ },
+      "gives files more bytes than the manifest says": { map: add(file("base/1/77777", 2 ** 38, [{ blocks: 2 ** 25, at: null }])), says: /bytes/ },
+      "has runs that overflow": {
+        manifest: roomy,
+        map: add(
+          file(
+            "base/1/77777",
+            8192,
+            Array.from({ length: 3 }, () => ({ blocks: Number.MAX_SAFE_INTEGER, at: null })),
+          ),
+        ),
+        says: /blocks|more bytes/,
+      },
+      "refers to a block that an extent does not have": {
+        manifest: roomy,
+        map: add(file("base/1/77777", 8192, [{ blocks: 1, at: { backup: FORGED_ID, pack: 7, frame: 0, block: 2 ** 40 } }])),
+        says: /not there|no block|shorter/,
+      },
+      ...Object.fromEntries(
+        ["standby.signal", "postmaster.opts", "holdfast-restore.incomplete", "pg_wal/000000010000000000000001"].map((path) => [
+          `has the file ${path}, which no backup has`,
+          { map: add(file(path)), says: /no backup of ours|no folder/ },
+        ]),
+      ),
+      "has files in the folder of staged WAL": { map: insert({ type: "directory", path: "holdfast-wal" }, file("holdfast-wal/staged")), says: /no backup of ours|no folder/ },
+    };
+
+    test.each(Object.entries(CASES))("%s", async (_, { map, manifest, says }) => {
+      await using planted = await copyOfRepository();
+      await forgeBackup(planted.repository, planted.base, { ...(map === undefined ? {} : { map }), ...(manifest === undefined ? {} : { manifest }) });
+      await Promise.all([expectRefused(planted, says, "--backup", FORGED_ID), expectFound(planted, says)]);
+    });
+  });
+});
