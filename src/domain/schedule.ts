@@ -63,6 +63,16 @@ export function slotsBetween(schedule: Schedule, after: Date, until: Date, limit
   return slots;
 }
 
+/** How many slots lie in `(after, until]`; at least so many if not `exact`. */
+export function countSlots(schedule: Schedule, after: Date, until: Date): { readonly count: number; readonly exact: boolean } {
+  if (schedule.kind === "every") {
+    const ms = schedule.seconds * 1000;
+    return { count: Math.max(0, Math.floor(until.getTime() / ms) - Math.floor(after.getTime() / ms)), exact: true };
+  }
+  const count = slotsBetween(schedule, after, until, MAX_COUNTED_SLOTS + 1).length;
+  return { count: Math.min(count, MAX_COUNTED_SLOTS), exact: count <= MAX_COUNTED_SLOTS };
+}
+
 /** The longest time from one slot to the next, in seconds, as seen in the time after `from`: what lies in between is what a schedule can lose. Null if it has no next slot. */
 export function longestIntervalSeconds(schedule: Schedule, from: Date): number | null {
   if (schedule.kind === "every") return schedule.seconds;
@@ -193,9 +203,7 @@ function missedBefore({ type, schedule, lastHandled }: DueInput, due: Date): { s
 /** `until` is a slot later than `after`. */
 function countBetween(schedule: Schedule, after: Date, until: Date): Pick<MissedInterval, "from" | "until" | "count" | "exact"> {
   const from = nextSlot(schedule, after) ?? until;
-  if (schedule.kind === "every") return { from, until, count: secondsBetween(from, until) / schedule.seconds + 1, exact: true };
-  const count = slotsBetween(schedule, after, until, MAX_COUNTED_SLOTS + 1).length;
-  return { from, until, count: Math.min(count, MAX_COUNTED_SLOTS), exact: count <= MAX_COUNTED_SLOTS };
+  return { from, until, ...countSlots(schedule, after, until) };
 }
 
 function slotBefore(schedule: Schedule, slot: Date): Date | null {
