@@ -6,13 +6,14 @@ import { loadInventory, loadPolicy } from "../policy/load.ts";
 import { configError } from "../policy/problem.ts";
 import { newCommand, perform } from "./action.ts";
 import type { CommonOptions } from "./action.ts";
+import { simulateCommand } from "./policy-simulate.ts";
 
 interface ValidateOptions extends CommonOptions {
   readonly allowInfeasible?: boolean;
 }
 
 export function policyCommand(): Command {
-  return new Command("policy").description("policies: are they valid, and can they hold what they promise?").addCommand(validateCommand());
+  return new Command("policy").description("policies: are they valid, and can they hold what they promise?").addCommand(validateCommand()).addCommand(simulateCommand());
 }
 
 function validateCommand(): Command {
