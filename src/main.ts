@@ -14,6 +14,9 @@ for (const stream of [process.stdout, process.stderr])
     if (error.code !== "EPIPE") throw error;
   });
 
+// Compiling a schema pays from thousands of documents on: a command reads a few.
+(await import("zod")).z.config({ jitless: true });
+
 const program = new Command("holdfast")
   .description("Backup and disaster recovery for PostgreSQL: restored, replayed, checked, timed, signed.")
   .version(VERSION)

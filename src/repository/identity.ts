@@ -35,7 +35,7 @@ export function keyIdOf(recipient: string, adminPublicKey: string): string {
 }
 
 /** scrypt work factors as powers of two. A long random passphrase needs no stretching; a human one needs all there is. */
-const WORK_FACTOR = { generated: 12, chosen: 18, highestAccepted: 22 } as const;
+const WORK_FACTOR = { generated: 10, chosen: 18, highestAccepted: 22 } as const;
 const GENERATED_PASSPHRASE = /^([a-z2-7]{5}-){5}[a-z2-7]{5}$/;
 
 /** 150 random bits as text that can be read over a telephone: six groups of five from a 32-letter alphabet. */
