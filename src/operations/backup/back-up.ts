@@ -100,8 +100,8 @@ async function preparePlaces(repositories: readonly WritableRepository[], source
     await ensureBound(repository, source, { systemIdentifier, version: state.identity.version, walSegmentBytes }, context.clock.now());
     await bringHistory(repository, source, state, context);
     const listing = await listManifests(repository, source);
-    await sweepAttempts(repository, source, listing, context);
-    places.push({ repository, listing });
+    const dead = await sweepAttempts(repository, source, listing, context);
+    places.push({ repository, listing: { ...listing, ids: [...listing.ids, ...dead] } });
   }
   return places;
 }

@@ -8,10 +8,11 @@ const HOUR_MS = 3_600_000;
 
 /**
  * Clears away what dead runs left: attempts without a manifest, intents of backups that are complete, half-written files. Only under the source's backup lease: whoever else
- * wrote there is dead or fenced off.
+ * wrote there is dead or fenced off. Returns the attempts that are given up only now: their ids are taken for ever.
  */
-export async function sweepAttempts(repository: WritableRepository, source: string, listing: ManifestListing, context: OperationContext): Promise<void> {
-  for (const id of await findDeadAttempts(repository, source)) {
+export async function sweepAttempts(repository: WritableRepository, source: string, listing: ManifestListing, context: OperationContext): Promise<readonly string[]> {
+  const dead = await findDeadAttempts(repository, source);
+  for (const id of dead) {
     context.onNotice(`clearing away an attempt that died: ${id}`);
     await abandonAttempt(repository, source, id, "the run that made it ended before it was complete");
   }
@@ -27,4 +28,5 @@ export async function sweepAttempts(repository: WritableRepository, source: stri
     if (alive.has(id) || abandoned.has(id)) await withdrawIntent(repository, source, id);
   }
   await repository.store.sweep(keys.backups(source), new Date(context.clock.now().getTime() - HOUR_MS));
+  return dead;
 }
