@@ -33,27 +33,38 @@ const LEFT_OUT = [
   /^(listen_addresses|unix_socket_directories|unix_socket_group|unix_socket_permissions|port|bonjour.*)$/,
   /^(archive_.*|restore_command|recovery_.*|primary_.*|promote_trigger_file|hot_standby.*|synchronous_standby_names|sync_replication_slots|synchronized_standby_slots|wal_receiver_.*)$/,
   /^ssl/,
-  /^(shared_preload_libraries|session_preload_libraries|local_preload_libraries|jit_provider|dynamic_library_path|extension_control_path|oauth_.*|krb_.*|gss_.*)$/,
+  /^(shared_preload_libraries|session_preload_libraries|local_preload_libraries|jit_provider|dynamic_library_path|extension_control_path|extension_destdir|oauth_.*|krb_.*|gss_.*)$/,
   /^(logging_collector|log_directory|log_filename|log_destination|log_file_mode|syslog_.*|event_source)$/,
   /^lc_/,
   /^(huge_pages|huge_page_size|shared_buffers|max_connections|max_worker_processes|max_wal_senders|max_prepared_transactions|max_locks_per_transaction|max_logical_replication_workers|wal_level|track_commit_timestamp|wal_log_hints)$/,
   /^(io_method|debug_.*|allow_in_place_tablespaces|fsync|full_page_writes|zero_damaged_pages|ignore_.*|data_sync_retry|transaction_.*|cluster_name|application_name|role|session_authorization)$/,
+  // Whatever a version to come may call them: what is run, what is loaded, where files are.
+  /(_command|_commands|_library|_libraries|_directory|_directories|_file|_conninfo)$/,
+  /^include/,
   /\./,
 ];
+
+/** A name that is nothing but a name, and a value that is one line. PostgreSQL takes names in any case. */
+function isPlain({ name, value }: CapturedSettings["settings"][number]): boolean {
+  return /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !CONTROL_CHARACTER.test(value);
+}
+
+// oxlint-disable-next-line no-control-regex -- they are what is looked for
+const CONTROL_CHARACTER = /[\u0000-\u001f\u007f]/;
 
 /** Left out and worth telling: an operator who takes the cluster into service wants them back. */
 const WORTH_TELLING = /^(shared_preload_libraries|session_preload_libraries|archive_mode|archive_command|synchronous_standby_names|listen_addresses|ssl)$/;
 
 export function generateConfig(options: RestoredConfigOptions): RestoredConfig {
   const { captured, control } = options;
-  const kept = captured.settings.filter(({ name }) => !LEFT_OUT.some((pattern) => pattern.test(name)));
+  const kept = captured.settings.filter((setting) => isPlain(setting) && !LEFT_OUT.some((pattern) => pattern.test(setting.name.toLowerCase())));
   const leftOut = captured.settings.filter(({ name, value }) => WORTH_TELLING.test(name) && value !== "" && value !== "off");
-  const sourceBuffers = Number(captured.settings.find(({ name }) => name === "shared_buffers")?.value ?? 16_384) * control.blockSize;
-  const port = options.port ?? Number(captured.settings.find(({ name }) => name === "port")?.value ?? 5432);
+  const sourceBuffers = numberOf(captured, "shared_buffers", 16_384) * control.blockSize;
+  const port = options.port ?? numberOf(captured, "port", 5432);
   const lines = [
     "# Written by holdfast for a restored cluster. The source's own files, where it kept them in its data directory,",
     "# are beside this one as *.source. Before taking the cluster into service, look at what was left out:",
-    ...leftOut.map(({ name, value }) => `#   ${name} = ${quote(value)}`),
+    ...leftOut.map((setting) => `#   ${setting.name} = ${isPlain(setting) ? quote(setting.value) : "(not a plain value)"}`),
     "",
     ...kept.map(({ name, value }) => `${name} = ${quote(value)}`),
     "",
@@ -79,6 +90,11 @@ export function generateConfig(options: RestoredConfigOptions): RestoredConfig {
     "",
   ];
   return { postgresqlConf: lines.join("\n"), autoConf: recoverySettings(options).join("\n"), leftOut: leftOut.map(({ name }) => name) };
+}
+
+function numberOf({ settings }: CapturedSettings, wanted: string, otherwise: number): number {
+  const value = settings.find(({ name }) => name === wanted)?.value ?? "";
+  return /^\d{1,10}$/.test(value) ? Number(value) : otherwise;
 }
 
 /** In postgresql.auto.conf, which has the last word. Safe to leave: they matter only while recovering, but for archive_mode. */

@@ -1,7 +1,7 @@
 import { DamageError } from "../errors.ts";
 import { ObjectMissing, ObjectTruncated } from "../storage/object-store.ts";
 import { codecThreads } from "./codec-threads.ts";
-import { refuseUnknownFormat } from "./document.ts";
+import { parseJson, refuseUnknownFormat } from "./document.ts";
 import { decodeTable, decodeTail, deriveFrameKeys, fitsCommitment, MAGIC, metaSchema, rootDigest, signedRoot, TABLE_ENTRY_BYTES, TAIL_BYTES } from "./container-format.ts";
 import type { ContainerKind, ContainerMeta, FrameInfo } from "./container-format.ts";
 import { checkDigest, FrameFault } from "./frame-codec.ts";
@@ -61,7 +61,7 @@ async function readTrailer(repository: Repository, key: string): Promise<{ trail
 }
 
 function checkMeta(bytes: Buffer, expected: ExpectedContainer, repositoryId: string): ContainerMeta {
-  const parsed = metaSchema.safeParse(JSON.parse(bytes.toString("utf8")));
+  const parsed = metaSchema.safeParse(parseJson(expected.objectKey, bytes));
   if (!parsed.success) throw new DamageError(expected.objectKey, `unexpected description: ${parsed.error.issues[0]?.message}`);
   const meta = parsed.data;
   refuseUnknownFormat(meta.format, expected.objectKey);

@@ -55,6 +55,15 @@ export async function readDocument<T extends z.ZodType>(context: DocumentContext
   return { ...document, payload: parsePayload(key, document.payload, schema) };
 }
 
+/** What a signed object says in JSON. Its signer may have signed anything. */
+export function parseJson(key: string, bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString("utf8"));
+  } catch (cause) {
+    throw new DamageError(key, "what it says is not JSON", "damaged", cause);
+  }
+}
+
 export function parsePayload<T extends z.ZodType>(key: string, payload: unknown, schema: T): z.infer<T> {
   const parsed = schema.safeParse(payload);
   if (!parsed.success) throw new DamageError(key, `unexpected content: ${parsed.error.issues[0]?.path.join(".")} ${parsed.error.issues[0]?.message}`);
@@ -98,7 +107,7 @@ export function decodeDocument(context: Omit<DocumentContext, "store">, key: str
   if (!isSignedBy(envelope, signer)) throw new DamageError(key, "the signature does not fit the content");
   const kind = /^application\/vnd\.holdfast\.([a-z-]+)\+json$/.exec(envelope.payloadType)?.[1];
   if (kind === undefined) throw new DamageError(key, `unknown type ${envelope.payloadType}`);
-  const payload = parsePayload(key, JSON.parse(envelope.payload.toString("utf8")), z.looseObject(commonSchema.shape));
+  const payload = parsePayload(key, parseJson(key, envelope.payload), z.looseObject(commonSchema.shape));
   refuseUnknownFormat(payload.format, key);
   if (payload.repositoryId !== context.repositoryId) throw new DamageError(key, `belongs to repository ${payload.repositoryId}`);
   if (payload.object !== key) throw new DamageError(key, `was written as ${payload.object}`);

@@ -3,7 +3,7 @@ import { DamageError, HoldfastError } from "../errors.ts";
 import { ObjectMissing, putIfAbsent } from "../storage/object-store.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
 import { sha256 } from "./container-format.ts";
-import { readDocument, writeDocument } from "./document.ts";
+import { parseJson, readDocument, writeDocument } from "./document.ts";
 import { isSignedBy, parseEnvelope, signEnvelope } from "./dsse.ts";
 import { baseName, keys } from "./layout.ts";
 import type { Repository, WritableRepository } from "./repository.ts";
@@ -156,7 +156,7 @@ function decodeEvidence(key: string, bytes: Buffer, findSigner: (fingerprint: st
   const signer = findSigner(envelope.keyId);
   if (signer === null) throw new DamageError(key, `signed by a host that this repository does not know (${envelope.keyId.slice(0, 16)})`);
   if (!isSignedBy(envelope, signer)) throw new DamageError(key, "the signature does not fit the content");
-  const statement = statementSchema.safeParse(JSON.parse(envelope.payload.toString("utf8")));
+  const statement = statementSchema.safeParse(parseJson(key, envelope.payload));
   if (!statement.success) throw new DamageError(key, `unexpected content: ${statement.error.issues[0]?.message}`);
   const { predicate, subject } = statement.data;
   if (key !== keys.evidenceEntry(predicate.writer, predicate.sequence) || predicate.writer !== signer.fingerprint)

@@ -65,9 +65,12 @@ export class ChainReader {
     return entries;
   }
 
+  get sourceName(): string {
+    return must([...this.chain.values()][0], "a manifest").manifest.source;
+  }
+
   #wrongMap(backup: string, what: string): DamageError {
-    const { source } = must([...this.chain.values()][0], "a manifest").manifest;
-    return new DamageError(keys.manifest(source, backup), `its map ${what}`);
+    return new DamageError(keys.manifest(this.sourceName, backup), `its map ${what}`);
   }
 
   async chunk(ref: ChunkRef): Promise<MapEntry[]> {
@@ -101,8 +104,7 @@ export class ChainReader {
 
   async #openPack(backup: string, kind: "data" | "map", pack: number): Promise<FrameReader> {
     const stored = this.chain.get(backup);
-    if (stored === undefined)
-      throw new DamageError(keys.manifest([...this.chain.values()][0]?.manifest.source ?? "unknown", backup), "is referenced by the map but not named by the manifest");
+    if (stored === undefined) throw new DamageError(keys.manifest(this.sourceName, backup), "is referenced by the map but not named by the manifest");
     const { source } = stored.manifest;
     const key = keys.pack(source, backup, kind, pack);
     return new FrameReader(this.repository, await openContainer(this.repository, { objectKey: key, boundKey: key, source, kind }));
@@ -116,8 +118,7 @@ export class ChainReader {
 
   async #readDigests(backup: string, dataPack: number): Promise<BigUint64Array[]> {
     const ref = (await this.root(backup)).digests.find((candidate) => candidate.dataPack === dataPack);
-    if (ref === undefined)
-      throw new DamageError(keys.pack([...this.chain.values()][0]?.manifest.source ?? "unknown", backup, "data", dataPack), "the root names no digests for it");
+    if (ref === undefined) throw new DamageError(keys.pack(this.sourceName, backup, "data", dataPack), "the root names no digests for it");
     const reader = await this.pack(backup, "map", ref.pack);
     const digests = decodeDigests(await reader.read(ref.frame));
     if (digests === null) throw new DamageError(reader.container.objectKey, `frame ${ref.frame} does not hold digests`);

@@ -214,4 +214,87 @@ describePostgres("a hostile repository", {}, (binaries) => {
       await Promise.all([expectRefused(planted, says, "--backup", FORGED_ID), expectFound(planted, says)]);
     });
   });
+
+  describe("whose tablespace", () => {
+    const place = (target: string): Forgery["map"] => insert({ type: "tablespace", path: "pg_tblspc/16400", target });
+    const CASES: Readonly<Record<string, { map: (planted: Planted) => Forgery["map"]; says: RegExp; verifies?: boolean }>> = {
+      "is the target": { map: ({ target }) => place(target), says: /one in the other/ },
+      "lies in the target": { map: ({ target }) => place(join(target, "base")), says: /one in the other/ },
+      "has the target in it": { map: ({ around }) => place(around), says: /one in the other/ },
+      "is another's": {
+        map: ({ around }) =>
+          insert({ type: "tablespace", path: "pg_tblspc/16400", target: join(around, "a") }, { type: "tablespace", path: "pg_tblspc/16401", target: join(around, "a/b") }),
+        says: /one in the other/,
+      },
+      "is /etc": { map: () => place("/etc"), says: /operating system/ },
+      "would be a new folder in /etc": { map: () => place("/etc/holdfast-hostile"), says: /operating system/ },
+      "has a line's end in its name": { map: ({ around }) => place(join(around, "a\n16401 /etc")), says: /cannot be the folder/ },
+      "has a NUL in its name": { map: ({ around }) => place(join(around, "a\0b")), says: /cannot be the folder/ },
+      "is not empty": { map: ({ around }) => place(join(around, "decoy")), says: /not empty/ },
+      "holds files that are not in its own folder": {
+        map: ({ around }) => insert({ type: "tablespace", path: "pg_tblspc/16400", target: join(around, "space") }, file("pg_tblspc/16400/holdfast-hostile")),
+        says: /no folder/,
+      },
+      "is named by something else": { map: ({ around }) => insert({ type: "tablespace", path: "base/16400", target: join(around, "space") }), says: /no place for a tablespace/ },
+    };
+
+    test.each(Object.entries(CASES))("%s", async (_, { map, says }) => {
+      await using planted = await copyOfRepository();
+      const changed = map(planted);
+      await forgeBackup(planted.repository, planted.base, changed === undefined ? {} : { map: changed });
+      await expectRefused(planted, says, "--backup", FORGED_ID);
+    });
+
+    test("and the map of tablespaces for the server name others: links that the server would make at its start", async () => {
+      for (const map of ["16400 /etc\n", "../../../decoy/link /tmp\n", `16400 /a\\\n16401 /b\n`]) {
+        await using planted = await copyOfRepository();
+        await forgeBackup(planted.repository, planted.base, { files: { tablespace_map: map } });
+        await expectRefused(planted, /tablespace_map/, "--backup", FORGED_ID);
+      }
+    });
+  });
+
+  describe("whose settings", () => {
+    const EVIL = "holdfast_evil";
+    test("would run commands, load libraries or read other files: none of it is in the restored configuration", async () => {
+      await using planted = await copyOfRepository();
+      const names = [
+        "archive_command",
+        "restore_command",
+        "archive_cleanup_command",
+        "ssl_passphrase_command",
+        "shared_preload_libraries",
+        "archive_library",
+        "jit_provider",
+        "include",
+      ];
+      const plain = [...names, "include_dir", "include_if_exists", "hba_file", "data_directory", "dynamic_library_path", "primary_conninfo", "a_new_command", "other.library"];
+      const settings = [
+        ...plain.flatMap((name) => [name, name.toUpperCase()]).map((name) => ({ name, value: `/${EVIL}` })),
+        { name: `work_mem\ninclude '/${EVIL}'\n#`, value: "1" },
+        { name: `work_mem = 1 include '/${EVIL}' #`, value: "1" },
+        { name: "work_mem", value: `1'\nshared_preload_libraries = '${EVIL}` },
+        { name: "shared_preload_libraries", value: `x\nshared_preload_libraries=${EVIL}\n#` },
+        { name: "archive_command", value: `x\rarchive_command=${EVIL}` },
+        { name: "port", value: `5432\ninclude=${EVIL}` },
+      ].map((setting) => ({ ...setting, source: "configuration file", file: null }));
+      await forgeBackup(planted.repository, planted.base, { files: { "//settings.json": await settingsOf(planted, (before) => ({ ...before, settings })) } });
+      const restored = await restore(planted, "--backup", FORGED_ID);
+      expect(restored.exitCode, restored.stderr).toBe(0);
+      for (const name of ["postgresql.conf", "postgresql.auto.conf"]) {
+        const lines = (await readFile(join(planted.target, name), "utf8")).split(/[\n\r]/);
+        expect(lines.filter((line) => !line.startsWith("#") && line.includes(EVIL))).toEqual([]);
+      }
+    });
+
+    test.each([
+      ["are no JSON", "{"],
+      ["are something else", "[]"],
+      ["are longer than any", Buffer.alloc(17 << 20, " ")],
+    ])("%s", async (_, content) => {
+      await using planted = await copyOfRepository();
+      await forgeBackup(planted.repository, planted.base, { files: { "//settings.json": content } });
+      await expectRefused(planted, /damaged/, "--backup", FORGED_ID);
+    });
+  });
 });

@@ -6,6 +6,7 @@ import { crashPoint } from "../../crash-points.ts";
 import type { FileEntry, MapEntry, PlacedRun } from "../../domain/file-map.ts";
 import { blocksOf, placeRuns } from "../../domain/file-map.ts";
 import { codeOf, DamageError, HoldfastError, messageOf } from "../../errors.ts";
+import { keys } from "../../repository/layout.ts";
 import { releaseFrame } from "../../repository/container-reader.ts";
 import type { ChainReader } from "../../repository/map-reader.ts";
 import type { OperationContext } from "../context.ts";
@@ -193,7 +194,7 @@ async function writeZeros({ entry, handle, runs }: OpenFile, blockSize: number):
 }
 
 /** Larger than any file that is read whole: settings of a cluster with very many databases are some megabytes. */
-const SMALL_FILE_BYTES = 256 << 20;
+const SMALL_FILE_BYTES = 16 << 20;
 
 /** Reads one small file of a backup whole. */
 export async function readFile(chain: ChainReader, entry: FileEntry, blockSize: number): Promise<Buffer> {
@@ -204,6 +205,8 @@ export async function readFile(chain: ChainReader, entry: FileEntry, blockSize: 
   for (const run of entry.runs) {
     if (run.at !== null) {
       const plain = await (await chain.pack(run.at.backup, "data", run.at.pack)).read(run.at.frame);
+      if ((run.at.block + run.blocks) * blockSize > plain.length)
+        throw new DamageError(keys.pack(chain.sourceName, run.at.backup, "data", run.at.pack), `extent ${run.at.frame} is shorter than the map says`);
       plain.copy(bytes, at, run.at.block * blockSize, (run.at.block + run.blocks) * blockSize);
     }
     at += run.blocks * blockSize;

@@ -1,17 +1,18 @@
-import { readlink, rename, rm } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import { totalmem } from "node:os";
 import path from "node:path";
 import { stopwatch } from "../../clock.ts";
 import { crashPoint } from "../../crash-points.ts";
 import { formatLsn } from "../../domain/lsn.ts";
 import type { FileEntry, TablespaceEntry } from "../../domain/file-map.ts";
-import { DamageError, HoldfastError, must } from "../../errors.ts";
+import { DamageError, must } from "../../errors.ts";
 import { capturedSchema } from "../../postgres/capture.ts";
 import type { CapturedSettings } from "../../postgres/capture.ts";
 import { parseControlFile } from "../../postgres/control-file.ts";
 import { higherDemands } from "../../postgres/recovery-demands.ts";
 import { DEFAULT_HBA, generateConfig } from "../../postgres/restored-config.ts";
-import type { RestoredConfigOptions } from "../../postgres/restored-config.ts";
+import type { RestoredConfig, RestoredConfigOptions } from "../../postgres/restored-config.ts";
+import { parseJson, parsePayload } from "../../repository/document.ts";
 import { keys } from "../../repository/layout.ts";
 import { learnMapKeys, readChain } from "../../repository/manifest.ts";
 import type { Manifest } from "../../repository/manifest.ts";
@@ -21,10 +22,11 @@ import { BlockComparison } from "./block-comparison.ts";
 import { checkedEntries, CONTROL_FILE, SETTINGS } from "./check-map.ts";
 import { compareWithTarget, inspectDeltaTarget, makeUnstartable, removeStrangers } from "./delta-target.ts";
 import { removeFutureTransactions } from "./future-transactions.ts";
+import { placeTablespaces, remapTablespaces } from "./place-tablespaces.ts";
 import type { RestorePlan } from "./plan-restore.ts";
 import { locate, ownFolder, readFile, restoreFiles } from "./restore-files.ts";
 import type { RestoreFolder } from "./restore-files.ts";
-import { claimTarget, exists, INCOMPLETE_MARKER, inspectTarget, isFreeForTablespace, requireSpace, syncFolder, syncTree } from "./restore-target-folder.ts";
+import { claimTarget, exists, INCOMPLETE_MARKER, inspectTarget, requireSpace, syncFolder, syncTree } from "./restore-target-folder.ts";
 import { stageWal, writeOwned } from "./restore-wal.ts";
 
 export interface RestoreRequest {
@@ -79,7 +81,8 @@ export async function restore(request: RestoreRequest, context: OperationContext
   const comparison = delta ? await compareWithTarget(chain, manifest.id, target, tablespaces, isSpecial) : null;
   await requireSpace(target, Math.max(0, plan.bytes - (comparison?.presentBytes ?? 0)) + plan.walBytes + SPACE_RESERVE_BYTES);
   const blockSize = manifest.postgres.blockSize;
-  const captured = await readCaptured(chain, entries, blockSize);
+  const captured = await readCaptured(chain, entries, manifest);
+  const tablespaceMap = await readTablespaceMap(chain, entries, tablespaces, manifest);
   const controlBytes = await readFile(chain, must(entries.get(CONTROL_FILE), "pg_control in the backup"), blockSize);
   const control = parseControlFile(controlBytes);
   if (control === null) throw new DamageError(keys.manifest(manifest.source, manifest.id), "the pg_control of this backup is not valid");
@@ -105,7 +108,7 @@ export async function restore(request: RestoreRequest, context: OperationContext
     port: request.port,
     sharedBuffersMaxBytes: request.sharedBuffersMaxBytes ?? totalmem() / 4,
   });
-  await writeConfiguration(chain, entries, config, folder);
+  await writeConfiguration(chain, entries, { ...config, tablespaceMap }, folder);
   await makeStartable(controlBytes, folder);
   return {
     backupId: manifest.id,
@@ -146,28 +149,23 @@ async function specialEntries(chain: ChainReader, manifest: Manifest): Promise<S
   return { special, tablespaces };
 }
 
-async function readCaptured(chain: ChainReader, entries: ReadonlyMap<string, FileEntry>, blockSize: number): Promise<CapturedSettings> {
-  const bytes = await readFile(chain, must(entries.get(SETTINGS), "settings in the backup"), blockSize);
-  return capturedSchema.parse(JSON.parse(bytes.toString("utf8")));
+async function readCaptured(chain: ChainReader, entries: ReadonlyMap<string, FileEntry>, manifest: Manifest): Promise<CapturedSettings> {
+  const bytes = await readFile(chain, must(entries.get(SETTINGS), "settings in the backup"), manifest.postgres.blockSize);
+  return parsePayload(keys.manifest(manifest.source, manifest.id), parseJson(keys.manifest(manifest.source, manifest.id), bytes), capturedSchema);
 }
 
-/** New folders of tablespaces. Each needs a mapping, or its original place must be free; nothing is ever written into a folder that holds something. */
-async function placeTablespaces(tablespaces: readonly TablespaceEntry[], request: RestoreRequest): Promise<Map<string, string>> {
-  const places = new Map<string, string>();
-  for (const entry of tablespaces) {
-    const place = request.tablespaces.get(entry.target) ?? entry.target;
-    if (!path.isAbsolute(place) || place.includes("\n")) throw new HoldfastError("HF-USAGE", `the tablespace folder ${JSON.stringify(place)} is not an absolute path`);
-    const isInUseHere = request.delta === true && (await readlink(path.join(request.target, entry.path)).catch(() => null)) === place;
-    if (!isInUseHere && !(await isFreeForTablespace(place, request.target)))
-      throw new HoldfastError("HF-TARGET-NOT-EMPTY", `the tablespace folder ${place} is not empty`, {
-        hint: `give it another place: --tablespace ${entry.target}=/new/folder; nothing was touched`,
-      });
-    places.set(entry.path, path.resolve(place));
-  }
-  return places;
+/** What the restored cluster gets of it; null where the backup has none. */
+async function readTablespaceMap(chain: ChainReader, entries: ReadonlyMap<string, FileEntry>, places: ReadonlyMap<string, string>, manifest: Manifest): Promise<string | null> {
+  const entry = entries.get("tablespace_map");
+  return entry === undefined ? null : remapTablespaces((await readFile(chain, entry, manifest.postgres.blockSize)).toString("utf8"), places, manifest);
 }
 
-async function writeConfiguration(chain: ChainReader, entries: ReadonlyMap<string, FileEntry>, config: ReturnType<typeof generateConfig>, folder: RestoreFolder): Promise<void> {
+async function writeConfiguration(
+  chain: ChainReader,
+  entries: ReadonlyMap<string, FileEntry>,
+  { tablespaceMap, ...config }: RestoredConfig & { readonly tablespaceMap: string | null },
+  folder: RestoreFolder,
+): Promise<void> {
   for (const name of ["postgresql.conf", "postgresql.auto.conf"]) {
     const entry = entries.get(name);
     if (entry !== undefined) await writeOwned(path.join(folder.root, `${name}.source`), await readFile(chain, entry, folder.blockSize), folder);
@@ -176,23 +174,9 @@ async function writeConfiguration(chain: ChainReader, entries: ReadonlyMap<strin
   await writeOwned(path.join(folder.root, "postgresql.auto.conf"), config.autoConf, folder);
   if (!entries.has("pg_hba.conf")) await writeOwned(path.join(folder.root, "pg_hba.conf"), DEFAULT_HBA, folder);
   if (!(await exists(path.join(folder.root, "pg_ident.conf")))) await writeOwned(path.join(folder.root, "pg_ident.conf"), "", folder);
-  const map = entries.get("tablespace_map");
-  if (map !== undefined)
-    await writeOwned(path.join(folder.root, "tablespace_map"), remapTablespaces((await readFile(chain, map, folder.blockSize)).toString("utf8"), folder), folder);
+  if (tablespaceMap !== null) await writeOwned(path.join(folder.root, "tablespace_map"), tablespaceMap, folder);
   await writeOwned(path.join(folder.root, "recovery.signal"), "", folder);
   for (const name of ["pg_wal", "pg_wal/archive_status", "pg_wal/summaries"]) await ownFolder(path.join(folder.root, name), folder);
-}
-
-/** Byte for byte as the server gave it, but for the folders of tablespaces that moved. A line is `<oid> <path>`, the path with backslash-escaped newlines. */
-function remapTablespaces(map: string, folder: RestoreFolder): string {
-  return map
-    .split("\n")
-    .map((line) => {
-      const oid = /^(\d+) /.exec(line)?.[1];
-      const place = oid === undefined ? undefined : folder.tablespaces.get(`pg_tblspc/${oid}`);
-      return oid === undefined || place === undefined ? line : `${oid} ${place}`;
-    })
-    .join("\n");
 }
 
 /** Everything is made durable first; then pg_control appears under its name, and only now the cluster can be started. */

@@ -1,10 +1,12 @@
 import pMap from "p-map";
+import { z } from "zod";
 import type { FileEntry } from "../../domain/file-map.ts";
 import { parseLsn } from "../../domain/lsn.ts";
 import { DamageError } from "../../errors.ts";
 import { classify } from "../../postgres/cluster-files.ts";
 import { isAllZero, judgePage, pageLsn } from "../../postgres/page.ts";
 import type { BlockDigest } from "../../repository/block-digest.ts";
+import { parseJson, parsePayload } from "../../repository/document.ts";
 import { keys } from "../../repository/layout.ts";
 import { LruCache } from "../../repository/lru-cache.ts";
 import type { StoredManifest } from "../../repository/manifest.ts";
@@ -160,11 +162,14 @@ function judge({ stored: { manifest }, onDamage }: PageVerification, { pack }: E
   }
 }
 
+const corruptionSchema = z.array(z.object({ path: z.string(), block: z.number() }));
+
 /** `path:block` of pages that were corrupt in the source already, and are reported with the backup. */
 async function knownCorruption(chain: ChainReader, backup: string, blockSize: number): Promise<Set<string>> {
   for await (const entry of chain.entries(backup)) {
     if (entry.type !== "file" || entry.path !== "//corruption.json") continue;
-    const pages = JSON.parse((await readFile(chain, entry, blockSize)).toString("utf8")) as { path: string; block: number }[];
+    const object = keys.manifest(chain.sourceName, backup);
+    const pages = parsePayload(object, parseJson(object, await readFile(chain, entry, blockSize)), corruptionSchema);
     return new Set(pages.map(({ path, block }) => `${path}:${block}`));
   }
   return new Set();
