@@ -48,7 +48,7 @@ export const PLANTS: readonly Plant[] = [
     name: "lost part",
     file: "operations/wal/wal-store.ts",
     text: 'crashPoint("wal.before-part");',
-    instead: 'crashPoint("wal.before-part");\n  if (from > 0) return keys.segmentParts(store.place.source, store.place.systemIdentifier, segment);',
+    instead: 'crashPoint("wal.before-part");\n  if (from > 0) return `${keys.segmentParts(store.place.source, store.place.systemIdentifier, segment)}lost`;',
   },
 ];
 
