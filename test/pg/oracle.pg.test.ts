@@ -62,6 +62,15 @@ describeEachPostgres("the oracle", NEEDS, (binaries) => {
     if (binaries.major >= 18) expect(report.gins).toBeGreaterThan(1);
   });
 
+  test("finds a cluster sound that was recovered to the middle of a drop, and drops that database", async () => {
+    await using cluster = await startCluster({ binaries });
+    await makeTable(cluster);
+    await cluster.sql("create database half");
+    await cluster.sql("update pg_database set datconnlimit = -2 where datname = 'half'"); // as DROP DATABASE does, before it removes anything
+    expect(await verdict(cluster)).toBe("sound");
+    expect(await cluster.sql("select 1 from pg_database where datname = 'half'")).toEqual([]);
+  });
+
   test("objects to a stale visibility map, which reading the table cannot show", async () => {
     await using cluster = await startCluster({ binaries, settings: QUIET });
     await makeTable(cluster);

@@ -1,7 +1,10 @@
+import { messageOf } from "../../src/errors.ts";
 import { checkBtrees, checkGins, checkHeaps, checkVisibilityMaps } from "./extension-checks.ts";
 import { compareIndexes } from "./index-scans.ts";
-import { databasesOf, haveExtension, openDatabase, tablesOf } from "./relations.ts";
+import { databasesOf, halfDroppedDatabasesOf, haveExtension, openDatabase, tablesOf } from "./relations.ts";
+import { identifier, openSession } from "./session.ts";
 import type { Session } from "./session.ts";
+import { UnsoundError } from "./unsound.ts";
 import { checkUnlogged, commitPrepared, vacuumAll, writeToAll } from "./write-phase.ts";
 
 /**
@@ -43,6 +46,7 @@ export interface OracleOptions {
 /** Judges the whole cluster and *changes* it (prepared transactions are committed, extensions made, rows deleted). Throws an `UnsoundError` with the first thing that is wrong. */
 export async function assertSound(url: string, options: OracleOptions = {}): Promise<SoundnessReport> {
   const checks = options.checks ?? CHECKS;
+  await finishDrops(url);
   const databases = await databasesOf(url);
   let prepared = 0;
   for (const database of databases) {
@@ -55,6 +59,18 @@ export async function assertSound(url: string, options: OracleOptions = {}): Pro
     reports.push(await judge(session, database, checks, options.isRestored ?? false));
   }
   return { ...reports.reduce(add), prepared };
+}
+
+/** A drop that the moment restored lies in the middle of can be done again, or the server would never be rid of that database. */
+async function finishDrops(url: string): Promise<void> {
+  for (const database of await halfDroppedDatabasesOf(url)) {
+    await using session = await openSession(url);
+    try {
+      await session.rows(`drop database ${identifier(database)}`);
+    } catch (error) {
+      throw new UnsoundError("drop database", database, database, messageOf(error), error);
+    }
+  }
 }
 
 async function judge(session: Session, database: string, checks: readonly Check[], isRestored: boolean): Promise<SoundnessReport> {

@@ -51,10 +51,22 @@ const INDEXES = `
   where i.indrelid = $1 and i.indisvalid and i.indisready
   order by 2`;
 
-/** Every database that can be connected to. template0 cannot be changed, so it cannot be restored wrongly in a way that its file copy would not show. */
+/**
+ * Every database that can be connected to. template0 cannot be changed, so it cannot be restored wrongly in a way that its file copy would not show. A connection limit of -2 is
+ * how PostgreSQL marks one that is being dropped (at once, not with the transaction): recovered to that moment, it is there, and nobody can ever connect to it.
+ */
 export async function databasesOf(url: string): Promise<string[]> {
+  return names(url, "datallowconn and datconnlimit <> -2 and datname <> 'template0'");
+}
+
+/** Databases of which nothing can be done but to drop them. */
+export async function halfDroppedDatabasesOf(url: string): Promise<string[]> {
+  return names(url, "datconnlimit = -2");
+}
+
+async function names(url: string, condition: string): Promise<string[]> {
   await using session = await openSession(url);
-  return (await session.rows("select datname from pg_database where datallowconn and datname <> 'template0' order by datname")).map((row) => row["datname"] ?? "");
+  return (await session.rows(`select datname from pg_database where ${condition} order by datname`)).map((row) => row["datname"] ?? "");
 }
 
 export async function openDatabase(url: string, database: string): Promise<Session> {
