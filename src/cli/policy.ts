@@ -6,6 +6,7 @@ import { loadInventory, loadPolicy } from "../policy/load.ts";
 import { configError } from "../policy/problem.ts";
 import { newCommand, perform } from "./action.ts";
 import type { CommonOptions } from "./action.ts";
+import { explainCommand } from "./policy-explain.ts";
 import { simulateCommand } from "./policy-simulate.ts";
 
 interface ValidateOptions extends CommonOptions {
@@ -13,7 +14,11 @@ interface ValidateOptions extends CommonOptions {
 }
 
 export function policyCommand(): Command {
-  return new Command("policy").description("policies: are they valid, and can they hold what they promise?").addCommand(validateCommand()).addCommand(simulateCommand());
+  return new Command("policy")
+    .description("policies: are they valid, and can they hold what they promise?")
+    .addCommand(validateCommand())
+    .addCommand(explainCommand())
+    .addCommand(simulateCommand());
 }
 
 function validateCommand(): Command {

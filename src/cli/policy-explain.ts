@@ -1,0 +1,96 @@
+import type { Command } from "commander";
+import { formatDuration } from "../domain/duration.ts";
+import { canHoldRpo, explainPolicy } from "../domain/explain.ts";
+import type { ExplainedCopy, ExplainedRun, Explanation } from "../domain/explain.ts";
+import { RPO_SECONDS, RTO_SECONDS } from "../policy/load.ts";
+import { DATA_CLASSES, TIERS } from "../policy/types.ts";
+import { newCommand, perform } from "./action.ts";
+import { loadSubjects, withSubject } from "./policy-subjects.ts";
+import type { PolicySubject, SubjectOptions } from "./policy-subjects.ts";
+
+interface ExplainOptions extends SubjectOptions {
+  readonly allowInfeasible?: boolean;
+}
+
+interface PolicyExplanation extends Explanation {
+  readonly policy: string;
+  readonly sources: readonly string[];
+  readonly objectives: { readonly rtoSeconds: number; readonly rpoSeconds: number; readonly assumed: readonly string[] };
+  readonly windows: readonly string[];
+  /** Which of all recovery point objectives the policy can hold: `barely` where the time between log backups is all there is. */
+  readonly dataClasses: readonly { readonly dataClass: string; readonly rpoSeconds: number; readonly held: "yes" | "barely" | "no" }[];
+  /** Which of all recovery time objectives its own recovery-time budgets allow. */
+  readonly tiers: readonly { readonly tier: string; readonly rtoSeconds: number; readonly held: "yes" | "no" | null }[];
+  readonly findings: PolicySubject["findings"];
+}
+
+export function explainCommand(): Command {
+  return withSubject(newCommand("explain", "in words: what runs when, what is kept where, and which objectives that can hold", "holdfast policy explain policies/guide.yaml"))
+    .option("--allow-infeasible", "exit 0 also where an objective cannot be held")
+    .action(async (file: string | undefined, options: ExplainOptions) =>
+      perform(options, async ({ output, context }) => {
+        const subjects = await loadSubjects(file, options);
+        const policies = subjects.map((subject) => explainSubject(subject, context.clock.now()));
+        output.result({ policies }, () => policies.map(describe).join("\n\n"));
+        return policies.some(({ findings }) => findings.some(({ severity }) => severity === "infeasible")) && options.allowInfeasible !== true ? 1 : 0;
+      }),
+    );
+}
+
+function explainSubject({ policy, sources, objectives, assumedObjectives, findings }: PolicySubject, now: Date): PolicyExplanation {
+  const input = { objectives, backups: [...policy.backups.values()], log: policy.log };
+  const explanation = explainPolicy({ ...input, verify: policy.verify?.schedule ?? null, drills: policy.drills?.schedule ?? null, expire: policy.expire.schedule, now });
+  const slowest = explanation.slowestBudgetSeconds;
+  return {
+    policy: policy.name,
+    sources,
+    objectives: { ...objectives, assumed: assumedObjectives },
+    ...explanation,
+    windows: policy.windows.heavy,
+    dataClasses: DATA_CLASSES.map((dataClass) => ({ dataClass, rpoSeconds: RPO_SECONDS[dataClass], held: canHoldRpo(input, RPO_SECONDS[dataClass]) })),
+    tiers: TIERS.map((tier) => ({ tier, rtoSeconds: RTO_SECONDS[tier], held: slowest === null ? null : slowest <= RTO_SECONDS[tier] ? "yes" : "no" })),
+    findings,
+  };
+}
+
+function describe(explained: PolicyExplanation): string {
+  const { policy, sources, objectives, runs, windows, copies, findings } = explained;
+  const objective = (name: "rto" | "rpo", seconds: number): string => `${name} ${formatDuration(seconds)}${objectives.assumed.includes(name) ? " (assumed: the strictest)" : ""}`;
+  return [
+    `policy ${policy}${sources.length === 0 ? "" : ` (${sources.join(", ")})`}: ${objective("rto", objectives.rtoSeconds)}, ${objective("rpo", objectives.rpoSeconds)}`,
+    "",
+    ...runs.flatMap(describeRun),
+    ...(windows.length === 0 ? [] : [`full and incremental backups begin within ${windows.join(", ")} UTC only, and finish when they do`]),
+    "",
+    ...copies.map((copy) => describeCopy(copy, objectives.rpoSeconds)),
+    "",
+    `recovery point objectives: ${explained.dataClasses.map(({ dataClass, rpoSeconds, held }) => `${dataClass} ${formatDuration(rpoSeconds)} ${HELD[held]}`).join(", ")}`,
+    `recovery time objectives, by the policy's own budgets: ${explained.tiers.map(({ tier, rtoSeconds, held }) => `${tier} ${formatDuration(rtoSeconds)} ${held === null ? "unknown" : HELD[held]}`).join(", ")}`,
+    ...(findings.length === 0
+      ? []
+      : ["", ...findings.map(({ file, line, column, severity, message, hint }) => `${file}:${line}:${column}: ${severity}: ${message}\n  hint: ${hint}`)]),
+    "",
+  ].join("\n");
+}
+
+const HELD = { yes: "held", barely: "barely", no: "not held" } as const;
+
+function describeRun({ type, when, next, superseded, kept, repositories, recoveryTimeBudgetSeconds }: ExplainedRun): string[] {
+  const aside = superseded === null || superseded === 0 ? "" : `; a stronger backup takes its place ${superseded} times in the next 92 days`;
+  const places = repositories.length === 0 ? "" : ` in ${repositories.join(" and ")}`;
+  return [
+    `${type}: ${when}${aside}`,
+    ...(kept === null ? [] : [`  kept ${kept}${places}`]),
+    ...(recoveryTimeBudgetSeconds === null ? [] : [`  may take ${formatDuration(recoveryTimeBudgetSeconds)} to recover from`]),
+    ...(next.length === 0 ? [] : [`  next ${next.map((at) => `${at.toISOString().slice(0, 16)}Z`).join(", ")}`]),
+  ];
+}
+
+function describeCopy({ repository, log, lossSeconds, holdsRpo, windowSeconds }: ExplainedCopy, rpoSeconds: number): string {
+  const loss = log === "streamed" ? "some seconds" : lossSeconds === null ? "everything since the last backup" : formatDuration(lossSeconds);
+  const window =
+    windowSeconds === null
+      ? "only the ends of backups can be brought back"
+      : `any time of the last ${formatDuration(windowSeconds)} can be brought back, and the ends of older backups`;
+  return `the copy in '${repository}' loses up to ${loss} (${holdsRpo ? "within" : "not within"} ${formatDuration(rpoSeconds)}); ${window}`;
+}
