@@ -4,7 +4,6 @@
  */
 import { z } from "zod";
 import { DamageError, HoldfastError } from "../errors.ts";
-import { ObjectMissing } from "../storage/object-store.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
 import { sha256 } from "./container-format.ts";
 import { decodeDocument, readDocument, readOrDamage, writeDocument } from "./document.ts";
@@ -40,9 +39,9 @@ export interface Descriptor {
 export async function readDescriptor(name: string, store: ObjectStore): Promise<Descriptor & { key: KeyDocument }> {
   let bytes: Buffer;
   try {
-    bytes = await store.read(DESCRIPTOR_KEY);
+    bytes = await readOrDamage(store, DESCRIPTOR_KEY);
   } catch (error) {
-    if (!(error instanceof ObjectMissing)) throw error;
+    if (!(error instanceof DamageError) || error.kind !== "missing") throw error;
     const others = await store.listNames("");
     if (others.includes("sources/")) throw new DamageError(DESCRIPTOR_KEY, "the object is not there", "missing");
     throw new HoldfastError("HF-STORAGE", `there is no repository at ${store.url}`, { hint: `check the address, or create it: 'holdfast init'`, facts: { repository: name } });
@@ -84,17 +83,36 @@ async function readKeyDocument(store: ObjectStore, { repositoryId, keyId }: Desc
   return { recipient: claimed.data.recipient, admin };
 }
 
+const MOST_UNSOUND_TRIED = 8;
+const MOST_ENVELOPE_BYTES = 1 << 20;
+
+function damageOrThrow(error: unknown): DamageError {
+  if (error instanceof DamageError) return error;
+  throw error;
+}
+
 /** Tries the secret on every envelope. A wrong passphrase and a damaged envelope look alike to age; the signed digest tells them apart. */
 export async function openIdentity(store: ObjectStore, { repositoryId, keyId }: Descriptor, key: KeyDocument, secret: string): Promise<RepositoryIdentity> {
   const context: DocumentContext = { store, repositoryId, findSigner: () => key.admin };
   let damage: DamageError | null = null;
   const names = await store.listNames(keys.keyEnvelopes(keyId));
+  // A passphrase is tried at a price that the file names. So those come first that the admin key vouches for; of others, which anybody may have left there, only some are tried.
+  const unsound: Buffer[] = [];
   for (const name of names.filter((entry) => entry.endsWith(".age"))) {
     const object = keys.keyEnvelopes(keyId) + name;
-    const file = await readOrDamage(store, object);
+    const file = await readOrDamage(store, object, MOST_ENVELOPE_BYTES).catch(damageOrThrow);
+    const wrong = file instanceof DamageError ? file : await envelopeDamage(context, object, file);
+    damage ??= wrong;
+    if (file instanceof DamageError) continue;
+    if (wrong !== null) unsound.push(...(unsound.length < MOST_UNSOUND_TRIED ? [file] : []));
+    else {
+      const identity = await unwrapIdentity(file, secret);
+      if (identity?.keyId === keyId) return identity;
+    }
+  }
+  for (const file of unsound) {
     const identity = await unwrapIdentity(file, secret);
     if (identity?.keyId === keyId) return identity;
-    damage ??= await envelopeDamage(context, object, file);
   }
   if (damage !== null) throw damage;
   if (!names.some((entry) => entry.endsWith(".age"))) throw new DamageError(keys.keyEnvelopes(keyId), "no key envelope is left", "missing");
@@ -131,7 +149,7 @@ export async function readHosts(
   const admitted: AdmittedHost[] = [];
   const signers: VerifyKey[] = [];
   for (const name of await store.listNames(keys.hosts(keyId))) {
-    if (known.has(baseName(name))) continue;
+    if (known.has(baseName(name)) || !/^[0-9a-f]{64}\.json$/.test(name)) continue;
     try {
       const { payload } = await readDocument(context, keys.hosts(keyId) + name, "host", hostSchema);
       const signer = verifyKeyFromBase64(payload.publicKey);

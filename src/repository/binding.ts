@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { HoldfastError } from "../errors.ts";
 import { readDocument, writeDocument } from "./document.ts";
+import { walSegmentBytes } from "./fields.ts";
 import { keys } from "./layout.ts";
 import type { Repository, WritableRepository } from "./repository.ts";
 
@@ -8,7 +9,7 @@ import type { Repository, WritableRepository } from "./repository.ts";
 const bindingSchema = z.object({
   systemIdentifier: z.string().regex(/^\d{1,20}$/),
   version: z.number(),
-  walSegmentBytes: z.number().int().positive(),
+  walSegmentBytes,
   boundAt: z.string(),
 });
 export type Binding = z.infer<typeof bindingSchema>;

@@ -13,8 +13,10 @@ const KINDS = ["data", "map", "wal", "part", "history", "summary"] as const;
 export type ContainerKind = (typeof KINDS)[number];
 
 export const MAX_PLAIN_BYTES: Record<ContainerKind, number> = { data: 1 << 20, map: 4 << 20, wal: 1 << 20, part: 1 << 20, history: 1 << 20, summary: 1 << 20 };
-/** A table longer than this is not one of ours: a pack of the smallest frames stays far below. */
-const MAX_FRAMES = 1 << 20;
+/** What all frames of a container declare together: a pack, the largest segment; histories and summaries are far below. */
+const MAX_CONTAINER_BYTES: Record<ContainerKind, number> = { data: 128 << 20, map: 128 << 20, wal: 1 << 30, part: 1 << 30, history: 16 << 20, summary: 64 << 20 };
+/** A pack of the smallest blocks there can be, each in a frame of its own. */
+const MAX_FRAMES = 1 << 17;
 const MAX_META_BYTES = 1 << 20;
 
 export const metaSchema = z.looseObject({
@@ -69,7 +71,7 @@ export function encodeTable(frames: readonly FrameInfo[]): Buffer {
 
 export function decodeTable(table: Buffer, kind: ContainerKind, object: string): FrameInfo[] {
   const frames: FrameInfo[] = [];
-  let offset = MAGIC.length;
+  let [offset, declared] = [MAGIC.length, 0];
   for (let at = 0; at < table.length; at += TABLE_ENTRY_BYTES) {
     const codec = table.readUInt8(at + 8);
     const info = {
@@ -82,6 +84,8 @@ export function decodeTable(table: Buffer, kind: ContainerKind, object: string):
     if (codec !== CODEC.none && codec !== CODEC.zstd) throw new DamageError(object, `unknown codec ${codec}`);
     if (info.plainLength > MAX_PLAIN_BYTES[kind]) throw new DamageError(object, `a frame declares ${info.plainLength} bytes`);
     if (info.storedLength < TAG_BYTES || info.storedLength > MAX_PLAIN_BYTES[kind] + TAG_BYTES) throw new DamageError(object, `a frame stores ${info.storedLength} bytes`);
+    declared += info.plainLength;
+    if (declared > MAX_CONTAINER_BYTES[kind]) throw new DamageError(object, `its frames declare more than ${MAX_CONTAINER_BYTES[kind]} bytes`);
     frames.push(info);
     offset += info.storedLength;
   }

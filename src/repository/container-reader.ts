@@ -139,18 +139,21 @@ export class FrameReader {
     }
   }
 
-  #coalesce(indexes: readonly number[]): { index: number; info: FrameInfo }[][] {
-    const groups: { index: number; info: FrameInfo }[][] = [];
+  /** One group after the other: there can be very many frames. */
+  *#coalesce(indexes: readonly number[]): Generator<{ index: number; info: FrameInfo }[]> {
+    let group: { index: number; info: FrameInfo }[] = [];
     for (const index of indexes) {
       const info = this.container.frames[index];
       if (info === undefined) throw new DamageError(this.container.objectKey, `has no frame ${index}`);
-      const group = groups.at(-1);
-      const [first, last] = [group?.[0], group?.at(-1)];
+      const [first, last] = [group[0], group.at(-1)];
       const adjacent = first !== undefined && last !== undefined && last.index + 1 === index && info.offset + info.storedLength - first.info.offset <= COALESCED_READ_BYTES;
-      if (adjacent) group?.push({ index, info });
-      else groups.push([{ index, info }]);
+      if (!adjacent && first !== undefined) {
+        yield group;
+        group = [];
+      }
+      group.push({ index, info });
     }
-    return groups;
+    if (group.length > 0) yield group;
   }
 
   async #open(index: number, info: FrameInfo, stored: Buffer): Promise<Buffer> {

@@ -13,6 +13,8 @@ export interface ContentsLine {
   readonly root: string;
 }
 
+/** The containers of a backup of 100 TB. */
+const MOST_CONTENTS_BYTES = 64 << 20;
 const HEADER = "holdfast contents 1";
 
 /** Writes the list. "exists": another process wrote one for this backup. */
@@ -25,7 +27,7 @@ export async function writeContents(repository: Repository, place: { source: str
 /** Reads the list of containers of a backup, checked against its manifest. */
 export async function readContents(repository: Repository, manifest: Manifest): Promise<ContentsLine[]> {
   const key = keys.contents(manifest.source, manifest.id);
-  const bytes = await readOrDamage(repository.store, key);
+  const bytes = await readOrDamage(repository.store, key, Math.min(manifest.contents.bytes, MOST_CONTENTS_BYTES));
   if (sha256(bytes).toString("hex") !== manifest.contents.sha256) throw new DamageError(key, "the digest does not fit the manifest");
   const [header, ...lines] = bytes.toString("utf8").split("\n");
   if (header !== HEADER) throw new DamageError(key, "not a list of contents");

@@ -118,10 +118,15 @@ export function refuseUnknownFormat(format: number, key: string): void {
   if (format !== FORMAT) throw new HoldfastError("HF-USAGE", `${key} has format ${format}, this program reads format ${FORMAT}`, { hint: "use a newer version of holdfast" });
 }
 
-/** The bytes of an object that other objects say exists. */
-export async function readOrDamage(store: ObjectStore, key: string): Promise<Buffer> {
+/** No document comes near it: some hundred bytes for each ancestor, for each segment of an index, for each copy that a run had. */
+const MOST_DOCUMENT_BYTES = 4 << 20;
+
+/** The bytes of an object that other objects say exists; of a longer one than there can be only the end is read. */
+export async function readOrDamage(store: ObjectStore, key: string, mostBytes: number = MOST_DOCUMENT_BYTES): Promise<Buffer> {
   try {
-    return await store.read(key);
+    const { bytes, size } = await store.readTail(key, mostBytes);
+    if (size > mostBytes) throw new DamageError(key, `it is ${size} bytes long, and ${mostBytes} are the most there can be`);
+    return bytes;
   } catch (error) {
     if (error instanceof ObjectMissing) throw new DamageError(key, "the object is not there", "missing");
     throw error;

@@ -3,7 +3,7 @@ import { DamageError, HoldfastError } from "../errors.ts";
 import { ObjectMissing, putIfAbsent } from "../storage/object-store.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
 import { sha256 } from "./container-format.ts";
-import { parseJson, readDocument, writeDocument } from "./document.ts";
+import { parseJson, readDocument, readOrDamage, writeDocument } from "./document.ts";
 import { isSignedBy, parseEnvelope, signEnvelope } from "./dsse.ts";
 import { baseName, keys } from "./layout.ts";
 import type { Repository, WritableRepository } from "./repository.ts";
@@ -173,9 +173,8 @@ async function writeCheckpoint(repository: WritableRepository, head: Head): Prom
   const key = keys.checkpoint(head.writer, head.sequence);
   if ((await repository.store.size(key)) !== null) return;
   const heads = [head];
-  for (const folder of await repository.store.listNames(keys.evidence())) {
-    const writer = folder.slice(0, -1);
-    const last = (await repository.store.listNames(keys.writer(writer))).findLast((name) => !name.endsWith(".checkpoint.json"));
+  for (const writer of await listWriters(repository)) {
+    const last = (await repository.store.listNames(keys.writer(writer))).findLast((name) => ENTRY_NAME.test(name));
     if (writer === head.writer || last === undefined) continue;
     heads.push({ writer, sequence: Number(baseName(last)), sha256: sha256(await repository.store.read(keys.writer(writer) + last)).toString("hex") });
   }
@@ -187,6 +186,16 @@ async function lastCheckpoint(repository: Repository, writer: string): Promise<{
   if (last === undefined) return null;
   const object = keys.writer(writer) + last;
   return { object, sha256: sha256(await repository.store.read(object)).toString("hex") };
+}
+
+const ENTRY_NAME = /^\d{12}\.json$/;
+const MOST_NAMED_MISSING = 1000;
+/** What a run found may be long to tell. */
+const MOST_ENTRY_BYTES = 16 << 20;
+
+/** Who has a folder by the name of a host's key. What else lies there is nobody's evidence. */
+async function listWriters(repository: Repository): Promise<string[]> {
+  return (await repository.store.listNames(keys.evidence())).filter((name) => /^[0-9a-f]{64}\/$/.test(name)).map((name) => name.slice(0, -1));
 }
 
 export interface EvidenceReading {
@@ -208,8 +217,7 @@ export async function readEvidence(repository: Repository): Promise<EvidenceRead
     }
   };
   const claimed = new Map<string, Head>();
-  for (const folder of await repository.store.listNames(keys.evidence())) {
-    const writer = folder.slice(0, -1);
+  for (const writer of await listWriters(repository)) {
     if (repository.findSigner(writer) === null) await repository.learnSigners?.();
     const names = await repository.store.listNames(keys.writer(writer));
     const chain = await readChainOf(repository, writer, names, collect, damage);
@@ -240,12 +248,15 @@ function inOrder(entries: readonly EvidenceEntry[]): EvidenceEntry[] {
 
 async function readChainOf(repository: Repository, writer: string, names: readonly string[], collect: Collect, damage: DamageError[]): Promise<EvidenceEntry[]> {
   const chain: EvidenceEntry[] = [];
-  const sequences = names.filter((name) => !name.endsWith(".checkpoint.json")).map((name) => Number(baseName(name)));
-  const last = sequences.at(-1) ?? 0;
-  for (let sequence = 1; sequence <= last; sequence++) {
+  let expected = 1;
+  for (const sequence of names.filter((name) => ENTRY_NAME.test(name)).map((name) => Number(baseName(name)))) {
     const key = keys.evidenceEntry(writer, sequence);
+    // A hole can be as long as somebody wants, who only has to leave a name behind it.
+    for (const first = expected; expected < Math.min(sequence, first + MOST_NAMED_MISSING); expected++)
+      damage.push(new DamageError(keys.evidenceEntry(writer, expected), "the object is not there", "missing"));
+    expected = sequence + 1;
     await collect(async () => {
-      const entry = decodeEvidence(key, await repository.store.read(key), repository.findSigner);
+      const entry = decodeEvidence(key, await readOrDamage(repository.store, key, MOST_ENTRY_BYTES), repository.findSigner);
       const before = chain.at(-1);
       if (before?.sequence === sequence - 1 && before.sha256 !== entry.previous) damage.push(new DamageError(key, "does not follow the entry before it"));
       chain.push(entry);

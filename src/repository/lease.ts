@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import { DamageError, HoldfastError } from "../errors.ts";
 import { readNewest, writeDocument } from "./document.ts";
+import { lsnText, timeText } from "./fields.ts";
 import { baseName, keys } from "./layout.ts";
 import { holderSchema, isCertainlyDead, thisProcess } from "./process-holder.ts";
 import type { Holder } from "./process-holder.ts";
@@ -24,9 +25,9 @@ const leaseSchema = z.object({
   position: z
     .object({
       timeline: z.number(),
-      lsn: z.string(),
-      coveredUntil: z.string().nullable(),
-      left: z.array(z.object({ timeline: z.number(), lsn: z.string() })).default([]),
+      lsn: lsnText,
+      coveredUntil: timeText.nullable(),
+      left: z.array(z.object({ timeline: z.number(), lsn: lsnText })).default([]),
     })
     .nullable(),
 });

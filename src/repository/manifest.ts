@@ -4,22 +4,29 @@ import { parseSegmentName } from "../domain/wal-segment.ts";
 import type { WalSegment } from "../domain/wal-segment.ts";
 import { DamageError } from "../errors.ts";
 import { parsePayload, readAnyDocument } from "./document.ts";
+import { lsnText, powerOfTwo, timeText, walSegmentBytes } from "./fields.ts";
 import { baseName, keys } from "./layout.ts";
 import type { Repository } from "./repository.ts";
 
 /** The head of a backup set: the last object written; its presence makes the backup exist (docs/repository-format.md section 6). */
-const lsnText = z.string().regex(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/);
 const reference = z.strictObject({ id: z.string(), sha256: z.string() });
-const point = z.object({ lsn: lsnText, at: z.string() });
+const point = z.object({ lsn: lsnText, at: timeText });
+/** An incremental every hour, for a year, without a full between. */
+const MOST_ANCESTORS = 10_000;
+/** A million segments: 16 TB of WAL while one backup ran. */
+const MOST_OWN_SEGMENTS = 1n << 20n;
+const BACKUP_ID = /^\d{8}T\d{6}Z-(?:full|diff|incr)$/;
+/** More than anybody takes of one source; so that a listing which never ends is not read to its end. */
+const MOST_MANIFESTS = 100_000;
 const count = z.number().int().nonnegative();
 
 const postgresSchema = z.object({
   systemIdentifier: z.string().regex(/^\d{1,20}$/),
   version: count,
   catalogVersion: count,
-  blockSize: count,
-  segmentBlocks: count,
-  walSegmentBytes: count,
+  blockSize: powerOfTwo(1 << 10, 32 << 10),
+  segmentBlocks: z.number().int().positive(),
+  walSegmentBytes,
   dataChecksums: z.boolean(),
   timeline: z.number().int().positive(),
   inRecovery: z.boolean(),
@@ -37,7 +44,7 @@ export const manifestSchema = z.object({
   sequence: z.number().int().positive(),
   previous: reference.nullable(),
   parent: reference.nullable(),
-  ancestors: z.array(reference),
+  ancestors: z.array(reference).max(MOST_ANCESTORS),
   postgres: postgresSchema,
   start: point.extend({ checkpoint: lsnText }),
   stop: point,
@@ -51,8 +58,8 @@ export const manifestSchema = z.object({
   root: z.object({ pack: count, frame: count, frames: count }),
   dataKey: z.object({ keyId: z.string(), sealed: z.string() }),
   mapKey: z.object({ id: z.string(), keyId: z.string(), sealed: z.string() }),
-  startedAt: z.string(),
-  finishedAt: z.string(),
+  startedAt: timeText,
+  finishedAt: timeText,
   durationSeconds: z.number().nonnegative(),
   writer: z.string(),
   reader: z.enum(["remote", "local"]),
@@ -82,6 +89,11 @@ async function readManifestSlot(repository: Repository, source: string, id: stri
   if (document.kind === "tombstone") return { kind: "tombstone" };
   if (document.kind !== "manifest") throw new DamageError(key, `it is a ${document.kind}, not a manifest`);
   const manifest = parsePayload(key, document.payload, manifestSchema);
+  const own = ownSegments(manifest);
+  if (own === null || own.last.number < own.first.number || own.last.number - own.first.number >= MOST_OWN_SEGMENTS || own.first.timeline !== own.last.timeline)
+    throw new DamageError(key, `it says that it needs the WAL from ${manifest.wal.first} to ${manifest.wal.last}`);
+  const others = new Set(manifest.ancestors.map((ancestor) => ancestor.id));
+  if (others.size < manifest.ancestors.length || others.has(id)) throw new DamageError(key, "it names an ancestor twice, or itself");
   if (manifest.id !== id || manifest.source !== source) throw new DamageError(key, `it is the manifest of ${manifest.source} ${manifest.id}`);
   return { kind: "manifest", manifest, sha256: document.sha256 };
 }
@@ -104,11 +116,15 @@ export interface ManifestListing {
 }
 
 export async function listManifests(repository: Repository, source: string): Promise<ManifestListing> {
-  const ids = (await repository.store.listNames(keys.manifests(source))).map(baseName);
+  const names = await repository.store.listNames(keys.manifests(source));
+  const ids = names.map(baseName).filter((id) => BACKUP_ID.test(id));
   const tombstones = new Set((await repository.store.listNames(keys.tombstones(source))).map(baseName));
   const backups: StoredManifest[] = [];
   const dying: StoredManifest[] = [];
   const damaged: DamageError[] = [];
+  const stranger = names.find((name) => !BACKUP_ID.test(baseName(name)));
+  if (stranger !== undefined) damaged.push(new DamageError(keys.manifests(source) + stranger, `it is no manifest by its name, as are ${names.length - ids.length} there in all`));
+  if (ids.length > MOST_MANIFESTS) throw new DamageError(keys.manifests(source), `there are ${ids.length} manifests, and ${MOST_MANIFESTS} are the most there can be`);
   for (const id of ids) {
     try {
       const slot = await readManifestSlot(repository, source, id);

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { isSafePath } from "../domain/file-map.ts";
-import type { BlockRun, FileEntry, MapEntry } from "../domain/file-map.ts";
+import type { BlockRun, MapEntry } from "../domain/file-map.ts";
 import { DamageError } from "../errors.ts";
 
 /** Map chunks and roots as JSON Lines (docs/repository-format.md section 6). Pure text; frames and packs are elsewhere. */
@@ -80,19 +80,28 @@ export function decodeChunk(bytes: Buffer, object: string): MapEntry[] {
   const [header, ...lines] = bytes.toString("utf8").split("\n");
   const { backups } = parseLine(headerSchema, header ?? "", object);
   const entries: MapEntry[] = [];
+  // Of the last file, which may be continued: gone through once, however often it is.
+  let open: { runs: BlockRun[]; blocks: number } | null = null;
   for (const line of lines) {
     if (line === "") continue;
     const wire = parseLine(entrySchema, line, object);
     if (!isSafePath(wire.path)) throw new DamageError(object, `the map names an unsafe path ${JSON.stringify(wire.path)}`);
     if (wire.type !== "file") {
       entries.push(wire);
+      open = null;
       continue;
     }
     const runs = wire.runs.map((run) => decodeRun(run, backups, object));
     const last = entries.at(-1);
-    if (wire.from === undefined) entries.push({ type: "file", path: wire.path, length: wire.length, runs });
-    else if (last?.type === "file" && last.path === wire.path && blocksIn(last) === wire.from) entries.splice(-1, 1, { ...last, runs: [...last.runs, ...runs] });
-    else throw new DamageError(object, `${wire.path} is continued but not begun`);
+    if (wire.from === undefined) {
+      open = { runs: [], blocks: 0 };
+      entries.push({ type: "file", path: wire.path, length: wire.length, runs: open.runs });
+    } else if (open === null || last?.path !== wire.path || open.blocks !== wire.from || runs.length === 0)
+      throw new DamageError(object, `${wire.path} is continued but not begun`);
+    for (const run of runs) {
+      open.runs.push(run);
+      open.blocks += run.blocks;
+    }
   }
   return entries;
 }
@@ -109,10 +118,6 @@ function decodeRun(run: unknown, backups: readonly string[], object: string): Bl
 
 function isCount(value: unknown): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 0;
-}
-
-function blocksIn(entry: FileEntry): number {
-  return entry.runs.reduce((sum, run) => sum + run.blocks, 0);
 }
 
 /** The root as frames' worth of text: cut at lines, so that each piece stays within a frame. */

@@ -8,6 +8,7 @@ import type { TimelineHistory } from "../domain/timeline.ts";
 import { DamageError } from "../errors.ts";
 import { FrameReader, openContainer } from "./container-reader.ts";
 import { appendAll, openContainerWriter } from "./container-writer.ts";
+import { lsnText, timeText } from "./fields.ts";
 import type { SealedKey } from "./key-ring.ts";
 import { keys } from "./layout.ts";
 import type { Repository, WritableRepository } from "./repository.ts";
@@ -24,14 +25,14 @@ export const ledgerSchema = z.object({
   timeline: z.number().int().positive(),
   systemIdentifier: z.string(),
   segment: z.string(),
-  startLsn: z.string(),
-  endLsn: z.string(),
+  startLsn: lsnText,
+  endLsn: lsnText,
   commits: z.number().int().nonnegative(),
-  minCommitAt: z.string().nullable(),
-  maxCommitAt: z.string().nullable(),
+  minCommitAt: timeText.nullable(),
+  maxCommitAt: timeText.nullable(),
   /** Every record that ends in the segment was read: no transaction is missing in the times. */
   whole: z.boolean().default(false),
-  coveredUntil: z.string().nullable(),
+  coveredUntil: timeText.nullable(),
   via: z.enum(["stream", "push"]),
   /** A summary of what it changed was stored before it. */
   summarised: z.boolean().default(false),
@@ -227,7 +228,7 @@ export async function readTimelineHistory(repository: Repository, place: WalPlac
 export async function listTimelines(repository: Repository, place: WalPlace): Promise<number[]> {
   const withWal = await timelineFolders(repository, place);
   const histories = await repository.store.listNames(keys.histories(place.source, place.systemIdentifier));
-  return [...new Set([...withWal, ...histories.map((name) => Number.parseInt(name, 16))])].toSorted((a, b) => a - b);
+  return [...new Set([...withWal, ...histories.filter((name) => /^[0-9A-F]{8}-/.test(name)).map((name) => Number.parseInt(name, 16))])].toSorted((a, b) => a - b);
 }
 
 async function timelineFolders(repository: Repository, place: WalPlace): Promise<number[]> {

@@ -10,7 +10,7 @@ import type { SegmentLedger, WalPlace } from "./wal-archive.ts";
 /** The index over 256 aligned segments: their ledgers and objects in one signed document, so that a day of WAL is not thousands of reads. */
 const GROUP = 256n;
 
-const indexSchema = z.object({ segments: z.array(z.object({ object: z.string(), ledger: ledgerSchema })) });
+const indexSchema = z.object({ segments: z.array(z.object({ object: z.string(), ledger: ledgerSchema })).max(Number(GROUP)) });
 
 /** Writes the index of a group when its last segment is stored, or the first of the next (if a process died in between). Returns whether it did. */
 export async function writeIndexAfter(repository: WritableRepository, place: WalPlace, segment: string): Promise<boolean> {

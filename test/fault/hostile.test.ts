@@ -1,131 +1,33 @@
-import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { systemClock } from "../../src/clock.ts";
 import type { MapEntry } from "../../src/domain/file-map.ts";
-import { openHostState } from "../../src/repository/host-state.ts";
-import { listManifests } from "../../src/repository/manifest.ts";
-import type { Manifest, StoredManifest } from "../../src/repository/manifest.ts";
-import { openForWriting } from "../../src/repository/repository.ts";
-import type { WritableRepository } from "../../src/repository/repository.ts";
-import { openLocalStore } from "../../src/storage/local-store.ts";
-import { startCluster } from "../support/cluster.ts";
+import type { Manifest } from "../../src/repository/manifest.ts";
 import { FORGED_ID, forgeBackup, readSettings } from "../support/hostile-repository.ts";
 import type { Forgery } from "../support/hostile-repository.ts";
+import { HostileSite } from "../support/hostile-site.ts";
+import type { HostileCopy } from "../support/hostile-site.ts";
 import { describePostgres } from "../support/postgres-suite.ts";
-import { openSite } from "../support/site.ts";
-import type { Outcome, Site } from "../support/site.ts";
-import { digestTree } from "../support/tree.ts";
 
 /**
  * A repository that somebody else wrote in: one who has the passphrase and a host that was admitted (all is signed and sealed as it should be, and lies), or a thief without any key.
  * Whatever lies there, a command refuses it in words, in bounded time and memory; and a restore writes nothing outside its target, and leaves nothing that could be started.
  */
-const LONGEST_MS = 60_000;
-const MOST_KIB = 400 << 10;
-const PEAK_MEMORY = fileURLToPath(new URL("../support/peak-memory.ts", import.meta.url));
-
 describePostgres("a hostile repository", {}, (binaries) => {
-  let resources: AsyncDisposableStack;
-  let site: Site;
-
-  beforeAll(async () => {
-    await using stack = new AsyncDisposableStack();
-    const source = stack.use(await startCluster({ binaries, initdbArgs: ["--wal-segsize=1"] }));
-    site = stack.use(await openSite({ cluster: source }));
-    await source.sql("create table t as select g as id, md5(g::text) as text from generate_series(1, 2000) g");
-    const backup = await site.run("backup", "--json");
-    expect(backup.exitCode, backup.stderr).toBe(0);
-    resources = stack.move();
-  });
-  afterAll(async () => resources.disposeAsync());
-
-  /** A copy of the true repository, to write in. */
-  interface Planted extends AsyncDisposable {
-    readonly folder: string;
-    readonly url: string;
-    readonly repository: WritableRepository;
-    readonly base: StoredManifest;
-    /** What lies around the target. */
-    readonly around: string;
-    readonly target: string;
-  }
-
-  let copies = 0;
-  async function copyOfRepository(): Promise<Planted> {
-    const folder = join(site.folder, `copy-${++copies}`);
-    await promisify(execFile)("cp", ["-al", join(site.folder, "onsite"), folder]);
-    const around = join(site.folder, `around-${copies}`);
-    await mkdir(join(around, "decoy"), { recursive: true });
-    await writeFile(join(around, "decoy/file"), "not to be touched");
-    const host = await openHostState(join(site.folder, `state-${copies}`));
-    const repository = await openForWriting({ name: "onsite", store: openLocalStore(folder), secret: site.key, host, hostName: "insider", now: systemClock.now() });
-    const [base] = (await listManifests(repository, "db")).backups;
-    if (base === undefined) throw new Error("the backup is not there");
-    return {
-      folder,
-      url: `file://${folder}`,
-      repository,
-      base,
-      around,
-      target: join(around, "target"),
-      [Symbol.asyncDispose]: async () => {
-        for (const path of [folder, around]) await rm(path, { recursive: true, force: true });
-      },
-    };
-  }
-
-  /** Runs a command to its end. It must end by itself, in bounded memory, and not with a bug. */
-  async function run(planted: Planted, ...args: string[]): Promise<Outcome> {
-    const peakFile = `${planted.folder}-peak-${args[0]}`;
-    const running = site.start({ NODE_OPTIONS: `--import ${PEAK_MEMORY}`, PEAK_MEMORY_FILE: peakFile }, ...args, "--repository", planted.url);
-    const timer = setTimeout(() => running.process.kill("SIGKILL"), LONGEST_MS);
-    const outcome = await running.ended();
-    clearTimeout(timer);
-    expect(outcome.signal, `${args[0]} did not end: ${outcome.stderr}`).toBeNull();
-    const peakKib = Number(await readFile(peakFile, "utf8"));
-    await rm(peakFile);
-    if (process.env["HOLDFAST_SHOW_PEAKS"] !== undefined) process.stdout.write(`${args[0]} ${outcome.exitCode} ${peakKib >> 10} MiB ${outcome.stderr.split("\n")[0]}\n`);
-    expect(peakKib, `peak memory of ${args[0]}`).toBeLessThan(MOST_KIB);
-    expect(outcome.stderr, args[0]).not.toMatch(/HF-BUG|^\s+at /m);
-    return outcome;
-  }
-
-  async function restore(planted: Planted, ...args: string[]): Promise<Outcome> {
-    return run(planted, "restore", "db", "--target", planted.target, "--to", "immediate", ...args);
-  }
-
-  /** A restore that is refused with one of our errors, having touched nothing but its target, which cannot be started. */
-  async function expectRefused(planted: Planted, message: RegExp, ...args: string[]): Promise<void> {
-    const before = await digestTree(planted.around, (path) => path.startsWith("target"));
-    const outcome = await restore(planted, ...args);
-    expect(outcome.stderr).toMatch(message);
-    expect([1, 2, 4], outcome.stderr).toContain(outcome.exitCode);
-    expect(await digestTree(planted.around, (path) => path.startsWith("target"))).toEqual(before);
-    expect(existsSync(join(planted.target, "global/pg_control"))).toBe(false);
-  }
-
-  /** Verification says no, and why. */
-  async function expectFound(planted: Planted, message: RegExp): Promise<void> {
-    const verified = await run(planted, "verify", "--json");
-    expect(verified.exitCode, verified.stderr).toBe(1);
-    expect(verified.stdout).toMatch(message);
-  }
+  let hostile: HostileSite;
+  beforeAll(async () => void (hostile = await HostileSite.open(binaries)));
+  afterAll(async () => hostile[Symbol.asyncDispose]());
 
   test("a forged backup that is true in all it says is restored: what follows is refused for what it says", async () => {
-    await using planted = await copyOfRepository();
+    await using planted = await hostile.copy();
     await forgeBackup(planted.repository, planted.base, { files: { "//settings.json": await settingsOf(planted, (settings) => settings) } });
-    const verified = await run(planted, "verify", "--json");
+    const verified = await planted.run("verify", "--json");
     expect(verified.exitCode, verified.stdout).toBe(0);
-    const restored = await restore(planted, "--backup", FORGED_ID);
+    const restored = await planted.restore("--backup", FORGED_ID);
     expect(restored.exitCode, restored.stderr).toBe(0);
   });
 
-  async function settingsOf(planted: Planted, change: (settings: Record<string, unknown>) => unknown): Promise<string> {
+  async function settingsOf(planted: HostileCopy, change: (settings: Record<string, unknown>) => unknown): Promise<string> {
     return JSON.stringify(change(await readSettings(planted.repository, planted.base)));
   }
 
@@ -209,15 +111,15 @@ describePostgres("a hostile repository", {}, (binaries) => {
     };
 
     test.each(Object.entries(CASES))("%s", async (_, { map, manifest, says }) => {
-      await using planted = await copyOfRepository();
+      await using planted = await hostile.copy();
       await forgeBackup(planted.repository, planted.base, { ...(map === undefined ? {} : { map }), ...(manifest === undefined ? {} : { manifest }) });
-      await Promise.all([expectRefused(planted, says, "--backup", FORGED_ID), expectFound(planted, says)]);
+      await Promise.all([planted.expectRefused(says, "--backup", FORGED_ID), planted.expectFound(says)]);
     });
   });
 
   describe("whose tablespace", () => {
     const place = (target: string): Forgery["map"] => insert({ type: "tablespace", path: "pg_tblspc/16400", target });
-    const CASES: Readonly<Record<string, { map: (planted: Planted) => Forgery["map"]; says: RegExp; verifies?: boolean }>> = {
+    const CASES: Readonly<Record<string, { map: (planted: HostileCopy) => Forgery["map"]; says: RegExp; verifies?: boolean }>> = {
       "is the target": { map: ({ target }) => place(target), says: /one in the other/ },
       "lies in the target": { map: ({ target }) => place(join(target, "base")), says: /one in the other/ },
       "has the target in it": { map: ({ around }) => place(around), says: /one in the other/ },
@@ -239,17 +141,17 @@ describePostgres("a hostile repository", {}, (binaries) => {
     };
 
     test.each(Object.entries(CASES))("%s", async (_, { map, says }) => {
-      await using planted = await copyOfRepository();
+      await using planted = await hostile.copy();
       const changed = map(planted);
       await forgeBackup(planted.repository, planted.base, changed === undefined ? {} : { map: changed });
-      await expectRefused(planted, says, "--backup", FORGED_ID);
+      await planted.expectRefused(says, "--backup", FORGED_ID);
     });
 
     test("and the map of tablespaces for the server name others: links that the server would make at its start", async () => {
       for (const map of ["16400 /etc\n", "../../../decoy/link /tmp\n", `16400 /a\\\n16401 /b\n`]) {
-        await using planted = await copyOfRepository();
+        await using planted = await hostile.copy();
         await forgeBackup(planted.repository, planted.base, { files: { tablespace_map: map } });
-        await expectRefused(planted, /tablespace_map/, "--backup", FORGED_ID);
+        await planted.expectRefused(/tablespace_map/, "--backup", FORGED_ID);
       }
     });
   });
@@ -257,7 +159,7 @@ describePostgres("a hostile repository", {}, (binaries) => {
   describe("whose settings", () => {
     const EVIL = "holdfast_evil";
     test("would run commands, load libraries or read other files: none of it is in the restored configuration", async () => {
-      await using planted = await copyOfRepository();
+      await using planted = await hostile.copy();
       const names = [
         "archive_command",
         "restore_command",
@@ -279,7 +181,7 @@ describePostgres("a hostile repository", {}, (binaries) => {
         { name: "port", value: `5432\ninclude=${EVIL}` },
       ].map((setting) => ({ ...setting, source: "configuration file", file: null }));
       await forgeBackup(planted.repository, planted.base, { files: { "//settings.json": await settingsOf(planted, (before) => ({ ...before, settings })) } });
-      const restored = await restore(planted, "--backup", FORGED_ID);
+      const restored = await planted.restore("--backup", FORGED_ID);
       expect(restored.exitCode, restored.stderr).toBe(0);
       for (const name of ["postgresql.conf", "postgresql.auto.conf"]) {
         const lines = (await readFile(join(planted.target, name), "utf8")).split(/[\n\r]/);
@@ -292,9 +194,9 @@ describePostgres("a hostile repository", {}, (binaries) => {
       ["are something else", "[]"],
       ["are longer than any", Buffer.alloc(17 << 20, " ")],
     ])("%s", async (_, content) => {
-      await using planted = await copyOfRepository();
+      await using planted = await hostile.copy();
       await forgeBackup(planted.repository, planted.base, { files: { "//settings.json": content } });
-      await expectRefused(planted, /damaged/, "--backup", FORGED_ID);
+      await planted.expectRefused(/damaged/, "--backup", FORGED_ID);
     });
   });
 });

@@ -12,7 +12,7 @@ import { verifyBackup } from "./verify-backup.ts";
 import { confirmDamage } from "./verify-confirm.ts";
 import { DamageReport } from "./verify-report.ts";
 import type { VerifyTotals } from "./verify-report.ts";
-import { pinnedSegments, verifyWalContent, verifyWalStructure } from "./verify-wal.ts";
+import { pins, verifyWalContent, verifyWalStructure } from "./verify-wal.ts";
 import type { WalVerification } from "./verify-wal.ts";
 
 export interface SourceVerification {
@@ -63,7 +63,7 @@ async function examine(work: SourceVerification, view: CopyView, context: Operat
     await verifyBackup({ repository, stored, tier: work.tier, totals, onDamage }, context);
     verified.push({ source, backup: stored.manifest.id, ok });
   }
-  const needed = work.backup === null ? null : new Set(wanted.flatMap(({ manifest }) => pinnedSegments(manifest)));
+  const needed = work.backup === null ? null : (name: string) => wanted.some(({ manifest }) => pins(manifest, name));
   await verifyWalContent(walWork(work, view), needed, context);
   return verified;
 }

@@ -2,6 +2,7 @@ import pMap from "p-map";
 import { formatLsn, parseLsn } from "../../domain/lsn.ts";
 import { reaches } from "../../domain/verify-tier.ts";
 import type { VerifyTier } from "../../domain/verify-tier.ts";
+import type { WalSegment } from "../../domain/wal-segment.ts";
 import { parseSegmentName, segmentEnd, segmentName, segmentStart, timelineHex } from "../../domain/wal-segment.ts";
 import { DamageError } from "../../errors.ts";
 import { FrameReader, openContainer } from "../../repository/container-reader.ts";
@@ -26,10 +27,10 @@ export interface WalVerification {
 const SEGMENTS_AT_ONCE = 4;
 
 /** Verifies what WAL objects of one source hold, to the tier: all of them, or those that are `needed`. */
-export async function verifyWalContent(work: WalVerification, needed: ReadonlySet<string> | null, context: OperationContext): Promise<void> {
+export async function verifyWalContent(work: WalVerification, needed: ((name: string) => boolean) | null, context: OperationContext): Promise<void> {
   const { view } = work;
   await pMap(
-    [...view.inventory.segments].filter(([name]) => needed === null || needed.has(name)),
+    [...view.inventory.segments].filter(([name]) => needed === null || needed(name)),
     async ([name, { objects }]) => {
       context.signal.throwIfAborted();
       for (const object of objects) {
@@ -159,11 +160,25 @@ function reportMissing(work: WalVerification): void {
   for (const gap of view.gaps()) {
     const [first, last] = [parseSegmentName(gap.firstSegment, segmentBytes), parseSegmentName(gap.lastSegment, segmentBytes)];
     if (first === null || last === null) continue;
-    for (let { number } = first; number <= last.number; number++)
-      reportIfMissing(work, segmentName({ timeline: gap.timeline, number }, segmentBytes), "a gap: there is WAL before and after it");
+    reportMissingBetween(work, first, last, "a gap: there is WAL before and after it");
   }
-  for (const { manifest } of view.listing.backups) for (const name of pinnedSegments(manifest)) reportIfMissing(work, name, `${manifest.id} needs it to become consistent`);
+  for (const { manifest } of view.listing.backups) {
+    const own = ownSegments(manifest);
+    if (own !== null) reportMissingBetween(work, own.first, own.last, `${manifest.id} needs it to become consistent`);
+  }
   for (const timeline of view.histories.keys()) reportLostEnd(work, timeline);
+}
+
+const MOST_NAMED_MISSING = 1000;
+
+/** Each segment that is missing; but of a stretch without an end (whoever leaves one name far away makes one) only the first thousand. */
+function reportMissingBetween(work: WalVerification, first: WalSegment, last: WalSegment, reason: string): void {
+  let named = 0;
+  for (let { number } = first; number <= last.number; number++) {
+    const name = segmentName({ timeline: first.timeline, number }, work.view.place.segmentBytes);
+    if (!reportIfMissing(work, name, named < MOST_NAMED_MISSING ? reason : `${reason}; and so on for ${last.number - number} more`)) continue;
+    if (++named > MOST_NAMED_MISSING) return;
+  }
 }
 
 /** WAL of a timeline that was reported durable, and that ends before. */
@@ -185,25 +200,26 @@ function reportLostEnd(work: WalVerification, timeline: number): void {
   work.report.add(new DamageError(object, `the stream reported ${formatLsn(reported)} durable, and WAL ends at ${formatLsn(end)}`, "missing"), hurtBy(work, lost));
 }
 
-/** The segments a backup cannot become consistent without, by name. */
-export function pinnedSegments(manifest: Manifest): string[] {
+/** Whether a backup cannot become consistent without the segment. */
+export function pins(manifest: Manifest, name: string): boolean {
   const own = ownSegments(manifest);
-  if (own === null) return [];
-  const { timeline, number } = own.first;
-  return Array.from({ length: Number(own.last.number - number) + 1 }, (_, i) => segmentName({ timeline, number: number + BigInt(i) }, manifest.postgres.walSegmentBytes));
+  const segment = parseSegmentName(name, manifest.postgres.walSegmentBytes);
+  return own !== null && segment?.timeline === own.first.timeline && own.first.number <= segment.number && segment.number <= own.last.number;
 }
 
-function reportIfMissing(work: WalVerification, name: string, reason: string): void {
+/** True if it is. */
+function reportIfMissing(work: WalVerification, name: string, reason: string): boolean {
   const { view } = work;
-  if (view.inventory.segments.has(name) || view.inventory.parts.has(name) || view.wasExpired(name)) return;
+  if (view.inventory.segments.has(name) || view.inventory.parts.has(name) || view.wasExpired(name)) return false;
   work.report.add(new DamageError(keys.walSegment(view.source, view.place.systemIdentifier, name), `the object is not there; ${reason}`, "missing"), hurtBy(work, name));
+  return true;
 }
 
 /** Backups that need the segment to become consistent, and the time travel that is lost with it. */
 function hurtBy({ view }: WalVerification, name: string): { backups: string[]; windowsLost: string[] } {
   const segment = parseSegmentName(name, view.place.segmentBytes);
   if (segment === null) return { backups: [], windowsLost: [] };
-  const backups = view.listing.backups.filter(({ manifest }) => pinnedSegments(manifest).includes(name)).map(({ manifest }) => manifest.id);
+  const backups = view.listing.backups.filter(({ manifest }) => pins(manifest, name)).map(({ manifest }) => manifest.id);
   const start = segmentStart(segment, view.place.segmentBytes);
   const crossed = view.listing.backups.some(({ manifest }) => parseLsn(manifest.stop.lsn) < segmentEnd(segment, view.place.segmentBytes));
   return { backups, windowsLost: crossed ? [`timeline ${segment.timeline} from ${formatLsn(start)}`] : [] };
