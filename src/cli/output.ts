@@ -1,7 +1,7 @@
 import cliProgress from "cli-progress";
 import type { OperationContext, Progress } from "../operations/context.ts";
 import type { Clock } from "../clock.ts";
-import { HoldfastError, messageOf } from "../errors.ts";
+import { codeOf, HoldfastError, messageOf } from "../errors.ts";
 
 /** How a command speaks: results on standard output, everything else on standard error. */
 export interface Output {
@@ -59,12 +59,23 @@ function remaining(done: number, total: number, seconds: number): string {
   return done === 0 ? "?" : formatSeconds(((total - done) / done) * seconds);
 }
 
+/** Of SQLite: the database cannot grow, or its shared memory cannot. */
+const SQLITE_OUT_OF_SPACE: readonly unknown[] = [13, 4874];
+
+/** What nobody nearer to it has said of a file that could not be written. Repositories and targets say it themselves. */
+function isOutOfSpace(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === "ENOSPC" || code === "EDQUOT" || (error instanceof Error && "errcode" in error && SQLITE_OUT_OF_SPACE.includes(error.errcode));
+}
+
 /** Writes an error as people (two lines) or scripts (one document) read it, and returns the exit code. */
 export function reportError(error: unknown, output: Output): number {
   const known =
     error instanceof HoldfastError
       ? error
-      : new HoldfastError("HF-BUG", messageOf(error), { hint: "this is a bug in holdfast; please report it with the stack above", cause: error });
+      : isOutOfSpace(error)
+        ? new HoldfastError("HF-SPACE", `no space left on this machine: ${messageOf(error)}`, { hint: "free space where the state folder is", cause: error })
+        : new HoldfastError("HF-BUG", messageOf(error), { hint: "this is a bug in holdfast; please report it with the stack above", cause: error });
   if (known.code === "HF-BUG" && error instanceof Error) process.stderr.write(`${error.stack ?? ""}\n`);
   if (output.json) process.stdout.write(`${JSON.stringify({ error: { code: known.code, message: known.message, hint: known.hint, facts: known.facts } }, null, 2)}\n`);
   process.stderr.write(`error[${known.code}]: ${known.message}\n${known.hint === null ? "" : `hint: ${known.hint}\n`}`);

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { link, mkdir, open, readdir, readFile, unlink } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
@@ -34,7 +35,8 @@ const memorySchema = z.strictObject({
 export async function openHostState(folder: string): Promise<HostState> {
   await mkdir(path.join(folder, "repositories"), { recursive: true, mode: 0o700 });
   const keyFile = path.join(folder, "host-key.pem");
-  await createOnce(keyFile, generateSigningKey().toPem());
+  // Only where there is none: a full disk is no reason not to read.
+  if (!existsSync(keyFile)) await createOnce(keyFile, generateSigningKey().toPem());
   return {
     folder,
     signer: signingKeyFromPem(await readFile(keyFile, "utf8")),

@@ -64,8 +64,25 @@ export async function startLog(installation: Installation, source: SourceConfig,
   );
 }
 
-/** Streams until stopped. The caller decides what a failure means. */
+const SPACE_RETRY_MS = 5000;
+
+/**
+ * Streams until stopped. A repository that is full is waited for: the slot keeps all that was not reported durable, and whoever ended here would only be started again. What any other failure
+ * means is for the caller to decide.
+ */
 export async function runStream(installation: Installation, source: SourceConfig, context: OperationContext, options: StreamOptions): Promise<void> {
+  for (;;) {
+    try {
+      return await streamOnce(installation, source, context, options);
+    } catch (error) {
+      if (!(error instanceof HoldfastError) || error.code !== "HF-SPACE" || context.signal.aborted) throw error;
+      context.onNotice(`${error.message}: the server keeps its WAL meanwhile, and the stream goes on when there is space`);
+    }
+    await context.clock.sleep(SPACE_RETRY_MS, context.signal);
+  }
+}
+
+async function streamOnce(installation: Installation, source: SourceConfig, context: OperationContext, options: StreamOptions): Promise<void> {
   const stream = await startLog(installation, source, context, options);
   try {
     await stream.ended;
