@@ -29,7 +29,7 @@ const policySchema = z.object({
   verify: z.object({ schedule: scheduleSchema, tier: text }).nullable(),
   expire: z.object({ schedule: scheduleSchema }),
   drills: z.object({ schedule: scheduleSchema, select: text, checks: z.array(z.object({ kind: text, name: text, required: z.boolean() })) }).nullable(),
-  windows: z.object({ heavy: z.array(text).readonly() }),
+  windows: z.object({ heavy: z.array(text).readonly(), blackout: z.array(z.object({ window: text, reason: text.nullable() })).readonly() }),
 });
 
 export const policiesSchema = z.object({ items: z.array(policySchema) });

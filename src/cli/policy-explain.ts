@@ -16,7 +16,7 @@ interface PolicyExplanation extends Explanation {
   readonly policy: string;
   readonly sources: readonly string[];
   readonly objectives: { readonly rtoSeconds: number; readonly rpoSeconds: number; readonly assumed: readonly string[] };
-  readonly windows: readonly string[];
+  readonly windows: PolicySubject["policy"]["windows"];
   /** Which of all recovery point objectives the policy can hold: `barely` where the time between log backups is all there is. */
   readonly dataClasses: readonly { readonly dataClass: string; readonly rpoSeconds: number; readonly held: "yes" | "barely" | "no" }[];
   /** Which of all recovery time objectives its own recovery-time budgets allow. */
@@ -46,7 +46,7 @@ function explainSubject({ policy, sources, objectives, assumedObjectives, findin
     sources,
     objectives: { ...objectives, assumed: assumedObjectives },
     ...explanation,
-    windows: policy.windows.heavy,
+    windows: policy.windows,
     dataClasses: DATA_CLASSES.map((dataClass) => ({ dataClass, rpoSeconds: RPO_SECONDS[dataClass], held: canHoldRpo(input, RPO_SECONDS[dataClass]) })),
     tiers: TIERS.map((tier) => ({ tier, rtoSeconds: RTO_SECONDS[tier], held: slowest === null ? null : slowest <= RTO_SECONDS[tier] ? "yes" : "no" })),
     findings,
@@ -60,7 +60,8 @@ function describe(explained: PolicyExplanation): string {
     `policy ${policy}${sources.length === 0 ? "" : ` (${sources.join(", ")})`}: ${objective("rto", objectives.rtoSeconds)}, ${objective("rpo", objectives.rpoSeconds)}`,
     "",
     ...runs.flatMap(describeRun),
-    ...(windows.length === 0 ? [] : [`full and incremental backups begin within ${windows.join(", ")} UTC only, and finish when they do`]),
+    ...(windows.heavy.length === 0 ? [] : [`full and incremental backups begin within ${windows.heavy.join(", ")} UTC only, and finish when they do`]),
+    ...windows.blackout.map(({ window, reason }) => `no backup begins in ${window} UTC${reason === null ? "" : ` (${reason})`}; the log goes on`),
     "",
     ...copies.map((copy) => describeCopy(copy, objectives.rpoSeconds)),
     "",

@@ -70,6 +70,7 @@ function simulateSubject(subject: PolicySubject, from: Date, options: SimulateOp
     backups: [...policy.backups.values()],
     log: policy.log,
     heavy: policy.windows.heavy,
+    blackout: policy.windows.blackout.map(({ window }) => window),
     verify: policy.verify?.schedule ?? null,
     drills: policy.drills?.schedule ?? null,
     expire: policy.expire.schedule,

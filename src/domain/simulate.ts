@@ -9,13 +9,15 @@ import { SimulationModel } from "./simulation-model.ts";
 import type { Assumptions } from "./simulation-model.ts";
 import { SimulationFindings } from "./simulation-findings.ts";
 import type { SimulatedProblem } from "./simulation-problems.ts";
+import type { Window } from "./window.ts";
 
 /**
  * A policy played through, day by day, by the functions that decide in earnest: what is due, what supersedes what, which parent, what retention keeps. Only sizes and speeds are made up.
  * Everything goes as planned: no failures, no clock that jumps. What does not hold here holds nowhere.
  */
 export interface SimulationInput extends FeasibilityInput {
-  readonly heavy: readonly string[];
+  readonly heavy: readonly Window[];
+  readonly blackout: readonly Window[];
   readonly verify: Schedule | null;
   readonly drills: Schedule | null;
   readonly expire: Schedule;

@@ -2,13 +2,14 @@ import { nextBackupId } from "./backup-id.ts";
 import type { BackupType } from "./backup-id.ts";
 import { chooseParent } from "./chain.ts";
 import type { ClusterFacts } from "./chain.ts";
-import { mayBegin, nextOpening } from "./daily-window.ts";
 import type { FeasibilityBackup } from "./feasibility.ts";
 import { lsn } from "./lsn.ts";
 import { dueWork, nextSlot } from "./schedule.ts";
 import type { SimulatedBackup, SimulatedCopy } from "./simulated-copy.ts";
 import type { SimulationModel } from "./simulation-model.ts";
 import { emptyHistory } from "./timeline.ts";
+import { mayBegin, nextClosing, nextOpening } from "./window.ts";
+import type { BackupWindows } from "./window.ts";
 
 /** One backup that begins, with what it does to the slots. */
 export interface SimulatedStart {
@@ -17,10 +18,8 @@ export interface SimulatedStart {
   readonly missed: number;
 }
 
-export interface BackupPlan {
+export interface BackupPlan extends BackupWindows {
   readonly backups: readonly FeasibilityBackup[];
-  /** Daily windows of full and incremental backups. */
-  readonly heavy: readonly string[];
 }
 
 /** What is due when, as the scheduler decides it: asked at each moment that could change the answer. */
@@ -39,8 +38,8 @@ export class BackupTurns {
     const { decisions, older } = dueWork(inputs, now);
     const superseded = decisions.filter(({ decision }) => decision === "superseded");
     for (const { type, slot } of superseded) this.#handled.set(type, slot);
-    const may = { heavy: this.#plan.heavy, hasBackup: this.#hasBackup, now };
-    const next = decisions.find(({ decision, type }) => decision === "run" && mayBegin(type, may));
+    const at = { hasBackup: this.#hasBackup, now };
+    const next = decisions.find(({ decision, type }) => decision === "run" && mayBegin(type, this.#plan, at));
     const rule = this.#plan.backups.find(({ type }) => type === next?.type);
     if (next === undefined || rule === undefined) return { start: null, superseded: superseded.length };
     this.#handled.set(next.type, next.slot);
@@ -53,8 +52,8 @@ export class BackupTurns {
   /** The next moment at which something may begin, after nothing could at `now`. */
   nextTurn(now: Date): Date {
     const slots = this.#plan.backups.flatMap(({ schedule }) => nextSlot(schedule, now) ?? []);
-    const opening = nextOpening(this.#plan.heavy, now);
-    return new Date(Math.min(8.64e15, ...[...slots, ...(opening > now ? [opening] : [])].map((at) => at.getTime())));
+    const changes = [nextOpening(this.#plan.heavy, now), nextClosing(this.#plan.blackout, now)].flatMap((at) => (at !== null && at > now ? [at] : []));
+    return new Date(Math.min(8.64e15, ...[...slots, ...changes].map((at) => at.getTime())));
   }
 }
 

@@ -1,6 +1,5 @@
 import type { BackupType } from "./backup-id.ts";
 import { BACKUP_TYPES } from "./backup-id.ts";
-import { isHeavy, isInWindow, nextClosing } from "./daily-window.ts";
 import type { FeasibilityInput } from "./feasibility.ts";
 import { countSlots, nextSlot } from "./schedule.ts";
 import type { Schedule } from "./schedule.ts";
@@ -10,6 +9,7 @@ import type { Assumptions, SimulationModel } from "./simulation-model.ts";
 import { ProblemTallies } from "./simulation-problems.ts";
 import type { ProblemAbout, SimulatedProblem } from "./simulation-problems.ts";
 import { describeProblems } from "./simulation-wording.ts";
+import { isHeavy, isWithin, nextClosing } from "./window.ts";
 
 interface Watched extends FeasibilityInput {
   readonly heavy: readonly string[];
@@ -50,7 +50,7 @@ export class SimulationFindings {
 
   #watchWindow({ type, startedAt, at }: SimulatedBackup, about: ProblemAbout): void {
     const { heavy } = this.#input;
-    if (!isHeavy(type) || !isInWindow(heavy, startedAt)) return;
+    if (!isHeavy(type) || !isWithin(heavy, startedAt)) return;
     const closing = nextClosing(heavy, startedAt);
     if (closing !== null && at > closing) this.#tallies.add(about, { from: closing, until: at, seconds: secondsBetween(closing, at) });
   }

@@ -4,8 +4,9 @@ import type { BackupType } from "../domain/backup-id.ts";
 import type { Schedule } from "../domain/schedule.ts";
 import { choiceField, durationField, field, flagField, isName, nameField, numberField, says, section, textValue, versionField } from "./fields.ts";
 import { suggest } from "./nearest.ts";
-import { logRetentionField, logScheduleField, parseDailyWindow, retentionField, scheduleField } from "./schedule-fields.ts";
+import { logRetentionField, logScheduleField, retentionField, scheduleField } from "./schedule-fields.ts";
 import { VERIFY_TIERS } from "../domain/verify-tier.ts";
+import { blackoutField, windowField } from "./window-fields.ts";
 import type { BackupRule, DrillCheck, DrillRule, DrillSelect, LogRule, Policy } from "./types.ts";
 
 /** A policy file. Defaults are written here and nowhere else. */
@@ -104,7 +105,7 @@ const drillSection: z.ZodType<DrillRule> = section({
 }).transform(({ schedule, select, checks }) => ({ schedule, select, checks: checks.map((check, i) => ({ ...check, name: check.name ?? `${check.kind} check ${i + 1}` })) }));
 
 const WINDOW_HINT = '[{ daily: "02:00-04:00" }], in UTC';
-const windowSection = section({ daily: field("must be two times of day", '"02:00-04:00", in UTC and in quotes', parseDailyWindow) }).transform(({ daily }) => daily);
+const BLACKOUT_HINT = "[{ from: 2026-12-24T00:00Z, to: 2026-12-27T00:00Z, reason: peak }]";
 
 const backupsSection = section({
   full: backupSection("full"),
@@ -121,7 +122,7 @@ export const policySchema: z.ZodType<Policy> = section({
   verify: section({ schedule: scheduleField.default(DEFAULT_VERIFY_SCHEDULE), tier: verifyTierField.default("decoded") }).prefault({}),
   expire: section({ schedule: scheduleField.default(DEFAULT_EXPIRE_SCHEDULE) }).prefault({}),
   drills: drillSection.optional(),
-  windows: section({ heavy: listOf(windowSection, WINDOW_HINT).default([]) }).prefault({}),
+  windows: section({ heavy: listOf(windowField, WINDOW_HINT).default([]), blackout: listOf(blackoutField, BLACKOUT_HINT).default([]) }).prefault({}),
 }).transform(({ name, objectives, backups, verify, expire, drills, windows }): Policy => ({
   name,
   objectives: { rtoSeconds: objectives.rto ?? null, rpoSeconds: objectives.rpo ?? null },

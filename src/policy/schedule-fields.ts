@@ -5,7 +5,7 @@ import { cronProblem } from "../domain/schedule.ts";
 import type { Schedule } from "../domain/schedule.ts";
 import { countField, durationField, says, section } from "./fields.ts";
 
-/** When and how long: schedules, retention, windows. */
+/** When and how long: schedules, retention. */
 
 const SCHEDULE_HINT = '{ cron: "0 2 * * 0" } or { every: 6h }';
 
@@ -79,14 +79,4 @@ export const logRetentionField: z.ZodType<number> = z.preprocess(bareIsKeepFor, 
 
 function bareIsKeepFor(value: unknown): unknown {
   return typeof value === "string" || typeof value === "number" ? { keepFor: value } : value;
-}
-
-const CLOCK = "([01]\\d|2[0-3]):[0-5]\\d";
-const WINDOW = new RegExp(`^${CLOCK}-${CLOCK}$`);
-
-/** `02:00-04:00`, UTC; may reach over midnight. */
-export function parseDailyWindow(value: unknown): string | undefined {
-  if (typeof value !== "string" || !WINDOW.test(value)) return undefined;
-  const [from, to] = value.split("-");
-  return from === to ? undefined : value;
 }

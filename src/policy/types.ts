@@ -2,6 +2,7 @@ import type { BackupType } from "../domain/backup-id.ts";
 import type { FeasibilityBackup, FeasibilityLog } from "../domain/feasibility.ts";
 import type { Schedule } from "../domain/schedule.ts";
 import type { VerifyTier } from "../domain/verify-tier.ts";
+import type { Window } from "../domain/window.ts";
 
 /** The inventory and its policies, parsed, resolved and complete: what the rest of the program works with. Made only by `load.ts`. */
 export interface Inventory {
@@ -67,8 +68,18 @@ export interface Policy {
   readonly verify: { readonly schedule: Schedule; readonly tier: VerifyTier } | null;
   readonly expire: { readonly schedule: Schedule };
   readonly drills: DrillRule | null;
-  /** When scheduled full and incremental backups may begin: `02:00-04:00`, UTC. None: always. */
-  readonly windows: { readonly heavy: readonly string[] };
+  readonly windows: {
+    /** When scheduled full and incremental backups may begin. None: always. */
+    readonly heavy: readonly Window[];
+    /** When no scheduled backup begins. */
+    readonly blackout: readonly Blackout[];
+  };
+}
+
+export interface Blackout {
+  readonly window: Window;
+  /** For those who wonder why nothing ran. */
+  readonly reason: string | null;
 }
 
 export interface BackupRule extends FeasibilityBackup {

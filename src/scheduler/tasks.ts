@@ -1,5 +1,5 @@
 import type { BackupType } from "../domain/backup-id.ts";
-import { mayBegin } from "../domain/daily-window.ts";
+import { mayBegin } from "../domain/window.ts";
 import { dueSlots, dueWork } from "../domain/schedule.ts";
 import type { Schedule } from "../domain/schedule.ts";
 import type { SourceConfig } from "../policy/types.ts";
@@ -52,9 +52,11 @@ function dueBackups(source: SourceConfig, history: ScheduleHistory, now: Date): 
   const inputs = [...source.policy.backups.values()].map(({ type, schedule }) => ({ type, schedule, lastHandled: history.lastHandled("backup", type) }));
   const { decisions, older } = dueWork(inputs, now);
   const common = { source: source.name, operation: "backup" } as const;
-  const may = { heavy: source.policy.windows.heavy, hasBackup: history.firstBackupAt !== null, now };
+  const { heavy, blackout } = source.policy.windows;
+  const windows = { heavy, blackout: blackout.map(({ window }) => window) };
+  const at = { hasBackup: history.firstBackupAt !== null, now };
   return {
-    run: decisions.filter(({ decision, type }) => decision === "run" && mayBegin(type, may)).map(({ type, slot }) => ({ ...common, type, slot: slot.toISOString() })),
+    run: decisions.filter(({ decision, type }) => decision === "run" && mayBegin(type, windows, at)).map(({ type, slot }) => ({ ...common, type, slot: slot.toISOString() })),
     passedOver: [
       ...older.map(({ type, from, until, count, reason }) => ({
         ...common,

@@ -29,6 +29,7 @@ function play(more: Partial<SimulationInput>): Simulation {
     backups: [backup()],
     log: STREAMED,
     heavy: [],
+    blackout: [],
     verify: null,
     drills: null,
     expire: { kind: "every", seconds: 3600 },
@@ -133,6 +134,19 @@ test("what is due outside its window waits for it, and what lasts longer than th
   // The first, which waits for nothing, ends at 02:46; the second begins then.
   const slow = play({ heavy: ["02:00-04:00"], assumptions: { ...DEFAULT_ASSUMPTIONS, backupBytesPerSecond: 10e6 } });
   expect(problem(slow, "overrun")).toMatchObject({ severity: "warning", assumed: false, worstSeconds: 5600, times: 30 });
+});
+
+test("a blackout shows: nothing runs in it, what waited begins at its end, and a copy without a log loses all of it", () => {
+  const simulation = play({ log: null, objectives: { rtoSeconds: DAY, rpoSeconds: DAY }, blackout: ["2026-11-28T00:00:00Z/2026-12-01T00:00:00Z"] });
+  expect(simulation.days.slice(4, 9).map(({ date, runs }) => [date.slice(5), runs.full])).toEqual([
+    ["11-27", 1],
+    ["11-28", 0],
+    ["11-29", 0],
+    ["11-30", 0],
+    ["12-01", 2],
+  ]);
+  expect(problem(simulation, "rpo")).toMatchObject({ severity: "breach", times: 1, worstSeconds: 4 * DAY - 2 * 3600 });
+  expect(problem(simulation, "late")).toMatchObject({ worstSeconds: 22 * 3600 });
 });
 
 test("slots that pass while a backup runs are missed, one backup at a time", () => {

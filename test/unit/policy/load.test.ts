@@ -76,7 +76,7 @@ test("a policy has defaults for verification, expiry and drills, and says nothin
     verify: { schedule: { kind: "cron", expression: "0 3 * * *", zone: "UTC" }, tier: "decoded" },
     expire: { schedule: { kind: "every", seconds: 3600 } },
     drills: { select: "random", checks: [{ kind: "sql", name: "sql check 1", database: "app", expect: { min: 1, max: null, equals: null }, required: true }] },
-    windows: { heavy: ["02:00-04:00"] },
+    windows: { heavy: ["02:00-04:00"], blackout: [] },
     log: { schedule: { kind: "stream" }, retentionSeconds: 86_400, repositories: ["onsite"], recoveryTimeBudgetSeconds: null },
   });
   expect([...(policy?.backups.keys() ?? [])]).toEqual(["full"]);

@@ -15,7 +15,7 @@ const ANY = {
 
 const rule = (type: BackupType, schedule: BackupRule["schedule"]): [BackupType, BackupRule] => [type, { type, schedule, ...ANY }];
 
-function source(rules: readonly [BackupType, BackupRule][], heavy: readonly string[] = []): SourceConfig {
+function source(rules: readonly [BackupType, BackupRule][], heavy: readonly string[] = [], blackout: SourceConfig["policy"]["windows"]["blackout"] = []): SourceConfig {
   const policy: SourceConfig["policy"] = {
     name: "p",
     objectives: { rtoSeconds: null, rpoSeconds: null },
@@ -24,7 +24,7 @@ function source(rules: readonly [BackupType, BackupRule][], heavy: readonly stri
     verify: { schedule: DAILY, tier: "decoded" },
     expire: { schedule: DAILY },
     drills: null,
-    windows: { heavy },
+    windows: { heavy, blackout },
   };
   return {
     name: "db",
@@ -100,4 +100,12 @@ test("a schedule that asks for more than there is time for runs all of it all th
   // The log is not waited for, and waits for nobody.
   expect(afterTaking(task("log", "1"), [...due, task("log", "1")], new Map([["drill", 1]])).get("drill")).toBe(2);
   expect(inTurn([...due, task("log", "9")], new Map([["drill", 99]]))[0]?.operation).toBe("log");
+});
+
+test("no backup begins in a blackout, and what fell due in it runs once when it is over", () => {
+  const blackout = [{ window: "2026-11-20T00:00:00Z/2026-11-22T00:00:00Z", reason: "peak" }];
+  const config = source([rule("full", DAILY), rule("differential", EVERY_6H)], [], blackout);
+  const history = after("2026-11-19T18:00:00Z");
+  expect(runsAt(config, history, "2026-11-21T23:59:59Z").filter((run) => !run.startsWith("verify") && !run.startsWith("expire"))).toEqual([]);
+  expect(runsAt(config, history, "2026-11-22T00:00:00Z")).toEqual(expect.arrayContaining(["full 2026-11-21T02:00", "differential 2026-11-22T00:00"]));
 });
