@@ -14,7 +14,13 @@ export const systemClock: Clock = {
   now: () => new Date(),
   monotonicMs: () => performance.now(),
   sleep: async (ms, signal) => {
-    await delay(ms, undefined, signal === undefined ? {} : { signal });
+    try {
+      await delay(ms, undefined, signal === undefined ? {} : { signal });
+    } catch (error) {
+      // Node says only that it was aborted, and nobody could tell why.
+      signal?.throwIfAborted();
+      throw error;
+    }
   },
 };
 

@@ -13,6 +13,8 @@ import type { Repository, WritableRepository } from "./repository.ts";
  * Nobody's wall clock is believed: a lease ends when released, when its holder is certainly dead, or when it was seen unchanged for its whole time to live.
  */
 const LEASE_TTL_SECONDS = 60;
+const RELEASE_ATTEMPTS = 3;
+const RELEASE_RETRY_MS = 500;
 
 const leaseSchema = z.object({
   epoch: z.number(),
@@ -130,15 +132,26 @@ async function writeEpoch(repository: WritableRepository, request: LeaseRequest,
   };
   const outcome = await writeDocument(repository, keys.lease(request.scope, epoch), "lease", payload, repository.signer);
   if (outcome === "exists") return false;
-  const names = await repository.store.listNames(keys.leases(request.scope));
+  const names = await listOrUndo(repository, request.scope, epoch);
   // Older epochs are deleted, so that one somebody read of long ago is free to be created again, and means nothing: only the highest counts.
   if (names.some((name) => Number(baseName(name)) > epoch)) {
     await repository.store.remove([keys.lease(request.scope, epoch)]);
     return false;
   }
   const older = names.filter((name) => Number(baseName(name)) < epoch);
-  await repository.store.remove(older.map((name) => keys.leases(request.scope) + name));
+  // They mean nothing any more: where they stay, the next epoch takes them along.
+  await repository.store.remove(older.map((name) => keys.leases(request.scope) + name)).catch(() => undefined);
   return true;
+}
+
+/** An epoch that was made and that its maker then gives up would be held by nobody, for as long as the process lives: so it is taken back. */
+async function listOrUndo(repository: WritableRepository, scope: string, epoch: number): Promise<string[]> {
+  try {
+    return await repository.store.listNames(keys.leases(scope));
+  } catch (error) {
+    await repository.store.remove([keys.lease(scope, epoch)]).catch(() => undefined);
+    throw error;
+  }
 }
 
 function holderOf(repository: WritableRepository): Holder {
@@ -177,7 +190,14 @@ function hold(repository: WritableRepository, request: LeaseRequest, firstEpoch:
   timer.unref();
   const release = async (): Promise<void> => {
     clearInterval(timer);
-    await advance("released");
+    // What is not released is held for as long as this process lives, though nobody holds it: a store that does not answer is asked again.
+    for (let attempt = 1; ; attempt++)
+      try {
+        return await advance("released");
+      } catch (error) {
+        if (attempt === RELEASE_ATTEMPTS) throw error;
+        await request.clock.sleep(RELEASE_RETRY_MS);
+      }
   };
   return {
     get epoch() {
