@@ -1,3 +1,4 @@
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { backUpWhile, restoreLatest } from "../support/backup-while.ts";
@@ -29,6 +30,26 @@ describeEachPostgres("a prepared transaction", {}, (binaries) => {
     expect(await restored.sql("select gid from pg_prepared_xacts order by gid")).toEqual([{ gid: "1" }, { gid: "2" }]);
     for (const id of [before, between]) await restored.sql(`commit prepared '${id}'`);
     expect(await restored.sql("select id from t order by id")).toEqual([{ id: "1" }, { id: "2" }]);
+  });
+
+  test("survives a promotion in the segment that it was prepared in", async () => {
+    await using source = await startCluster({ binaries });
+    await using scratch = await openScratchFolder(source.place.owner);
+    await using fixture = await openRepositoryFixture();
+    const repository = await fixture.open();
+    await source.sql("create table t (id int primary key)");
+    await backUpWhile(source, repository, async () => undefined);
+    await prepare(source, 1);
+    await source.stop();
+    await writeFile(join(source.dataDirectory, "standby.signal"), "");
+    await source.start();
+    await source.promote();
+    await backUpWhile(source, repository, async () => undefined);
+    const target = join(scratch.path, "restored");
+    expect(await restoreLatest(repository, target, source)).toMatchObject({ timeline: 2 });
+    await using restored = await startOnFolder(target, { binaries, leftRecovery: true });
+    await restored.sql("commit prepared '1'");
+    expect(await restored.sql("select id from t")).toEqual([{ id: "1" }]);
   });
 });
 

@@ -3,7 +3,9 @@ import path from "node:path";
 import { crashPoint } from "../../crash-points.ts";
 import { parseLsn } from "../../domain/lsn.ts";
 import type { Lsn } from "../../domain/lsn.ts";
-import { historyFileName, parseSegmentName, segmentStart } from "../../domain/wal-segment.ts";
+import { spansOf } from "../../domain/timeline.ts";
+import type { TimelineHistory } from "../../domain/timeline.ts";
+import { historyFileName, parseSegmentName, segmentEnd, segmentName, segmentStart } from "../../domain/wal-segment.ts";
 import { HoldfastError, must } from "../../errors.ts";
 import { checkpointOf } from "../../postgres/checkpoint-records.ts";
 import { tablespaceFolder } from "../../postgres/cluster-files.ts";
@@ -33,7 +35,7 @@ export interface StagedWal {
 export async function stageWal(plan: RestorePlan, folder: RestoreFolder, context: OperationContext): Promise<StagedWal> {
   const staged = path.join(folder.root, STAGED_WAL_FOLDER);
   const { view, resolved } = plan;
-  await ownFolder(staged, folder);
+  for (const place of [staged, path.join(folder.root, "pg_wal")]) await ownFolder(place, folder);
   const names: string[] = [];
   for (const timeline of view.histories.keys()) {
     const content = await readHistory(view.repository, view.place, timeline);
@@ -50,12 +52,25 @@ export async function stageWal(plan: RestorePlan, folder: RestoreFolder, context
     const whole = bytes.length === view.place.segmentBytes ? bytes : Buffer.concat([bytes, Buffer.alloc(view.place.segmentBytes - bytes.length)]);
     await writeOwned(path.join(staged, name), whole, folder);
     names.push(name);
+    for (const older of namesBefore(plan.history, name, view.place.segmentBytes)) await writeOwned(path.join(folder.root, "pg_wal", older), whole, folder);
     crashPoint("restore.wal");
     context.onProgress({ phase: "wal", doneBytes: (i + 1) * view.place.segmentBytes, totalBytes: plan.walBytes });
   }
   await refuseTablespacesInUse(scanner.tablespaces, plan, context);
   await writeOwned(path.join(staged, STAGED_LIST), Buffer.from(`${names.join("\n")}\n`), folder);
   return { demands: scanner.highest, tablespaces: scanner.tablespaces, nextXid: must(scanner.nextXid, "the checkpoint that the backup begins with, in its WAL") };
+}
+
+/**
+ * Names, on the timelines before, of a segment in which a timeline was left. Recovery asks for it by its newest name only, and yet reads from the disk by the older one what it passed
+ * while still on the older timeline: a prepared transaction in front of a shutdown checkpoint, and what the server's own summaries are made of. Without the file it ends there.
+ */
+function namesBefore(history: TimelineHistory, name: string, segmentBytes: number): string[] {
+  const segment = must(parseSegmentName(name, segmentBytes), "a segment");
+  const [start, end] = [segmentStart(segment, segmentBytes), segmentEnd(segment, segmentBytes)];
+  return spansOf(history)
+    .filter((span) => span.timeline < segment.timeline && span.end !== null && span.end > start && span.start < end)
+    .map(({ timeline }) => segmentName({ ...segment, timeline }, segmentBytes));
 }
 
 /**
