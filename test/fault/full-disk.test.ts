@@ -141,7 +141,7 @@ describePostgres("a full disk", {}, (binaries) => {
       try {
         expectFull(await site.run("restore", "db", "--to", "latest", "--target", target));
         expect(existsSync(join(target, "global/pg_control"))).toBe(false);
-        execFileSync("mount", ["-o", "remount,size=200m,nr_inodes=20000", parent]);
+        execFileSync("/bin/mount", ["-o", "remount,size=200m,nr_inodes=20000", parent]);
         const next = await site.run("restore", "db", "--to", "latest", "--target", target);
         expect(next.exitCode, next.stderr).toBe(0);
       } finally {
@@ -160,7 +160,7 @@ describePostgres("a full disk", {}, (binaries) => {
       expect(drill.exitCode, drill.stdout + drill.stderr).toBe(3);
       expect(drill.json<{ verdict: string; fault: string }>()).toMatchObject({ verdict: "inconclusive", fault: "environment" });
       expect(readdirSync(scratch)).toEqual([]);
-      execFileSync("mount", ["-o", "remount,nr_inodes=20000", scratch]);
+      execFileSync("/bin/mount", ["-o", "remount,nr_inodes=20000", scratch]);
       const next = await site.run("drill", "db", "--json");
       expect(next.exitCode, next.stdout + next.stderr).toBe(0);
     } finally {
@@ -175,11 +175,11 @@ function lsnOf(text: string): bigint {
 }
 
 function mount(folder: string, options: string): void {
-  execFileSync("mount", ["-t", "tmpfs", "-o", options, "tmpfs", folder]);
+  execFileSync("/bin/mount", ["-t", "tmpfs", "-o", options, "tmpfs", folder]);
 }
 
 function unmount(folder: string): void {
-  execFileSync("umount", ["-l", folder]);
+  execFileSync("/bin/umount", ["-l", folder]);
 }
 
 /** Containers are often root and may not mount all the same: so it is tried. */
@@ -188,7 +188,7 @@ function canMount(): boolean {
   const folder = join(tmpdir(), `hf-mount-${process.pid}`);
   mkdirSync(folder);
   try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], { stdio: "ignore" });
+    execFileSync("/bin/mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], { stdio: "ignore" });
     unmount(folder);
     return true;
   } catch {
