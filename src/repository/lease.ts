@@ -1,7 +1,8 @@
+import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import { DamageError, HoldfastError } from "../errors.ts";
-import { readNewest, writeDocument } from "./document.ts";
+import { readDocument, readNewest, writeDocument } from "./document.ts";
 import { lsnText, timeText } from "./fields.ts";
 import { baseName, keys } from "./layout.ts";
 import { holderSchema, isCertainlyDead, thisProcess } from "./process-holder.ts";
@@ -130,8 +131,7 @@ async function writeEpoch(repository: WritableRepository, request: LeaseRequest,
     ttlSeconds: LEASE_TTL_SECONDS,
     position,
   };
-  const outcome = await writeDocument(repository, keys.lease(request.scope, epoch), "lease", payload, repository.signer);
-  if (outcome === "exists") return false;
+  if (!(await createEpoch(repository, keys.lease(request.scope, epoch), payload))) return false;
   const names = await listOrUndo(repository, request.scope, epoch);
   // Older epochs are deleted, so that one somebody read of long ago is free to be created again, and means nothing: only the highest counts.
   if (names.some((name) => Number(baseName(name)) > epoch)) {
@@ -142,6 +142,17 @@ async function writeEpoch(repository: WritableRepository, request: LeaseRequest,
   // They mean nothing any more: where they stay, the next epoch takes them along.
   await repository.store.remove(older.map((name) => keys.leases(request.scope) + name)).catch(() => undefined);
   return true;
+}
+
+/** False where another process was faster. An answer that was lost on its way leaves an epoch that is there: it is ours if it says what we wrote. */
+async function createEpoch(repository: WritableRepository, key: string, payload: LeaseState): Promise<boolean> {
+  try {
+    return (await writeDocument(repository, key, "lease", payload, repository.signer)) === "created";
+  } catch (error) {
+    const found = await readDocument(repository, key, "lease", leaseSchema).catch(() => null);
+    if (found?.signer === repository.signer.fingerprint && isDeepStrictEqual(found.payload, payload)) return true;
+    throw error;
+  }
 }
 
 /** An epoch that was made and that its maker then gives up would be held by nobody, for as long as the process lives: so it is taken back. */

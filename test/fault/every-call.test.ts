@@ -30,7 +30,7 @@ import { withFaults } from "../support/store-faults.ts";
  * apart, and all of the first and the last ones, where documents are: packs and segments come in between, one like the other.
  */
 const EVERY = process.env["HOLDFAST_EVERY_CALL"] === "1";
-const AT_MOST = 9;
+const AT_MOST = 7;
 const FAULT = new HoldfastError("HF-STORAGE", "the store does not answer");
 
 const context: OperationContext = { clock: systemClock, signal: new AbortController().signal, onProgress: () => undefined, onNotice: () => undefined };
