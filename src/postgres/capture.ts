@@ -32,10 +32,6 @@ const DATABASES_SQL = (major: number): string => `
 
 export async function captureSettings(client: pg.Client, version: number): Promise<CapturedSettings> {
   const settings = await queryRows(client, SETTINGS_SQL);
-  const tablespaces = await queryRows(
-    client,
-    "select oid::text, spcname as name, pg_tablespace_location(oid) as location from pg_tablespace where spcname not in ('pg_default', 'pg_global')",
-  );
   const role = await queryRow(client, "select rolname from pg_roles where oid = 10");
   return {
     version,
@@ -46,7 +42,7 @@ export async function captureSettings(client: pg.Client, version: number): Promi
         "select line_number::text, type, database::text, user_name::text, address, netmask, auth_method, options::text, error from pg_hba_file_rules order by line_number",
       ),
     ),
-    tablespaces: tablespaces.map((row) => ({ oid: text(row, "oid"), name: text(row, "name"), location: row["location"] ?? "" })),
+    tablespaces: await readTablespaces(client),
     databases: await queryRows(client, DATABASES_SQL(majorOf(version))),
     collations: await queryRows(
       client,
@@ -54,6 +50,15 @@ export async function captureSettings(client: pg.Client, version: number): Promi
     ),
     bootstrapRole: text(role, "rolname"),
   };
+}
+
+/** All but the two that every cluster has. */
+export async function readTablespaces(client: pg.Client): Promise<CapturedSettings["tablespaces"]> {
+  const rows = await queryRows(
+    client,
+    "select oid::text, spcname as name, pg_tablespace_location(oid) as location from pg_tablespace where spcname not in ('pg_default', 'pg_global')",
+  );
+  return rows.map((row) => ({ oid: text(row, "oid"), name: text(row, "name"), location: row["location"] ?? "" }));
 }
 
 /** Null where the role lacks the privilege: it is optional. */

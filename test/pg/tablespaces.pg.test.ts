@@ -6,6 +6,7 @@ import { giveToServerUser, startCluster, startOnFolder } from "../support/cluste
 import { describeEachPostgres } from "../support/postgres-suite.ts";
 import { openRepositoryFixture } from "../support/repository-fixture.ts";
 import { openScratchFolder } from "../support/scratch-folder.ts";
+import { withFaults } from "../support/store-faults.ts";
 
 describeEachPostgres("a tablespace that is made while a backup runs", {}, (binaries) => {
   test("is made again by WAL; never where a server of this machine has it", async () => {
@@ -57,5 +58,24 @@ describeEachPostgres("tablespaces in place", { atLeast: 15 }, (binaries) => {
     await restoreLatest(repository, target, source);
     await using restored = await startOnFolder(target, { binaries, leftRecovery: true });
     for (const name of ["early", "late"]) expect(await restored.sql(`select count(*) as n, sum(id) as sum from in_${name}`)).toEqual([{ n: "1000", sum: "500500" }]);
+  });
+
+  test("made while a backup was getting ready are in it", async () => {
+    await using source = await startCluster({ binaries, settings: { allow_in_place_tablespaces: "on" } });
+    await using scratch = await openScratchFolder(source.place.owner);
+    await using fixture = await openRepositoryFixture();
+    using faulty = withFaults(fixture.store);
+    const meanwhile = async (): Promise<void> => {
+      await source.sql("create tablespace meanwhile location ''");
+      await source.sql("create table there tablespace meanwhile as select generate_series(1, 1000) as id");
+    };
+    // Between the first look at the server and the start of the backup.
+    faulty.queue("create", { meanwhile }, (key) => key.includes("/intents/"));
+    const repository = await fixture.open("one", faulty.store);
+    await backUpWhile(source, repository, async () => undefined);
+    const target = join(scratch.path, "restored");
+    await restoreLatest(repository, target, source);
+    await using restored = await startOnFolder(target, { binaries, leftRecovery: true });
+    expect(await restored.sql("select count(*) as n from there")).toEqual([{ n: "1000" }]);
   });
 });

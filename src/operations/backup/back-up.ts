@@ -23,6 +23,7 @@ import { openClusterReader, readClusterState } from "../cluster-state.ts";
 import type { ClusterState } from "../cluster-state.ts";
 import { readAndPack } from "./pack-cluster.ts";
 import { leaseScopes } from "../source-target.ts";
+import { startBackup } from "./start-backup.ts";
 import { sweepAttempts } from "./sweep-attempts.ts";
 import { streamBeside, whileStreaming } from "../wal/stream-beside.ts";
 import { waitForArrival, waitForWal } from "./wal-wait.ts";
@@ -131,11 +132,11 @@ async function openCopies(places: readonly CopyPlace[], source: string, backup: 
 }
 
 /** From `pg_backup_start` to the moment every copy has its WAL. */
-async function takeWithinSession(backup: BackupUnderWay, context: OperationContext): Promise<Awaited<ReturnType<typeof readAndPack>>> {
-  const { session, state, request, copies } = backup;
+async function takeWithinSession(found: BackupUnderWay, context: OperationContext): Promise<Awaited<ReturnType<typeof readAndPack>>> {
+  const { state, request, copies } = found;
   const startedAt = context.clock.now();
   const elapsedSeconds = stopwatch(context.clock);
-  const start = await session.start(`holdfast ${backup.id}`);
+  const { backup, start } = await startBackup(found);
   const place = { source: request.source.name, systemIdentifier: state.facts.systemIdentifier, segmentBytes: state.facts.walSegmentBytes };
   const need = { place, history: state.history, from: start.lsn, to: start.lsn };
   // A backup whose WAL does not arrive is worth nothing: find out now, not after hours of copying.

@@ -17,6 +17,7 @@ import { MapWriter } from "../../repository/map-writer.ts";
 import type { BackupUnderWay } from "./backup-types.ts";
 import { readControlFile } from "../cluster-state.ts";
 import type { OperationContext } from "../context.ts";
+import { madeMeanwhile } from "./start-backup.ts";
 import { copyCluster, copyLate } from "./copy-cluster.ts";
 import type { CopyTask, CopyTotals } from "./copy-cluster.ts";
 import { findChanges } from "./find-changes.ts";
@@ -150,8 +151,7 @@ async function stopBackup({ backup, reader }: PackRequest, { task, writer }: Pac
 /** The server lists the tablespaces there were when the backup began. One that we did not know of then was not copied, and no WAL makes it. */
 function assertTablespacesKnown({ tablespaceMap }: BackupStop, known: ReadonlyMap<string, string>): void {
   const unknown = tablespaceMap.split("\n").filter((line) => /^\d+ /.test(line) && !known.has(line.split(" ", 1)[0] ?? ""));
-  if (unknown.length > 0)
-    throw new HoldfastError("HF-SOURCE-CHANGED", "a tablespace was made while the backup began", { hint: "run the backup again", facts: { tablespaces: unknown } });
+  if (unknown.length > 0) throw madeMeanwhile(unknown);
 }
 
 /** Unlogged relations whose init fork is gone at the end became logged: now their content counts. */
