@@ -26,13 +26,26 @@ export async function backUp(stage: Stage, step: Step & { kind: "backup" }): Pro
     stage.tell(died ? "died" : "did not die");
   }
   const quiet = step.beside === "nothing" ? await contentsOf(source) : null;
-  const view = await beside(stage, step.beside, async () => (await stage.must("backup", "--type", step.type, "--json")).json<BackupView>());
+  const view = await beside(stage, step.beside, async () => take(stage, step.type));
   if (view.corruptPages > 0) throw new Mismatch("backup", `${view.id} found ${view.corruptPages} corrupt pages in a healthy cluster`);
   tally.did(`backup ${step.type}`);
   tally.did(`backup beside ${step.beside}`);
   tally.did(`changes by ${view.changeSource}`);
   truth.backups.push({ id: view.id, parent: view.parentId, timeline, lsn: parseLsn(view.stopLsn), contents: quiet });
 }
+
+/** Refused for one reason only, and then again until that is no more: what cannot be told apart is not guessed. */
+async function take(stage: Stage, type: string): Promise<BackupView> {
+  for (let attempt = 1; ; attempt++) {
+    const outcome = await stage.site.run("backup", "--type", type, "--json");
+    if (outcome.exitCode === 0) return outcome.json<BackupView>();
+    if (attempt === ATTEMPTS || !outcome.stderr.includes("a tablespace was made while the backup began"))
+      throw new Mismatch("command", `holdfast backup ended with ${outcome.exitCode ?? outcome.signal}: ${outcome.stderr}`);
+    stage.tally.did("backup refused for a tablespace made as it began");
+  }
+}
+
+const ATTEMPTS = 5;
 
 /** Runs while something else goes on, and goes on for at least a while before and after. */
 async function beside<T>(stage: Stage, what: "nothing" | "writer" | "workload", run: () => Promise<T>): Promise<T> {
