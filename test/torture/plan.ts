@@ -55,7 +55,7 @@ export function planSeed(seed: number, majors: readonly number[]): SeedPlan {
     reader: random.pick(["remote", "local"]),
     summaries: major >= 17 && random.chance(0.5) ? "server" : "own",
     segmentMegabytes: random.pick([1, 1, 1, 4, 16]),
-    keepLast: random.integer(1, 3),
+    keepLast: random.pick([1, 1, 2, 2, 3]),
     autovacuum: random.chance(0.3),
     steps: planSteps(random),
     restores: random.chance(0.2) ? 3 : 2,
@@ -89,8 +89,9 @@ const onOff = (value: boolean): string => (value ? "on" : "off");
 function planSteps(random: Random): Step[] {
   const steps: Step[] = [backup(random, "full", 0.1), { kind: "change" }, { kind: "mark" }];
   const rounds = random.integer(3, 4);
-  // Most seeds have one chain that only grows; some begin again in the middle.
-  const fullChance = random.chance(0.65) ? 0 : 0.35;
+  // Most seeds have one chain that only grows; some begin again in the middle, and there is something to expire.
+  const fullChance = random.chance(0.65) ? 0 : 0.5;
+  const expireChance = fullChance === 0 ? 0.22 : 0.6;
   let promotions = 0;
   for (let round = 0; round < rounds; round++) {
     steps.push({ kind: "change" });
@@ -103,7 +104,7 @@ function planSteps(random: Random): Step[] {
     steps.push(backup(random, random.chance(fullChance) ? "full" : random.pick(["incr", "incr", "incr", "diff"]), 0.3));
     if (random.chance(0.8)) steps.push({ kind: "change" });
     steps.push({ kind: "mark" });
-    if (random.chance(0.22)) steps.push({ kind: "expire", crash: random.chance(0.5) ? crashIn(random, "expire.") : null });
+    if (random.chance(expireChance)) steps.push({ kind: "expire", crash: random.chance(0.5) ? crashIn(random, "expire.") : null });
   }
   return steps;
 }
