@@ -1,11 +1,11 @@
 import { defineConfig } from "vitest/config";
 
 /**
- * One project a kind of test. Those that start servers have a set-up that finds PostgreSQL, minutes instead of seconds, and at most two files at once:
- * more servers than that on a small machine only wait for each other, and a test of crashes must not be starved.
+ * One project a kind of test. Those that start servers have a set-up that finds PostgreSQL, minutes instead of seconds, and at most three files at once:
+ * much of their time is waiting, but more servers than that on a small machine only wait for each other.
  */
 const MINUTE_MS = 60_000;
-const WORKERS = 2;
+const WORKERS = 3;
 
 const withServers = {
   globalSetup: ["test/support/postgres-setup.ts"],
@@ -27,6 +27,8 @@ export default defineConfig({
       { extends: true, test: { name: "contract", include: ["test/contract/**/*.test.ts"], testTimeout: MINUTE_MS, hookTimeout: MINUTE_MS } },
       { extends: true, test: { name: "golden", include: ["test/golden/**/*.test.ts"], testTimeout: MINUTE_MS } },
       { extends: true, test: { name: "fault", include: ["test/fault/**/*.test.ts"], ...withServers } },
+      // Minutes more: by 'npm test -- --all', which CI runs.
+      { extends: true, test: { name: "deep", include: ["test/deep/**/*.test.ts"], ...withServers } },
       { extends: true, test: { name: "torture", include: ["test/torture/**/*.test.ts"], ...withServers } },
       { extends: true, test: { name: "pg", include: ["test/pg/**/*.pg.test.ts", "test/support/**/*.pg.test.ts"], ...withServers } },
     ],

@@ -1,5 +1,4 @@
-import { readdir } from "node:fs/promises";
-import { cp } from "node:fs/promises";
+import { cp, readdir } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import { join } from "node:path";
