@@ -20,7 +20,8 @@ export class Catalog implements Disposable {
   static open(file: string): Catalog {
     mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
     const database = new DatabaseSync(file);
-    database.exec("pragma journal_mode = wal; pragma synchronous = normal; pragma busy_timeout = 10000; pragma foreign_keys = on");
+    // The time to wait comes first: to switch the journal takes a lock too, which whoever closes it at this moment has.
+    database.exec("pragma busy_timeout = 10000; pragma journal_mode = wal; pragma synchronous = normal; pragma foreign_keys = on");
     const catalog = new Catalog(database);
     catalog.#migrate();
     return catalog;

@@ -24,7 +24,7 @@ describePostgres("restoring over a cluster that is there", {}, (binaries) => {
 
   beforeAll(async () => {
     await using stack = new AsyncDisposableStack();
-    source = stack.use(await startCluster({ binaries, tablespaces: 1 }));
+    source = stack.use(await startCluster({ binaries, tablespaces: 1, settings: { autovacuum: "off" } }));
     site = stack.use(await openSite({ cluster: source }));
     await source.sql("create table kept as select g, repeat(md5(g::text), 20) as filler from generate_series(1, 20000) g");
     await source.sql("create table cut as select * from kept limit 9000");
@@ -80,6 +80,8 @@ describePostgres("restoring over a cluster that is there", {}, (binaries) => {
 
   test("is refused where a server runs, where it is another cluster, and where there is none, and changes nothing there", async () => {
     await using other = await startCluster({ binaries });
+    // What is still in memory would be written meanwhile.
+    await source.sql("checkpoint");
     const refuse = async (folder: string, code: string): Promise<void> => {
       const before = await digestTree(folder, isRunning);
       const outcome = await restore(folder, "--delta", ...spaceOf(folder));
