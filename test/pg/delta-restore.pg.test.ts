@@ -60,7 +60,7 @@ describePostgres("restoring over a cluster that is there", {}, (binaries) => {
     const { bytes, writtenBytes } = outcome.json<{ bytes: number; writtenBytes: number }>();
     expect(writtenBytes).toBeGreaterThan(0);
     expect(writtenBytes).toBeLessThan(bytes / 2);
-    await using restored = await startOnFolder(target, { binaries });
+    await using restored = await startOnFolder(target, { binaries, leftRecovery: true });
     expect(await restored.sql("select (select count(*) from kept where filler = 'changed') as changed, (select count(*) from cut) as cut, to_regclass('gone') as gone")).toEqual([
       { changed: "20", cut: "0", gone: null },
     ]);
@@ -100,7 +100,7 @@ describePostgres("restoring over a cluster that is there", {}, (binaries) => {
 
   /** The server that was restored works for a while, and stops. */
   async function liveIn(folder: string): Promise<void> {
-    await using restored = await startOnFolder(folder, { binaries });
+    await using restored = await startOnFolder(folder, { binaries, leftRecovery: true });
     await restored.sql("create table of_its_own as select generate_series(1, 5000)");
     await restored.sql("update kept set filler = 'another way' where g % 500 = 1");
     await restored.sql("insert into cut select * from kept");
