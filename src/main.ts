@@ -40,6 +40,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   expire: async () => (await import("./cli/expire.ts")).expireCommand(),
   report: async () => (await import("./cli/report.ts")).reportCommand(),
   catalog: async () => (await import("./cli/catalog.ts")).catalogCommand(),
+  token: async () => (await import("./cli/token.ts")).tokenCommand(),
   serve: async () => (await import("./cli/serve.ts")).serveCommand(),
 };
 const asked = process.argv[2] ?? "";

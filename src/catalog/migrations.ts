@@ -61,4 +61,20 @@ export const MIGRATIONS: readonly string[] = [
     sequence integer not null
   ) strict;
   `,
+  // Tokens of the API, projected from evidence; of each only the SHA-256.
+  `
+  create table tokens (
+    writer text not null,
+    id text not null,
+    name text not null,
+    role text not null,
+    scope text,
+    sha256 text not null,
+    added_at text not null,
+    added_by text,
+    expires_at text,
+    revoked_at text,
+    primary key (writer, id)
+  ) strict;
+  `,
 ];

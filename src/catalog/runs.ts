@@ -1,6 +1,8 @@
 import type { RunFacts } from "../domain/control-population.ts";
 import type { Catalog, SqlRow } from "./catalog.ts";
 import { numberOrNull, textOf, textOrNull } from "./catalog.ts";
+import type { HistoryEntry } from "./history-entry.ts";
+import { applyTokenEntry } from "./tokens.ts";
 
 /** History of runs, projected from evidence entries: `run.started`, `run.finished`, `run.missed`. */
 export const OUTCOMES = ["running", "succeeded", "failed", "cancelled", "interrupted", "missed", "superseded"] as const;
@@ -13,15 +15,6 @@ export interface Run extends RunFacts {
   readonly facts: Readonly<Record<string, unknown>>;
 }
 
-/** An evidence entry, as far as the catalog needs it. */
-export interface HistoryEntry {
-  readonly writer: string;
-  readonly sequence: number;
-  readonly at: string;
-  readonly kind: string;
-  readonly facts: Readonly<Record<string, unknown>>;
-}
-
 /** Brings one entry into the history. Doing it twice changes nothing. */
 export function applyEntry(catalog: Catalog, entry: HistoryEntry): void {
   catalog.transaction(() => {
@@ -29,6 +22,7 @@ export function applyEntry(catalog: Catalog, entry: HistoryEntry): void {
     if (entry.kind === "run.started") insertRun(catalog, entry, "running");
     else if (entry.kind === "run.missed") insertRun(catalog, entry, facts["outcome"] === "superseded" ? "superseded" : "missed");
     else if (entry.kind === "run.finished") finishRun(catalog, entry);
+    else applyTokenEntry(catalog, entry);
     catalog.run("insert into applied (writer, sequence) values (:writer, :sequence) on conflict (writer) do update set sequence = max(sequence, excluded.sequence)", {
       writer: entry.writer,
       sequence: entry.sequence,

@@ -27,6 +27,8 @@ const EVIDENCE_KINDS = [
   "wal.gap",
   "policy.loaded",
   "report.written",
+  "token.added",
+  "token.revoked",
 ] as const;
 export type EvidenceKind = (typeof EVIDENCE_KINDS)[number];
 

@@ -14,12 +14,13 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   postgres: ["domain"],
   files: ["domain"],
   catalog: ["domain"],
-  operations: ["policy", "domain", "repository", "postgres", "files", "catalog"],
+  access: ["domain", "catalog"],
+  operations: ["policy", "domain", "repository", "postgres", "files", "catalog", "access"],
   compliance: ["domain", "catalog", "repository"],
   alerts: ["domain", "catalog"],
   scheduler: ["policy", "domain", "catalog"],
-  api: ["policy", "domain", "catalog", "compliance", "alerts"],
-  dashboard: ["policy", "domain", "catalog", "compliance", "alerts"],
+  api: ["policy", "domain", "catalog", "compliance", "alerts", "access"],
+  dashboard: ["policy", "domain", "catalog", "compliance", "alerts", "access"],
 };
 /** The rooms of operations: what each may use of the others. What lies beside them is for all. */
 const ROOMS: Readonly<Record<string, readonly string[]>> = { wal: [], restore: [], backup: ["wal"], expire: ["backup"], verify: ["restore"], drill: ["restore"] };
