@@ -11,6 +11,12 @@ import type { RunTrigger } from "../src/operations/record-run.ts";
 import type { SourceConfig } from "../src/policy/types.ts";
 import type { Task } from "../src/scheduler/tasks.ts";
 
+/** What set a job off: the slot that it serves, or the command that somebody gave. */
+function triggerOf({ slot, command }: Task): RunTrigger {
+  if (command === null) return { trigger: "schedule", scheduledFor: slot };
+  return { trigger: "api", scheduledFor: null, runId: command.id, requestedBy: command.requestedBy };
+}
+
 export interface JobWork {
   readonly app: App;
   readonly source: SourceConfig;
@@ -34,11 +40,16 @@ export async function job(work: (work: JobWork) => Promise<void>): Promise<void>
     const onNotice = (message: string): void => parentPort?.postMessage({ kind: "notice", message });
     await using app = await openApp({ config, clock: systemClock, onNotice });
     const context: OperationContext = { clock: systemClock, signal: stopper.signal, onProgress: () => undefined, onNotice };
-    await work({ app, source: chooseSource(app.inventory, task.source), task, trigger: { trigger: "schedule", scheduledFor: task.slot }, context });
+    await work({ app, source: chooseSource(app.inventory, task.source), task, trigger: triggerOf(task), context });
     parentPort?.postMessage({ kind: "result", message: null });
   } catch (error) {
     parentPort?.postMessage({ kind: "failed", message: error instanceof HoldfastError ? `${error.code}: ${error.message}` : messageOf(error) });
   } finally {
     parentPort?.close();
   }
+}
+
+/** An argument of a command that is text, or is left out. */
+export function textOrNull(value: unknown): string | null {
+  return typeof value === "string" ? value : null;
 }

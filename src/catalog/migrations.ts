@@ -77,4 +77,21 @@ export const MIGRATIONS: readonly string[] = [
     primary key (writer, id)
   ) strict;
   `,
+  `
+  create table commands (
+    id text primary key,
+    kind text not null,
+    source text not null,
+    args text not null,
+    idempotency_key text not null,
+    requested_by text not null,
+    requested_at text not null,
+    state text not null,
+    reason text,
+    ended_at text,
+    unique (requested_by, idempotency_key)
+  ) strict;
+  create index commands_queued on commands (requested_at) where state = 'queued';
+  create index commands_ended on commands (ended_at);
+  `,
 ];

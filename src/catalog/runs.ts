@@ -3,6 +3,8 @@ import type { Catalog, SqlRow } from "./catalog.ts";
 import { numberOrNull, textOf, textOrNull } from "./catalog.ts";
 import type { HistoryEntry } from "./history-entry.ts";
 import { applyTokenEntry } from "./tokens.ts";
+import { commandBegan, commandEnded } from "./commands.ts";
+import type { CommandState } from "./commands.ts";
 
 /** History of runs, projected from evidence entries: `run.started`, `run.finished`, `run.missed`. */
 export const OUTCOMES = ["running", "succeeded", "failed", "cancelled", "interrupted", "missed", "superseded"] as const;
@@ -19,7 +21,7 @@ export interface Run extends RunFacts {
 export function applyEntry(catalog: Catalog, entry: HistoryEntry): void {
   catalog.transaction(() => {
     const { facts } = entry;
-    if (entry.kind === "run.started") insertRun(catalog, entry, "running");
+    if (entry.kind === "run.started") beginRun(catalog, entry);
     else if (entry.kind === "run.missed") insertRun(catalog, entry, facts["outcome"] === "superseded" ? "superseded" : "missed");
     else if (entry.kind === "run.finished") finishRun(catalog, entry);
     else applyTokenEntry(catalog, entry);
@@ -33,6 +35,11 @@ export function applyEntry(catalog: Catalog, entry: HistoryEntry): void {
 /** Sequence of the last entry of a writer that is in the history. */
 export function lastApplied(catalog: Catalog, writer: string): number {
   return Number(catalog.all("select sequence from applied where writer = :writer", { writer })[0]?.["sequence"] ?? 0);
+}
+
+function beginRun(catalog: Catalog, entry: HistoryEntry): void {
+  insertRun(catalog, entry, "running");
+  commandBegan(catalog, stringOr(entry.facts["run"], ""));
 }
 
 function insertRun(catalog: Catalog, entry: HistoryEntry, outcome: RunOutcome): void {
@@ -70,7 +77,12 @@ function finishRun(catalog: Catalog, entry: HistoryEntry): void {
     facts: JSON.stringify(facts["figures"] ?? {}),
     id: stringOr(facts["run"], ""),
   });
+  commandEnded(catalog, stringOr(facts["run"], ""), { state: commandStateOf(facts["outcome"]), reason: stringOrNull(facts["reason"]), at: entry.at });
   for (const verified of Array.isArray(facts["verified"]) ? (facts["verified"] as Record<string, unknown>[]) : []) recordVerified(catalog, verified, entry.at);
+}
+
+function commandStateOf(outcome: unknown): Exclude<CommandState, "queued" | "running"> {
+  return outcome === "succeeded" || outcome === "cancelled" || outcome === "interrupted" ? outcome : "failed";
 }
 
 function recordVerified(catalog: Catalog, verified: Record<string, unknown>, at: string): void {

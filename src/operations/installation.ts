@@ -4,7 +4,7 @@ import { HoldfastError } from "../errors.ts";
 import type { Inventory, SourceConfig } from "../policy/types.ts";
 import type { HostState } from "../repository/host-state.ts";
 import type { WritableRepository } from "../repository/repository.ts";
-import type { Journal } from "./record-run.ts";
+import type { Journal, RunSpec, RunTrigger } from "./record-run.ts";
 import type { SourceTarget } from "./source-target.ts";
 
 /** Holdfast as it is set up on this host: an inventory, the state folder, and the repositories it names. Built in `app.ts`. */
@@ -51,4 +51,21 @@ let counter = 0;
 export function newRunId(clock: Clock): string {
   counter = (counter + 1) % 1000;
   return `${clock.now().toISOString().replaceAll(/[-:.]/g, "")}-${process.pid.toString(36)}-${counter.toString(36)}`;
+}
+
+/** How a run of an operation is put on record, by what set it off. */
+export function runSpec(
+  clock: Clock,
+  what: Pick<RunSpec, "operation" | "type"> & { readonly source: SourceConfig },
+  { trigger, scheduledFor, runId, requestedBy }: RunTrigger,
+): RunSpec {
+  return {
+    id: runId ?? newRunId(clock),
+    source: what.source.name,
+    operation: what.operation,
+    type: what.type,
+    trigger,
+    scheduledFor,
+    ...(requestedBy === undefined ? {} : { requestedBy }),
+  };
 }

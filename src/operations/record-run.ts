@@ -20,8 +20,10 @@ export interface RunSpec {
   readonly source: string;
   readonly operation: string;
   readonly type: string | null;
-  readonly trigger: "manual" | "schedule";
+  readonly trigger: "manual" | "schedule" | "api";
   readonly scheduledFor: string | null;
+  /** Who asked for it through the API: the name of a token. */
+  readonly requestedBy?: string;
   /** What is decided before the run and must not be chosen afterwards: the seed of a drill. */
   readonly commitment?: object;
 }
@@ -30,6 +32,9 @@ export interface RunSpec {
 export interface RunTrigger {
   readonly trigger: RunSpec["trigger"];
   readonly scheduledFor: string | null;
+  /** Of a command, whose run has its id. */
+  readonly runId?: string;
+  readonly requestedBy?: string;
 }
 
 export const BY_HAND: RunTrigger = { trigger: "manual", scheduledFor: null };

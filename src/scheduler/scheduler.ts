@@ -1,8 +1,10 @@
 import type { Catalog } from "../catalog/catalog.ts";
+import { commandEnded, queuedCommands } from "../catalog/commands.ts";
+import type { Command } from "../catalog/commands.ts";
 import { firstSuccess, lastHandledSlot } from "../catalog/runs.ts";
 import type { Clock } from "../clock.ts";
 import type { Inventory, SourceConfig } from "../policy/types.ts";
-import { afterTaking, findDue, inTurn } from "./tasks.ts";
+import { afterTaking, findDue, inTurn, taskOf } from "./tasks.ts";
 import type { PassedOver, Task, Waited } from "./tasks.ts";
 import type { JobEnd, Workers } from "./workers.ts";
 
@@ -23,6 +25,8 @@ const TICK_MS = 500;
 /** A stream that ended is started again after this long, doubled each time up to the limit. */
 const STREAM_RESTART_MS = { first: 1000, most: 60_000 } as const;
 const PAUSE_AFTER_FAILURE_MS = 5000;
+/** A command whose job fails before its run is on record is tried so often, and then given up. */
+const MOST_COMMAND_TRIES = 3;
 /** Of the ten seconds that a stop may take: running jobs get these to finish or cancel, the rest is for closing. */
 const STOP_DEADLINE_MS = 7000;
 
@@ -35,6 +39,7 @@ export class Scheduler {
   readonly #waited = new Map<string, Waited>();
   readonly #streams = new Map<string, { delayMs: number; notBeforeMs: number }>();
   readonly #pausedUntilMs = new Map<string, number>();
+  readonly #commandTries = new Map<string, number>();
   #stopping = false;
   #loop: Promise<void> = Promise.resolve();
   #lastTickMs = 0;
@@ -63,10 +68,11 @@ export class Scheduler {
   async #run(): Promise<void> {
     while (!this.#stopping) {
       this.#lastTickMs = this.#options.clock.monotonicMs();
+      const commands = this.#readCommands();
       for (const source of this.#options.inventory.sources.values()) {
         try {
           this.#keepStreaming(source);
-          await this.#startDue(source);
+          await this.#startDue(source, commands.get(source.name) ?? []);
         } catch (error) {
           // One source's trouble (its evidence cannot be written, say) must not stop the others.
           this.#options.log("cannot schedule", { source: source.name, error: String(error) });
@@ -76,18 +82,31 @@ export class Scheduler {
     }
   }
 
-  async #startDue(source: SourceConfig): Promise<void> {
+  /** Commands that wait, by source. Those that can never run are ended. */
+  #readCommands(): Map<string, Command[]> {
+    const { catalog, inventory, clock } = this.#options;
+    const queued = queuedCommands(catalog);
+    const giveUp = ({ id }: Command, reason: string): void => commandEnded(catalog, id, { state: "failed", reason, at: clock.now().toISOString() });
+    for (const command of queued) {
+      if (!inventory.sources.has(command.source)) giveUp(command, "the inventory has no such source any more");
+      else if ((this.#commandTries.get(command.id) ?? 0) >= MOST_COMMAND_TRIES) giveUp(command, "its job failed before it could begin");
+    }
+    return Map.groupBy(queued, ({ source }) => source);
+  }
+
+  async #startDue(source: SourceConfig, commands: readonly Command[]): Promise<void> {
     const { catalog, clock } = this.#options;
     const due = findDue(source, historyOf(catalog, source.name), clock.now());
     const running = this.#busy.get(source.name);
     for (const passed of due.passedOver) if (passed.outcome === "superseded") await this.#options.recordPassedOver(passed);
     const waited = this.#waited.get(source.name) ?? new Map();
-    const next = inTurn(due.run, waited).find((task) => (task.operation === "log" || running === undefined) && this.#mayStart(task));
+    const wanted = [...commands.map(taskOf), ...due.run];
+    const next = inTurn(wanted, waited).find((task) => (task.operation === "log" || running === undefined) && this.#mayStart(task));
     if (next === undefined || this.#stopping) return;
-    if (next.operation !== "log") this.#waited.set(source.name, afterTaking(next, due.run, waited));
+    if (next.operation !== "log") this.#waited.set(source.name, afterTaking(next, wanted, waited));
     // Missed slots go on record when the one that serves them is taken up, not each time we look.
     for (const passed of due.passedOver)
-      if (passed.outcome === "missed" && passed.operation === next.operation && passed.type === next.type) await this.#options.recordPassedOver(passed);
+      if (next.slot !== null && passed.outcome === "missed" && passed.operation === next.operation && passed.type === next.type) await this.#options.recordPassedOver(passed);
     this.#launch(next);
   }
 
@@ -100,6 +119,7 @@ export class Scheduler {
     const { workers, jobFile, log, inventory } = this.#options;
     const exclusive = task.operation !== "log";
     if (exclusive) this.#busy.set(task.source, task);
+    if (task.command !== null) this.#commandTries.set(task.command.id, (this.#commandTries.get(task.command.id) ?? 0) + 1);
     log("job started", { ...task });
     const startedMs = this.#options.clock.monotonicMs();
     workers

@@ -1,3 +1,5 @@
+import type { Command, CommandArgs } from "../catalog/commands.ts";
+import { BACKUP_TYPES } from "../domain/backup-id.ts";
 import type { BackupType } from "../domain/backup-id.ts";
 import { mayBegin } from "../domain/window.ts";
 import { dueSlots, dueWork } from "../domain/schedule.ts";
@@ -8,12 +10,26 @@ import type { SourceConfig } from "../policy/types.ts";
 const TASK_OPERATIONS = ["log", "backup", "expire", "verify", "drill"] as const;
 type TaskOperation = (typeof TASK_OPERATIONS)[number];
 
-/** Something to do now, for the sake of one slot. Plain data: it travels to another thread. */
+/** Something to do now, for the sake of one slot, or because somebody asked for it. Plain data: it travels to another thread. */
 export interface Task {
   readonly source: string;
   readonly operation: TaskOperation;
   readonly type: BackupType | "log" | null;
+  /** Null: no slot asks for it, but a command does. */
+  readonly slot: string | null;
+  readonly command: TaskCommand | null;
+}
+
+interface DueTask extends Task {
   readonly slot: string;
+  readonly command: null;
+}
+
+/** What a job needs to know of the command that it carries out. */
+interface TaskCommand {
+  readonly id: string;
+  readonly args: CommandArgs;
+  readonly requestedBy: string;
 }
 
 /** Slots that will not be run, and why. More than one for an interval that is too long to list. */
@@ -29,7 +45,7 @@ export interface PassedOver {
 }
 
 export interface DueNow {
-  readonly run: readonly Task[];
+  readonly run: readonly DueTask[];
   readonly passedOver: readonly PassedOver[];
 }
 
@@ -56,7 +72,9 @@ function dueBackups(source: SourceConfig, history: ScheduleHistory, now: Date): 
   const windows = { heavy, blackout: blackout.map(({ window }) => window) };
   const at = { hasBackup: history.firstBackupAt !== null, now };
   return {
-    run: decisions.filter(({ decision, type }) => decision === "run" && mayBegin(type, windows, at)).map(({ type, slot }) => ({ ...common, type, slot: slot.toISOString() })),
+    run: decisions
+      .filter(({ decision, type }) => decision === "run" && mayBegin(type, windows, at))
+      .map(({ type, slot }) => ({ ...common, type, slot: slot.toISOString(), command: null })),
     passedOver: [
       ...older.map(({ type, from, until, count, reason }) => ({
         ...common,
@@ -97,12 +115,18 @@ function dueOf(source: SourceConfig, operation: TaskOperation, type: "log" | nul
     reason: `${OLDER_REASON}; the slot of ${slot.toISOString()} serves it`,
   });
   return {
-    run: [{ ...common, slot: slot.toISOString() }],
+    run: [{ ...common, slot: slot.toISOString(), command: null }],
     passedOver: [
       ...older.map(({ from, until, count, reason }) => ({ ...common, outcome: "missed" as const, slot: from.toISOString(), until: until.toISOString(), slots: count, reason })),
       ...missed.map(missedOne),
     ],
   };
+}
+
+/** A command as work for a job. It goes before what is due of its kind: somebody waits for it. */
+export function taskOf({ id, kind, source, args, requestedBy }: Command): Task {
+  const type = kind === "backup" ? (BACKUP_TYPES.find((known) => known === args["type"]) ?? "full") : null;
+  return { source, operation: kind, type, slot: null, command: { id, args, requestedBy } };
 }
 
 /** How often other work of its source may be taken up while something is due. */
@@ -125,5 +149,5 @@ export function afterTaking(taken: Task, due: readonly Task[], waited: Waited): 
 }
 
 function byUrgency(a: Task, b: Task): number {
-  return a.operation === b.operation ? a.slot.localeCompare(b.slot) : TASK_OPERATIONS.indexOf(a.operation) - TASK_OPERATIONS.indexOf(b.operation);
+  return a.operation === b.operation ? (a.slot ?? "").localeCompare(b.slot ?? "") : TASK_OPERATIONS.indexOf(a.operation) - TASK_OPERATIONS.indexOf(b.operation);
 }

@@ -6,10 +6,10 @@ import { backUp } from "./back-up.ts";
 import type { BackUpResult } from "./backup-types.ts";
 import type { OperationContext } from "../context.ts";
 import { describeBackup } from "./describe-backup.ts";
-import { newRunId, openAll } from "../installation.ts";
+import { openAll, runSpec } from "../installation.ts";
 import type { Installation } from "../installation.ts";
 import { recordRun } from "../record-run.ts";
-import type { RunConclusion, RunSpec, RunTrigger } from "../record-run.ts";
+import type { RunConclusion, RunTrigger } from "../record-run.ts";
 
 /** zstd level of backups: at 1 it is twice as fast as at 3, and stores 3 % more. */
 const COMPRESSION_LEVEL = 1;
@@ -21,15 +21,14 @@ export async function runBackup(
   context: OperationContext,
 ): Promise<BackupView> {
   const { source, type } = request;
-  const runId = newRunId(installation.clock);
   const rule = source.policy.backups.get(type) ?? source.policy.backups.get("full");
   if (rule === undefined) throw new HoldfastError("HF-CONFIG", `the policy ${source.policy.name} has no full backup`, { hint: "add backups.full to it" });
-  const spec: RunSpec = { id: runId, source: source.name, operation: "backup", type, trigger: request.trigger, scheduledFor: request.scheduledFor };
+  const spec = runSpec(installation.clock, { source, operation: "backup", type }, request);
   return recordRun(installation.journal, spec, async () => {
     const repositories = await openAll(installation, rule.repositories);
     const logRepositories = await openAll(installation, source.policy.log?.repositories ?? []);
     const target = await installation.target(source);
-    const result = await backUp({ source: target, type, repositories, logRepositories, runId, compressionLevel: COMPRESSION_LEVEL, wait: request.wait === true }, context);
+    const result = await backUp({ source: target, type, repositories, logRepositories, runId: spec.id, compressionLevel: COMPRESSION_LEVEL, wait: request.wait === true }, context);
     return conclude(result, new Map(repositories.map(({ name, repositoryId }) => [name, repositoryId])));
   });
 }

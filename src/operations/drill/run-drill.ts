@@ -11,7 +11,7 @@ import { drill } from "./drill.ts";
 import type { DrillRequest, DrillResult } from "./drill.ts";
 import { selectRecoveryPoint } from "./drill-select.ts";
 import type { DrillSelection } from "./drill-select.ts";
-import { newRunId, repositoriesOf } from "../installation.ts";
+import { repositoriesOf, runSpec } from "../installation.ts";
 import type { Installation } from "../installation.ts";
 import { recordRun } from "../record-run.ts";
 import type { RunTrigger } from "../record-run.ts";
@@ -30,19 +30,13 @@ export interface DrillOrder extends RunTrigger {
 export async function runDrill(installation: Installation, order: DrillOrder, context: OperationContext): Promise<DrillResult> {
   const { source } = order;
   const seed = randomBytes(16).toString("hex");
-  const id = newRunId(installation.clock);
   const spec = {
-    id,
-    source: source.name,
-    operation: "drill",
-    type: null,
-    trigger: order.trigger,
-    scheduledFor: order.scheduledFor,
+    ...runSpec(installation.clock, { source, operation: "drill", type: null }, order),
     commitment: { seed, select: order.to === null ? order.select : null, to: order.to },
   };
   return recordRun(installation.journal, spec, async () => {
     await sweepScratch(installation.inventory.scratch.directory);
-    const request = await prepare(installation, order, id, seed);
+    const request = await prepare(installation, order, spec.id, seed);
     const result = await drill(request, context);
     const passed = result.verdict === "pass" || result.verdict === "pass_with_warnings";
     return { outcome: passed ? "succeeded" : "failed", reason: result.reasons[0] ?? null, figures: { ...result, seed }, value: result };

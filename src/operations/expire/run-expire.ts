@@ -2,7 +2,7 @@ import type { SourceConfig } from "../../policy/types.ts";
 import type { OperationContext } from "../context.ts";
 import { expire } from "./expire.ts";
 import type { ExpireResult } from "./expire.ts";
-import { newRunId, repositoriesOf } from "../installation.ts";
+import { repositoriesOf, runSpec } from "../installation.ts";
 import type { Installation } from "../installation.ts";
 import { recordEntry, recordRun } from "../record-run.ts";
 import type { RunTrigger } from "../record-run.ts";
@@ -23,11 +23,10 @@ export interface ExpireView {
 
 /** Expires what a source's policy no longer wants, in each of its repositories by itself. Every deletion is evidence before it happens. */
 export async function runExpire(installation: Installation, request: { source: SourceConfig; dryRun: boolean } & RunTrigger, context: OperationContext): Promise<ExpireView> {
-  const runId = newRunId(installation.clock);
-  if (request.dryRun) return expireAll(installation, request, runId, context);
-  const spec = { id: runId, source: request.source.name, operation: "expire", type: null, trigger: request.trigger, scheduledFor: request.scheduledFor };
+  const spec = runSpec(installation.clock, { source: request.source, operation: "expire", type: null }, request);
+  if (request.dryRun) return expireAll(installation, request, spec.id, context);
   return recordRun(installation.journal, spec, async () => {
-    const view = await expireAll(installation, request, runId, context);
+    const view = await expireAll(installation, request, spec.id, context);
     return { outcome: "succeeded", reason: null, figures: view, value: view };
   });
 }

@@ -1,7 +1,7 @@
 import type { VerifyTier } from "../../domain/verify-tier.ts";
 import type { SourceConfig } from "../../policy/types.ts";
 import type { OperationContext } from "../context.ts";
-import { newRunId, repositoriesOf } from "../installation.ts";
+import { repositoriesOf, runSpec } from "../installation.ts";
 import type { Installation } from "../installation.ts";
 import { recordRun } from "../record-run.ts";
 import type { RunTrigger } from "../record-run.ts";
@@ -25,7 +25,7 @@ export async function runVerify(
 ): Promise<VerifyView> {
   const { source, tier, backup } = request;
   const names = request.repository === null ? repositoriesOf(source) : [request.repository];
-  const spec = { id: newRunId(installation.clock), source: source.name, operation: "verify", type: null, trigger: request.trigger, scheduledFor: request.scheduledFor };
+  const spec = runSpec(installation.clock, { source, operation: "verify", type: null }, request);
   return recordRun(installation.journal, spec, async () => {
     const results = [];
     for (const name of names) results.push(await verifyRepository({ repository: await installation.repository(name), source: source.name, backup, tier }, context));

@@ -11,7 +11,7 @@ import type { WritableRepository } from "../../repository/repository.ts";
 import type { WalPlace } from "../../repository/wal-archive.ts";
 import { readControlFile, openClusterReader } from "../cluster-state.ts";
 import type { OperationContext } from "../context.ts";
-import { newRunId, openAll } from "../installation.ts";
+import { newRunId, openAll, runSpec } from "../installation.ts";
 import type { Installation } from "../installation.ts";
 import { recordEntry, recordRun } from "../record-run.ts";
 import type { RunTrigger } from "../record-run.ts";
@@ -100,7 +100,7 @@ export interface LogRunView {
 /** One scheduled log backup: everything the server has written up to now is in the repositories when it ends. */
 export async function runLogOnce(installation: Installation, request: { source: SourceConfig } & RunTrigger, context: OperationContext): Promise<LogRunView> {
   const { source } = request;
-  const spec = { id: newRunId(installation.clock), source: source.name, operation: "log", type: "log", trigger: request.trigger, scheduledFor: request.scheduledFor };
+  const spec = runSpec(installation.clock, { source, operation: "log", type: "log" }, request);
   return recordRun(installation.journal, spec, async () => {
     const until = await switchWal(await installation.target(source));
     const view = await bringUpTo(installation, source, until, context);

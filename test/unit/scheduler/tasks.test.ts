@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { BackupType } from "../../../src/domain/backup-id.ts";
 import type { BackupRule, SourceConfig } from "../../../src/policy/types.ts";
-import { afterTaking, findDue, inTurn } from "../../../src/scheduler/tasks.ts";
+import { afterTaking, findDue, inTurn, taskOf } from "../../../src/scheduler/tasks.ts";
 import type { ScheduleHistory, Task, Waited } from "../../../src/scheduler/tasks.ts";
 
 const DAILY = { kind: "cron", expression: "0 2 * * *", zone: "UTC" } as const;
@@ -78,7 +78,7 @@ test("a source without any backup does not wait for its window", () => {
   expect(runsAt(source([rule("full", DAILY)], ["02:00-04:00"]), after(null), "2026-11-21T12:00:00Z")).toEqual(["full 2026-11-21T02:00"]);
 });
 
-const task = (operation: Task["operation"], slot: string): Task => ({ source: "db", operation, type: null, slot });
+const task = (operation: Task["operation"], slot: string): Task => ({ source: "db", operation, type: null, slot, command: null });
 
 test("the log goes first, a drill last, and of the same kind what has waited longest", () => {
   const tasks = [task("drill", "1"), task("verify", "1"), task("backup", "2"), task("log", "3"), task("backup", "1"), task("expire", "1")];
@@ -108,4 +108,27 @@ test("no backup begins in a blackout, and what fell due in it runs once when it 
   const history = after("2026-11-19T18:00:00Z");
   expect(runsAt(config, history, "2026-11-21T23:59:59Z").filter((run) => !run.startsWith("verify") && !run.startsWith("expire"))).toEqual([]);
   expect(runsAt(config, history, "2026-11-22T00:00:00Z")).toEqual(expect.arrayContaining(["full 2026-11-21T02:00", "differential 2026-11-22T00:00"]));
+});
+
+test("a command goes before what is due of its kind, and after what is more urgent", () => {
+  const command = {
+    id: "c1",
+    kind: "verify",
+    source: "db",
+    args: { tier: "pages" },
+    idempotencyKey: "k",
+    requestedBy: "ops",
+    requestedAt: "2026-11-21T12:00:00.000Z",
+    state: "queued",
+    reason: null,
+    endedAt: null,
+  } as const;
+  const asked = taskOf(command);
+  expect(asked).toEqual({ source: "db", operation: "verify", type: null, slot: null, command: { id: "c1", args: { tier: "pages" }, requestedBy: "ops" } });
+  expect(taskOf({ ...command, kind: "backup", args: { type: "incremental" } }).type).toBe("incremental");
+  expect(inTurn([task("verify", "1"), asked, task("backup", "1")], new Map()).map(({ operation, slot }) => `${operation} ${slot}`)).toEqual([
+    "backup 1",
+    "verify null",
+    "verify 1",
+  ]);
 });
