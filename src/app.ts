@@ -5,6 +5,7 @@ import path from "node:path";
 import { Catalog } from "./catalog/catalog.ts";
 import { applyEntry, lastApplied } from "./catalog/runs.ts";
 import type { Clock } from "./clock.ts";
+import { rateAt } from "./domain/bandwidth.ts";
 import { readEnvironment, resolveSecret } from "./config.ts";
 import { HoldfastError } from "./errors.ts";
 import type { Installation } from "./operations/installation.ts";
@@ -24,6 +25,7 @@ import { openLocalStore } from "./storage/local-store.ts";
 import type { ObjectStore } from "./storage/object-store.ts";
 import { parseS3Address } from "./storage/s3-address.ts";
 import type { S3Credentials, S3Options } from "./storage/s3-address.ts";
+import { throttled } from "./storage/throttled-store.ts";
 
 /** Puts the parts together. Only edges (commands, jobs, the server) come here. */
 export interface App extends Installation, AsyncDisposable {
@@ -99,11 +101,16 @@ async function openConfigured(config: RepositoryConfig, host: HostState, clock: 
     if (error instanceof HoldfastError && host.knowsAny) return null;
     throw error;
   });
-  return openForWriting({ name: config.name, store: await openConfiguredStore(config), secret, host, hostName: hostname(), now: clock.now() });
+  return openForWriting({ name: config.name, store: await openConfiguredStore(config, clock), secret, host, hostName: hostname(), now: clock.now() });
 }
 
-/** The store of a repository of the inventory. */
-export async function openConfiguredStore({ name, url, s3 }: RepositoryConfig): Promise<ObjectStore> {
+/** The store of a repository of the inventory, written to no faster than it allows at the time. */
+export async function openConfiguredStore(config: RepositoryConfig, clock: Clock): Promise<ObjectStore> {
+  const store = await openUnlimitedStore(config);
+  return config.bandwidth.length === 0 ? store : throttled(store, (at) => rateAt(config.bandwidth, at), clock);
+}
+
+async function openUnlimitedStore({ name, url, s3 }: RepositoryConfig): Promise<ObjectStore> {
   if (s3 === null) return openStore(url);
   const { credentials, ...rest } = s3;
   const find = credentials === null ? null : async (): Promise<S3Credentials> => findCredentials(name, credentials);

@@ -41,11 +41,11 @@ export function checkCommand(): Command {
 }
 
 /** Whether or not there is a repository in it yet, and without its key. */
-async function checkStore({ inventory }: App, name: string): Promise<Checked> {
+async function checkStore({ inventory, clock }: App, name: string): Promise<Checked> {
   const config = inventory.repositories.get(name);
   if (config === undefined)
     throw new HoldfastError("HF-USAGE", `there is no repository ${JSON.stringify(name)}`, { hint: `choose one of: ${[...inventory.repositories.keys()].join(", ")}` });
-  const store = await openConfiguredStore(config);
+  const store = await openConfiguredStore(config, clock);
   const findings = await probeStore(store);
   const canBeRead = findings.length > 1;
   return { name, items: canBeRead ? [...findings, await lookForRepository(store)] : findings };

@@ -121,7 +121,7 @@ async function ask(question: string, given: string | undefined, suggestion: stri
 async function createMissing(inventory: Inventory): Promise<Created[]> {
   const created: Created[] = [];
   for (const config of inventory.repositories.values()) {
-    const store = await openConfiguredStore(config);
+    const store = await openConfiguredStore(config, systemClock);
     if ((await store.size(DESCRIPTOR_KEY)) !== null) continue;
     if (config.s3 === null) await prepareLocalStore(store.url.slice("file://".length));
     else await requireSoundStore(store);

@@ -1,6 +1,7 @@
 import { Cron } from "croner";
 import { BACKUP_TYPES } from "./backup-id.ts";
 import type { BackupType } from "./backup-id.ts";
+import { isKnownZone } from "./zone.ts";
 
 /**
  * When something is due. A schedule is a set of moments, its slots; what is due follows from the slots, from what was handled, and from now.
@@ -30,14 +31,6 @@ export function cronProblem(expression: string, zone: string): string | null {
     return cron.nextRun(new Date(0)) === null ? "never comes: no date fits it" : null;
   } catch {
     return "must be a cron expression of five fields";
-  }
-}
-
-function isKnownZone(zone: string): boolean {
-  try {
-    return zone !== "" && new Intl.DateTimeFormat("en", { timeZone: zone }) instanceof Intl.DateTimeFormat;
-  } catch {
-    return false;
   }
 }
 

@@ -1,8 +1,10 @@
 import type { BackupType } from "./backup-id.ts";
+import { fromLocalMs, localMs } from "./zone.ts";
 
 /**
  * Stretches of time that come again and again, or once, as text: `02:00-04:00` (every day), `Sunday 04:00-06:00` (every week), `first Sunday 06:00-10:00` (every month) and
- * `2026-12-24T00:00:00Z/2026-12-27T00:00:00Z`. All in UTC, the end not included; one may reach over midnight, and belongs to the day on which it begins.
+ * `2026-12-24T00:00:00Z/2026-12-27T00:00:00Z`. In UTC, or in the zone named behind them (`02:00-04:00 Europe/Berlin`), the end not included; one may reach over midnight, and
+ * belongs to the day on which it begins. Where clocks are changed, its ends are what the clocks show.
  */
 export type Window = string;
 
@@ -71,23 +73,42 @@ interface Stretch {
   readonly until: number;
 }
 
-type Parsed = Stretch | { readonly onDay: (dayMs: number) => boolean; readonly fromMs: number; readonly lengthMs: number };
+type Parsed = Stretch | Recurring;
+
+interface Recurring {
+  readonly zone: string;
+  /** Whether it begins on a day, given as its 00:00 on the clocks of the zone. */
+  readonly onDay: (localDayMs: number) => boolean;
+  readonly fromMs: number;
+  readonly lengthMs: number;
+}
 
 /** The stretch of a window that a moment lies in, or null. */
 function around(window: Window, at: Date): Stretch | null {
   const parsed = parse(window);
   const ms = at.getTime();
-  const today = startOfDay(ms);
-  const stretches =
-    "from" in parsed ? [parsed] : [today, today - DAY_MS].filter(parsed.onDay).map((day) => ({ from: day + parsed.fromMs, until: day + parsed.fromMs + parsed.lengthMs }));
-  return stretches.find(({ from, until }) => from <= ms && ms < until) ?? null;
+  if ("from" in parsed) return isIn(parsed, ms) ? parsed : null;
+  const today = startOfDay(localMs(parsed.zone, ms));
+  const days = [today, today - DAY_MS].filter(parsed.onDay);
+  return days.map((day) => stretchOf(parsed, day)).find((stretch) => isIn(stretch, ms)) ?? null;
+}
+
+function isIn({ from, until }: Stretch, ms: number): boolean {
+  return from <= ms && ms < until;
+}
+
+function stretchOf({ zone, fromMs, lengthMs }: Recurring, day: number): Stretch {
+  return { from: fromLocalMs(zone, day + fromMs), until: fromLocalMs(zone, day + fromMs + lengthMs) };
 }
 
 function nextStart(window: Window, at: Date): number | null {
   const parsed = parse(window);
   const ms = at.getTime();
   if ("from" in parsed) return parsed.from >= ms ? parsed.from : null;
-  for (let i = 0, day = startOfDay(ms); i <= MAX_DAYS_BETWEEN; i++, day += DAY_MS) if (parsed.onDay(day) && day + parsed.fromMs >= ms) return day + parsed.fromMs;
+  for (let i = 0, day = startOfDay(localMs(parsed.zone, ms)); i <= MAX_DAYS_BETWEEN; i++, day += DAY_MS) {
+    const { from } = stretchOf(parsed, day);
+    if (parsed.onDay(day) && from >= ms) return from;
+  }
   return null;
 }
 
@@ -100,14 +121,16 @@ function parse(window: Window): Parsed {
 }
 
 function parseText(window: Window): Parsed {
-  const [start = "", end] = window.split("/");
-  if (end !== undefined) return { from: Date.parse(start), until: Date.parse(end) };
-  const words = window.split(" ");
+  const once = /^(\d{4}-[^/]+)\/(.+)$/.exec(window);
+  if (once !== null) return { from: Date.parse(once[1] ?? ""), until: Date.parse(once[2] ?? "") };
+  const written = window.split(" ");
+  const isZoned = !/^\d/.test(written.at(-1) ?? "");
+  const words = isZoned ? written.slice(0, -1) : written;
   const [from = 0, to = 0] = (words.at(-1) ?? "").split("-").map(minuteOfClock);
   const weekday = WEEKDAYS.findIndex((name) => name === words.at(-2));
   const onWeekday = (day: number): boolean => weekday === -1 || new Date(day).getUTCDay() === weekday;
   const onDay = words.length === 3 ? (day: number): boolean => onWeekday(day) && new Date(day).getUTCDate() <= 7 : onWeekday;
-  return { onDay, fromMs: from * MINUTE_MS, lengthMs: ((to - from + DAY_MINUTES) % DAY_MINUTES) * MINUTE_MS };
+  return { zone: isZoned ? (written.at(-1) ?? "UTC") : "UTC", onDay, fromMs: from * MINUTE_MS, lengthMs: ((to - from + DAY_MINUTES) % DAY_MINUTES) * MINUTE_MS };
 }
 
 function minuteOfClock(clock: string): number {

@@ -54,6 +54,8 @@ export function namedMap<T extends z.ZodType>(what: string, value: T): z.ZodReco
   });
 }
 
+export const listOf = <T extends z.ZodType>(item: T, hint: string): z.ZodArray<T> => z.array(item, { error: () => says("must be a list", hint) });
+
 export const versionField = field("must be 1", "this Holdfast reads version 1", (value) => (value === 1 ? 1 : undefined));
 
 /** Seconds, from `15m`. */
@@ -134,11 +136,16 @@ export const storageClassField = textField("must be a storage class that can be 
 const BYTE_UNITS = { B: 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const;
 
 /** Bytes, from `500GB`: as on disks, KB is 1000 and KiB 1024. */
-export const sizeField = textField("must be a size", "a whole number above 0 and a unit, such as 512MiB, 500GB or 2TB", (text) => {
+export const sizeField = textField("must be a size", "a whole number above 0 and a unit, such as 512MiB, 500GB or 2TB", parseBytes);
+
+/** Bytes a second. */
+export const rateField = textField("must be bytes a second", "a size and /s, such as 50MB/s", (text) => (text.endsWith("/s") ? parseBytes(text.slice(0, -2)) : undefined));
+
+function parseBytes(text: string): number | undefined {
   const match = /^([1-9]\d{0,8}) ?(B|[KMGT]i?B)$/.exec(text);
   const bytes = match === null ? NaN : Number(match[1]) * BYTE_UNITS[match[2] as keyof typeof BYTE_UNITS];
   return Number.isSafeInteger(bytes) ? bytes : undefined;
-});
+}
 
 export interface ListenAddress {
   readonly host: string;

@@ -5,6 +5,7 @@ import {
   endpointField,
   field,
   flagField,
+  listOf,
   listenField,
   nameField,
   namedMap,
@@ -18,6 +19,7 @@ import {
   textValue,
   versionField,
 } from "./fields.ts";
+import { bandwidthField, limitsSection } from "./limit-fields.ts";
 import { DATA_CLASSES, TIERS } from "./types.ts";
 
 /** The inventory file as it is written: names not looked up, paths not resolved. Defaults are written here and nowhere else. */
@@ -44,6 +46,7 @@ const repositorySection = section({
   site: nameField.optional(),
   class: nameField.optional(),
   encryption: section({ passphrase: secretField }),
+  bandwidth: listOf(bandwidthField, '[{ daily: "08:00-18:00", rate: 50MB/s }]').default([]),
   ...s3Settings,
 });
 
@@ -77,6 +80,7 @@ export const inventorySchema = section({
   repositories: namedMap("repository", repositorySection),
   postgres: section({ binaries: binariesField.default(DEFAULT_BINARIES), runAs: userField.optional() }).prefault({}),
   scratch: section({ directory: pathField.optional(), maxBytes: sizeField.optional(), memory: sizeField.optional() }).prefault({}),
+  limits: limitsSection.prefault({}),
   sources: namedMap("source", sourceSection),
   api: section({ listen: listenField.default({ host: "127.0.0.1", port: 8420 }) }).prefault({}),
 });

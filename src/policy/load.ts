@@ -6,9 +6,9 @@ import type { InventoryFile, RepositorySection, SourceSection } from "./inventor
 import { policySchema } from "./policy-schema.ts";
 import { sortProblems } from "./problem.ts";
 import type { Problem } from "./problem.ts";
-import { policyNameProblems, policyProblems, repositoryProblems, sourcePolicies, strayS3Settings, unknownRepositories } from "./references.ts";
+import { policyNameProblems, policyProblems, repositoryProblems, sourcePolicies, strayLimits, strayS3Settings, unknownRepositories } from "./references.ts";
 import { schemaProblems } from "./schema-problems.ts";
-import type { DataClass, Inventory, Policy, RepositoryConfig, S3Config, SourceConfig, Tier } from "./types.ts";
+import type { DataClass, Inventory, Limits, Policy, RepositoryConfig, S3Config, SourceConfig, Tier } from "./types.ts";
 import { readYamlFile } from "./yaml-file.ts";
 import type { YamlFile } from "./yaml-file.ts";
 
@@ -38,7 +38,13 @@ export async function loadInventory(file: string): Promise<LoadedInventory | Fai
   if (!read.ok) return read;
   const { yaml } = read;
   const parsed = inventorySchema.safeParse(yaml.value);
-  const problems = [...yaml.problems, ...(parsed.success ? [] : schemaProblems(yaml, parsed.error.issues)), ...repositoryProblems(yaml), ...strayS3Settings(yaml)];
+  const problems = [
+    ...yaml.problems,
+    ...(parsed.success ? [] : schemaProblems(yaml, parsed.error.issues)),
+    ...repositoryProblems(yaml),
+    ...strayS3Settings(yaml),
+    ...strayLimits(yaml),
+  ];
 
   const folder = join(dirname(path), "policies");
   const wanted = sourcePolicies(yaml);
@@ -98,15 +104,20 @@ function complete(file: string, written: InventoryFile, policies: ReadonlyMap<st
     state,
     repositories: mapOf(written.repositories, completeRepository),
     sources: mapOf(written.sources, (source, name) => completeSource(name, source, must(policies.get(source.policy), "the policy of a source").policy)),
+    limits: completeLimits(written.limits),
     postgres: { binaries: written.postgres.binaries, runAs: written.postgres.runAs ?? null },
     scratch: { directory: directory === undefined ? join(state, "scratch") : resolve(dirname(file), directory), maxBytes: maxBytes ?? null, memoryBytes: memory ?? null },
     api: written.api.listen,
   };
 }
 
+function completeLimits({ host, repositories }: InventoryFile["limits"]): Limits {
+  return { hostBackups: host.backups ?? null, hostDrills: host.drills ?? null, repositoryBackups: mapOf(repositories, (count) => count) };
+}
+
 function completeRepository(repository: RepositorySection, name: string): RepositoryConfig {
-  const { url, site, class: speed, encryption } = repository;
-  return { name, url, site: site ?? null, class: speed ?? null, passphrase: encryption.passphrase, s3: url.startsWith("s3://") ? completeS3(repository) : null };
+  const { url, site, class: speed, encryption, bandwidth } = repository;
+  return { name, url, site: site ?? null, class: speed ?? null, passphrase: encryption.passphrase, bandwidth, s3: url.startsWith("s3://") ? completeS3(repository) : null };
 }
 
 function completeS3({ endpoint, region, pathStyle, credentials, serverSideEncryption, storageClass }: RepositorySection): S3Config {

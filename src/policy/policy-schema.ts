@@ -1,8 +1,8 @@
-import { z } from "zod";
+import type { z } from "zod";
 import { BACKUP_TYPES } from "../domain/backup-id.ts";
 import type { BackupType } from "../domain/backup-id.ts";
 import type { Schedule } from "../domain/schedule.ts";
-import { choiceField, durationField, field, flagField, isName, nameField, numberField, says, section, textValue, versionField } from "./fields.ts";
+import { choiceField, durationField, field, flagField, isName, listOf, nameField, numberField, says, section, textValue, versionField } from "./fields.ts";
 import { suggest } from "./nearest.ts";
 import { logRetentionField, logScheduleField, retentionField, scheduleField } from "./schedule-fields.ts";
 import { VERIFY_TIERS } from "../domain/verify-tier.ts";
@@ -96,8 +96,6 @@ type UnnamedCheck = WithoutName<DrillCheck>;
 
 const DRILL_SELECTS: readonly DrillSelect[] = ["latest", "random", "random-time", "oldest", "worst-case"];
 
-const listOf = <T extends z.ZodType>(item: T, hint: string): z.ZodArray<T> => z.array(item, { error: () => says("must be a list", hint) });
-
 const drillSection: z.ZodType<DrillRule> = section({
   schedule: scheduleField,
   select: choiceField(DRILL_SELECTS).default("random"),
@@ -119,15 +117,17 @@ export const policySchema: z.ZodType<Policy> = section({
   name: nameField,
   objectives: section({ rto: durationField.optional(), rpo: durationField.optional() }).prefault({}),
   backups: backupsSection,
+  jitter: durationField.optional(),
   verify: section({ schedule: scheduleField.default(DEFAULT_VERIFY_SCHEDULE), tier: verifyTierField.default("decoded") }).prefault({}),
   expire: section({ schedule: scheduleField.default(DEFAULT_EXPIRE_SCHEDULE) }).prefault({}),
   drills: drillSection.optional(),
   windows: section({ heavy: listOf(windowField, WINDOW_HINT).default([]), blackout: listOf(blackoutField, BLACKOUT_HINT).default([]) }).prefault({}),
-}).transform(({ name, objectives, backups, verify, expire, drills, windows }): Policy => ({
+}).transform(({ name, objectives, backups, jitter, verify, expire, drills, windows }): Policy => ({
   name,
   objectives: { rtoSeconds: objectives.rto ?? null, rpoSeconds: objectives.rpo ?? null },
   backups: new Map(BACKUP_TYPES.flatMap((type) => (backups[type] === undefined ? [] : [[type, backups[type]] as const]))),
   log: backups.log ?? null,
+  jitterSeconds: jitter ?? 0,
   verify,
   expire,
   drills: drills ?? null,

@@ -42,7 +42,7 @@ export function policyNameProblems(policy: YamlFile, fileName: string): Problem[
 
 /** Names in a policy that are no repositories of the inventory. */
 export function unknownRepositories(policy: YamlFile, inventory: YamlFile): Problem[] {
-  const known = Object.keys(mapAt(inventory.value, ["repositories"])).filter(isName);
+  const known = repositoryNames(inventory);
   return [...BACKUP_TYPES, "log"].flatMap((type) => {
     const path = ["backups", type, "repositories"];
     const names = valueAt(policy.value, path);
@@ -87,6 +87,21 @@ export function strayS3Settings(inventory: YamlFile): Problem[] {
     const stray = Object.keys(written).filter((key) => S3_SETTINGS.includes(key));
     return stray.map((key) => problem(inventory, ["repositories", name, key], `${key} is for repositories in a bucket`, "leave it out, or write url: s3://bucket/prefix"));
   });
+}
+
+/** Limits of repositories that are not there. */
+export function strayLimits(inventory: YamlFile): Problem[] {
+  const known = repositoryNames(inventory);
+  const path = ["limits", "repositories"];
+  const strays = Object.keys(mapAt(inventory.value, path)).filter((name) => isName(name) && !known.includes(name));
+  return strays.map((name) => {
+    const { file, line, column } = inventory.findKey([...path, name]);
+    return { file, line, column, message: `the inventory has no repository '${name}'`, hint: suggest(name, known) };
+  });
+}
+
+function repositoryNames(inventory: YamlFile): string[] {
+  return Object.keys(mapAt(inventory.value, ["repositories"])).filter(isName);
 }
 
 /** As if it were a folder: two prefixes in one bucket can lie in each other, too. */

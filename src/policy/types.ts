@@ -1,4 +1,5 @@
 import type { BackupType } from "../domain/backup-id.ts";
+import type { BandwidthRule } from "../domain/bandwidth.ts";
 import type { FeasibilityBackup, FeasibilityLog } from "../domain/feasibility.ts";
 import type { Schedule } from "../domain/schedule.ts";
 import type { VerifyTier } from "../domain/verify-tier.ts";
@@ -12,9 +13,18 @@ export interface Inventory {
   readonly state: string;
   readonly repositories: ReadonlyMap<string, RepositoryConfig>;
   readonly sources: ReadonlyMap<string, SourceConfig>;
+  readonly limits: Limits;
   readonly postgres: { readonly binaries: readonly string[]; readonly runAs: string | null };
   readonly scratch: { readonly directory: string; readonly maxBytes: number | null; readonly memoryBytes: number | null };
   readonly api: { readonly host: string; readonly port: number };
+}
+
+/** How much of scheduled work goes on at once, over all sources; null and names that are not there: as much as is due. */
+export interface Limits {
+  readonly hostBackups: number | null;
+  readonly hostDrills: number | null;
+  /** Backups that are written to a repository at the same time, by its name. */
+  readonly repositoryBackups: ReadonlyMap<string, number>;
 }
 
 /** `env:NAME` or `file:/path`: where a secret is, never the secret. */
@@ -26,6 +36,8 @@ export interface RepositoryConfig {
   readonly site: string | null;
   readonly class: string | null;
   readonly passphrase: SecretRef;
+  /** How fast each writer (a backup, a WAL stream) may write to it, by time of day: `rateAt` in domain/bandwidth.ts. */
+  readonly bandwidth: readonly BandwidthRule[];
   /** How a place in a bucket is reached and written; null: it is a folder. */
   readonly s3: S3Config | null;
 }
@@ -65,6 +77,8 @@ export interface Policy {
   readonly objectives: { readonly rtoSeconds: number | null; readonly rpoSeconds: number | null };
   readonly backups: ReadonlyMap<BackupType, BackupRule>;
   readonly log: LogRule | null;
+  /** Up to so many seconds after its slot scheduled work other than the log begins: `jitterSeconds` in domain/jitter.ts. 0: at once. */
+  readonly jitterSeconds: number;
   readonly verify: { readonly schedule: Schedule; readonly tier: VerifyTier } | null;
   readonly expire: { readonly schedule: Schedule };
   readonly drills: DrillRule | null;

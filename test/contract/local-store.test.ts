@@ -5,30 +5,15 @@ import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { openLocalStore, prepareLocalStore } from "../../src/storage/local-store.ts";
 import { putIfAbsent } from "../../src/storage/object-store.ts";
-import type { ObjectStore } from "../../src/storage/object-store.ts";
 import { probeStore } from "../../src/storage/store-probe.ts";
 import { NOT_RUN } from "../support/not-run.ts";
 import { openScratchFolder } from "../support/scratch-folder.ts";
 import { withFaults } from "../support/store-faults.ts";
 import { describeObjectStore } from "./object-store.ts";
-import type { StoreUnderTest } from "./object-store.ts";
+import { leavesOf, openLocalUnderTest } from "./local-under-test.ts";
 
-async function openUnderTest(wrap: (store: ObjectStore) => ObjectStore = (store) => store): Promise<StoreUnderTest> {
-  const scratch = await openScratchFolder();
-  const root = join(scratch.path, "repository");
-  await prepareLocalStore(root);
-  return { store: wrap(openLocalStore(root)), leftovers: async () => leavesOf(root), unfinishedBytes: 1, [Symbol.asyncDispose]: async () => scratch[Symbol.asyncDispose]() };
-}
-
-/** Files, and folders that hold nothing (with a slash). */
-async function leavesOf(root: string): Promise<string[]> {
-  const entries = await readdir(root, { recursive: true, withFileTypes: true });
-  const paths = entries.map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1) + (entry.isDirectory() ? "/" : ""));
-  return paths.filter((path) => !path.endsWith("/") || !paths.some((other) => other !== path && other.startsWith(path))).toSorted();
-}
-
-describeObjectStore("objects in a folder", openUnderTest);
-describeObjectStore("objects in a folder, behind a wrapper that could fail and does not", async () => openUnderTest((store) => withFaults(store).store));
+describeObjectStore("objects in a folder", openLocalUnderTest);
+describeObjectStore("objects in a folder, behind a wrapper that could fail and does not", async () => openLocalUnderTest((store) => withFaults(store).store));
 
 test("a folder is prepared once and again, and nothing is left of the probe", async () => {
   await using scratch = await openScratchFolder();
@@ -39,13 +24,13 @@ test("a folder is prepared once and again, and nothing is left of the probe", as
 });
 
 test("the probe finds nothing wrong with a folder, and leaves nothing in it", async () => {
-  await using under = await openUnderTest();
+  await using under = await openLocalUnderTest();
   expect((await probeStore(under.store)).filter(({ outcome }) => outcome !== "ok")).toEqual([]);
   expect(await under.leftovers()).toEqual([]);
 });
 
 test("what cannot be a key is not listed, whatever it is", async () => {
-  await using under = await openUnderTest();
+  await using under = await openLocalUnderTest();
   const root = under.store.url.slice("file://".length);
   await putIfAbsent(under.store, "manifests/one.json", Buffer.from("1"));
   for (const name of [".hidden", "one.json~", "#one.json#", "two words", "ümlaut", "x".repeat(201)]) await writeFile(join(root, "manifests", name), "not ours");
@@ -59,7 +44,7 @@ test("what cannot be a key is not listed, whatever it is", async () => {
 });
 
 test("a link in the folder is no object of the listing", async () => {
-  await using under = await openUnderTest();
+  await using under = await openLocalUnderTest();
   const root = under.store.url.slice("file://".length);
   await symlink("/etc/passwd", join(root, "passwd"));
   expect(await under.store.listNames("")).toEqual([]);

@@ -49,3 +49,32 @@ test("in a blackout nothing begins, not even the first backup; outside a window 
   expect([may("full", false, "2026-12-24T03:00Z"), may("full", true, "2026-12-24T03:00Z"), may("differential", true, "2026-12-24T03:00Z")]).toEqual([false, false, false]);
   expect([may("full", false, "2026-12-27T12:00Z"), may("full", true, "2026-12-27T12:00Z"), may("differential", true, "2026-12-27T12:00Z")]).toEqual([true, false, true]);
 });
+
+test.each<[string, string, boolean]>([
+  ["02:00-04:00 Europe/Berlin", "2026-01-10T01:00:00Z", true],
+  ["02:00-04:00 Europe/Berlin", "2026-01-10T03:00:00Z", false],
+  ["02:00-04:00 Europe/Berlin", "2026-07-10T00:00:00Z", true],
+  ["02:00-04:00 Europe/Berlin", "2026-07-10T02:00:00Z", false],
+  // 2026-03-29: clocks go from 02:00 to 03:00, so a window from 02:00 begins with the skip and ends at 04:00 on the clock.
+  ["02:00-04:00 Europe/Berlin", "2026-03-29T00:59:59Z", false],
+  ["02:00-04:00 Europe/Berlin", "2026-03-29T01:00:00Z", true],
+  ["02:00-04:00 Europe/Berlin", "2026-03-29T01:59:59Z", true],
+  ["02:00-04:00 Europe/Berlin", "2026-03-29T02:00:00Z", false],
+  // 2026-10-25: 02:00 to 03:00 comes twice, and all of it belongs to the window.
+  ["02:00-04:00 Europe/Berlin", "2026-10-25T00:00:00Z", true],
+  ["02:00-04:00 Europe/Berlin", "2026-10-25T02:59:59Z", true],
+  ["02:00-04:00 Europe/Berlin", "2026-10-25T03:00:00Z", false],
+  // In Auckland it is Sunday while it is Saturday in UTC.
+  ["Sunday 04:00-06:00 Pacific/Auckland", "2026-06-20T16:30:00Z", true],
+  ["first Sunday 04:00-06:00 Pacific/Auckland", "2026-06-06T16:30:00Z", true],
+  ["first Sunday 04:00-06:00 Pacific/Auckland", "2026-06-13T16:30:00Z", false],
+])("%s holds %s: %s, by the clocks of its zone", (window, moment, expected) => {
+  expect(isWithin([window], new Date(moment))).toBe(expected);
+});
+
+test("the next opening is told by the clocks of the zone, also across the day on which they are changed", () => {
+  expect(nextOpening(["02:00-04:00 Europe/Berlin"], new Date("2026-03-28T12:00Z"))).toEqual(new Date("2026-03-29T01:00Z"));
+  expect(nextOpening(["02:00-04:00 Europe/Berlin"], new Date("2026-03-29T12:00Z"))).toEqual(new Date("2026-03-30T00:00Z"));
+  expect(nextOpening(["02:00-04:00 Europe/Berlin"], new Date("2026-10-25T12:00Z"))).toEqual(new Date("2026-10-26T01:00Z"));
+  expect(nextClosing(["02:00-04:00 Europe/Berlin"], new Date("2026-10-25T00:00Z"))).toEqual(new Date("2026-10-25T03:00Z"));
+});

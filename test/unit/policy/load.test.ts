@@ -26,13 +26,14 @@ test("an inventory comes complete: paths absolute, policies resolved, defaults f
   expect(rest).toEqual({
     file: folder.inventory,
     state: `${folder.path}/state`,
+    limits: { hostBackups: null, hostDrills: null, repositoryBackups: new Map() },
     postgres: { binaries: ["/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin"], runAs: null },
     scratch: { directory: `${folder.path}/state/scratch`, maxBytes: null, memoryBytes: null },
     api: { host: "127.0.0.1", port: 8420 },
   });
   expect([...repositories.values()]).toEqual([
-    { name: "onsite", url: "file:///srv/holdfast", site: null, class: "fast", passphrase: { kind: "env", name: "HOLDFAST_KEY" }, s3: null },
-    { name: "cloud", url: "file:///mnt/offsite", site: null, class: null, passphrase: { kind: "file", path: "/etc/holdfast/key" }, s3: null },
+    { name: "onsite", url: "file:///srv/holdfast", site: null, class: "fast", passphrase: { kind: "env", name: "HOLDFAST_KEY" }, bandwidth: [], s3: null },
+    { name: "cloud", url: "file:///mnt/offsite", site: null, class: null, passphrase: { kind: "file", path: "/etc/holdfast/key" }, bandwidth: [], s3: null },
   ]);
   expect(sources.get("orders")).toMatchObject({
     name: "orders",

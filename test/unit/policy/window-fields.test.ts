@@ -30,12 +30,18 @@ const WINDOW = '{ daily: "02:00-04:00" }, { weekly: "Sunday 04:00-06:00" }, { mo
 test.each([
   ['{ heavy: [{ daily: "02:00-04:00", weekly: "Sunday 04:00-06:00" }] }', `19:20 heavy says more than once when (${WINDOW})`],
   ["{ heavy: [{}] }", `19:20 heavy must say when (${WINDOW})`],
-  ['{ heavy: [{ weekly: "02:00-04:00" }] }', '19:30 weekly must be a day of the week and two times of day ("Sunday 04:00-06:00", in UTC and in quotes)'],
-  ['{ heavy: [{ weekly: "sunday 02:00-04:00" }] }', '19:30 weekly must be a day of the week and two times of day ("Sunday 04:00-06:00", in UTC and in quotes)'],
-  ['{ heavy: [{ weekly: "Sunday 02:00-02:00" }] }', '19:30 weekly must be a day of the week and two times of day ("Sunday 04:00-06:00", in UTC and in quotes)'],
+  ['{ heavy: [{ weekly: "02:00-04:00" }] }', '19:30 weekly must be a day of the week and two times of day ("Sunday 04:00-06:00", in quotes, and in UTC unless a zone is named)'],
+  [
+    '{ heavy: [{ weekly: "sunday 02:00-04:00" }] }',
+    '19:30 weekly must be a day of the week and two times of day ("Sunday 04:00-06:00", in quotes, and in UTC unless a zone is named)',
+  ],
+  [
+    '{ heavy: [{ weekly: "Sunday 02:00-02:00" }] }',
+    '19:30 weekly must be a day of the week and two times of day ("Sunday 04:00-06:00", in quotes, and in UTC unless a zone is named)',
+  ],
   [
     '{ heavy: [{ monthly: "Sunday 02:00-04:00" }] }',
-    '19:31 monthly must be the first of a day of the week and two times of day ("first Sunday 06:00-10:00", in UTC and in quotes)',
+    '19:31 monthly must be the first of a day of the week and two times of day ("first Sunday 06:00-10:00", in quotes, and in UTC unless a zone is named)',
   ],
   ["{ blackout: [{ from: 2026-12-27T00:00Z, to: 2026-12-24T00:00Z }] }", `19:54 to must be later than from (${WINDOW})`],
   ["{ blackout: [{ from: 2026-12-27T00:00Z, reason: peak }] }", `19:31 from needs an end: to (${WINDOW})`],

@@ -21,6 +21,7 @@ function source(rules: readonly [BackupType, BackupRule][], heavy: readonly stri
     objectives: { rtoSeconds: null, rpoSeconds: null },
     backups: new Map(rules),
     log: null,
+    jitterSeconds: 0,
     verify: { schedule: DAILY, tier: "decoded" },
     expire: { schedule: DAILY },
     drills: null,
