@@ -39,6 +39,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   drill: async () => (await import("./cli/drill.ts")).drillCommand(),
   expire: async () => (await import("./cli/expire.ts")).expireCommand(),
   report: async () => (await import("./cli/report.ts")).reportCommand(),
+  alert: async () => (await import("./cli/alert.ts")).alertCommand(),
   catalog: async () => (await import("./cli/catalog.ts")).catalogCommand(),
   token: async () => (await import("./cli/token.ts")).tokenCommand(),
   serve: async () => (await import("./cli/serve.ts")).serveCommand(),

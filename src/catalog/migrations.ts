@@ -94,4 +94,48 @@ export const MIGRATIONS: readonly string[] = [
   create index commands_queued on commands (requested_at) where state = 'queued';
   create index commands_ended on commands (ended_at);
   `,
+  `
+  create table alerts (
+    id text primary key,
+    key text not null,
+    kind text not null,
+    severity text not null,
+    source text,
+    repository text,
+    title text not null,
+    detail text,
+    what_to_do text not null,
+    since text not null,
+    raised_at text not null,
+    acknowledged_at text,
+    acknowledged_by text,
+    acknowledge_reason text,
+    resolved_at text
+  ) strict;
+  create index alerts_open on alerts (raised_at) where resolved_at is null;
+  create index alerts_by_time on alerts (raised_at);
+
+  create table alert_deliveries (
+    alert text not null,
+    channel text not null,
+    event text not null,
+    state text not null,
+    attempts integer not null,
+    at text not null,
+    primary key (alert, channel, event)
+  ) strict;
+  create index alert_deliveries_waiting on alert_deliveries (channel) where state = 'waiting';
+
+  create table alert_channels (
+    channel text primary key,
+    failing_since text,
+    error text,
+    last_success_at text
+  ) strict;
+
+  create table wal_losses (
+    source text primary key,
+    at text not null
+  ) strict;
+  `,
 ];

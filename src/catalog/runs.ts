@@ -1,10 +1,12 @@
 import type { RunFacts } from "../domain/control-population.ts";
+import { applyAlertEntry } from "./alerts.ts";
 import type { Catalog, SqlRow } from "./catalog.ts";
 import { numberOrNull, textOf, textOrNull } from "./catalog.ts";
-import type { HistoryEntry } from "./history-entry.ts";
-import { applyTokenEntry } from "./tokens.ts";
 import { commandBegan, commandEnded } from "./commands.ts";
 import type { CommandState } from "./commands.ts";
+import { stringOr, stringOrNull } from "./history-entry.ts";
+import type { HistoryEntry } from "./history-entry.ts";
+import { applyTokenEntry } from "./tokens.ts";
 
 /** History of runs, projected from evidence entries: `run.started`, `run.finished`, `run.missed`. */
 export const OUTCOMES = ["running", "succeeded", "failed", "cancelled", "interrupted", "missed", "superseded"] as const;
@@ -24,7 +26,10 @@ export function applyEntry(catalog: Catalog, entry: HistoryEntry): void {
     if (entry.kind === "run.started") beginRun(catalog, entry);
     else if (entry.kind === "run.missed") insertRun(catalog, entry, facts["outcome"] === "superseded" ? "superseded" : "missed");
     else if (entry.kind === "run.finished") finishRun(catalog, entry);
-    else applyTokenEntry(catalog, entry);
+    else {
+      applyTokenEntry(catalog, entry);
+      applyAlertEntry(catalog, entry);
+    }
     catalog.run("insert into applied (writer, sequence) values (:writer, :sequence) on conflict (writer) do update set sequence = max(sequence, excluded.sequence)", {
       writer: entry.writer,
       sequence: entry.sequence,
@@ -189,12 +194,4 @@ function runOf(row: SqlRow): Run {
     holder: textOrNull(row, "holder"),
     facts: JSON.parse(textOf(row, "facts")) as Record<string, unknown>,
   };
-}
-
-function stringOr(value: unknown, fallback: string): string {
-  return typeof value === "string" ? value : fallback;
-}
-
-function stringOrNull(value: unknown): string | null {
-  return typeof value === "string" ? value : null;
 }

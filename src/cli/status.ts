@@ -1,4 +1,6 @@
 import type { Command } from "commander";
+import { listOpenAlerts } from "../catalog/alerts.ts";
+import type { Alert } from "../catalog/alerts.ts";
 import { overallStatus } from "../compliance/current-status.ts";
 import type { CurrentStatus, OverallStatus } from "../compliance/current-status.ts";
 import { chooseSources } from "../operations/installation.ts";
@@ -19,7 +21,8 @@ export function statusCommand(): Command {
         const sources = chooseSources(app.inventory, name);
         for (const source of sources) await observeAndKeep(app, source);
         const status = overallStatus(app.catalog, sources, app.clock.now());
-        output.result(status, () => describe(status));
+        const alerts = listOpenAlerts(app.catalog, name ?? null);
+        output.result({ ...status, alerts }, () => `${describe(status)}${describeAlerts(alerts)}`);
         return status.verdict === "ok" ? 0 : 1;
       }),
     );
@@ -36,6 +39,13 @@ function describe({ sources }: OverallStatus): string {
   ]);
   const reasons = sources.flatMap(({ name, reasons: all }) => all.map(({ text }) => `  ${name}: ${text}\n`));
   return `${formatTable(["source", "objectives", "recoverable to", "exposure", "recovery time", "last proof"], rows)}${reasons.join("")}`;
+}
+
+function describeAlerts(alerts: readonly Alert[]): string {
+  const lines = alerts.map(
+    ({ severity, title, state, acknowledgedBy }) => `  ${severity} ${title}${state === "acknowledged" ? ` (${acknowledgedBy ?? "somebody"} takes care of it)` : ""}\n`,
+  );
+  return lines.length === 0 ? "" : `alerts\n${lines.join("")}`;
 }
 
 /** Every copy that the log goes to must hold the objective by itself: the worst counts, and one unknown makes it unknown. */

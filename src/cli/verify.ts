@@ -43,7 +43,7 @@ async function verify(source: string | undefined, options: VerifyOptions, tools:
   }
   const repository = await openBareRepository(options.repository, await findKey(options.key), options);
   const result = await verifyRepository({ repository, source: source ?? null, backup, tier }, tools.context);
-  return { ok: result.ok, tier, objects: result.objects, bytes: result.bytes, damage: result.damage, repositories: [repository.name] };
+  return { backup, ok: result.ok, tier, objects: result.objects, bytes: result.bytes, damage: result.damage, repositories: [repository.name] };
 }
 
 function describe(view: VerifyView): string {

@@ -1,5 +1,5 @@
 import { applyEntry } from "../catalog/runs.ts";
-import { readEvidence } from "../repository/evidence-log.ts";
+import { inOrder, readEvidence } from "../repository/evidence-log.ts";
 import type { EvidenceEntry } from "../repository/evidence-log.ts";
 import { observeAndKeep } from "./observe.ts";
 import type { Installation } from "./installation.ts";
@@ -11,7 +11,9 @@ export async function rebuildCatalog(installation: Installation): Promise<{ entr
     const repository = await installation.repository(name);
     for (const entry of (await readEvidence(repository)).entries) entries.set(`${entry.writer}/${entry.sequence}`, entry);
   }
-  const ordered = [...entries.values()].toSorted((a, b) => (a.writer === b.writer ? a.sequence - b.sequence : a.writer.localeCompare(b.writer)));
+  const byWriter = [...entries.values()].toSorted((a, b) => (a.writer === b.writer ? a.sequence - b.sequence : a.writer.localeCompare(b.writer)));
+  // What one host raised another may have taken care of.
+  const ordered = inOrder(byWriter);
   for (const entry of ordered) applyEntry(installation.catalog, entry);
   for (const source of installation.inventory.sources.values()) await observeAndKeep(installation, source);
   return { entries: ordered.length, writers: new Set(ordered.map(({ writer }) => writer)).size };

@@ -20,6 +20,9 @@ const EVIDENCE_KINDS = [
   "run.started",
   "run.finished",
   "run.missed",
+  "alert.raised",
+  "alert.acknowledged",
+  "alert.resolved",
   "repository.created",
   "host.admitted",
   "source.bound",
@@ -238,7 +241,7 @@ export async function readEvidence(repository: Repository): Promise<EvidenceRead
 }
 
 /** By time; but the entries of one writer in their own order, also where its clock went back. `entries` come writer by writer, in order. */
-function inOrder(entries: readonly EvidenceEntry[]): EvidenceEntry[] {
+export function inOrder(entries: readonly EvidenceEntry[]): EvidenceEntry[] {
   let [writer, latest] = ["", ""];
   const timed = entries.map((entry) => {
     latest = entry.writer === writer && latest > entry.at ? latest : entry.at;

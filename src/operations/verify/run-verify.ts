@@ -9,6 +9,8 @@ import { verifyRepository } from "./verify-repository.ts";
 import type { Damage } from "./verify-report.ts";
 
 export interface VerifyView {
+  /** Null: all of them. */
+  readonly backup: string | null;
   readonly ok: boolean;
   readonly tier: VerifyTier;
   readonly objects: number;
@@ -31,6 +33,7 @@ export async function runVerify(
     for (const name of names) results.push(await verifyRepository({ repository: await installation.repository(name), source: source.name, backup, tier }, context));
     const damage = results.flatMap((result) => result.damage);
     const view: VerifyView = {
+      backup,
       ok: damage.length === 0,
       tier,
       objects: results.reduce((sum, { objects }) => sum + objects, 0),

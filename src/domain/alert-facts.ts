@@ -1,0 +1,130 @@
+import type { AlertKind, Severity } from "./alert-kinds.ts";
+
+/** What alerts are judged from: what the catalog knows, as plain data. Unknown is null, and unknown is never "all right". */
+
+/** Something that is wrong now. Two with the same key are the same alert. */
+export interface AlertCondition {
+  readonly key: string;
+  readonly kind: AlertKind;
+  readonly severity: Severity;
+  /** Null: it is not about one source. */
+  readonly source: string | null;
+  readonly repository: string | null;
+  /** Stays the same while the alert does. */
+  readonly title: string;
+  /** How it stands at this moment; may change from look to look. */
+  readonly detail: string | null;
+  readonly whatToDo: string;
+  /** Since when, where that is known; else since it was first seen. RFC 3339. */
+  readonly since: string | null;
+}
+
+/** What is wrong, and of which keys nobody can say whether it still is: an alert of such a key stays as it was. */
+export interface AlertAssessment {
+  readonly conditions: readonly AlertCondition[];
+  readonly undecided: ReadonlySet<string>;
+}
+
+export interface SourceAlertFacts {
+  readonly name: string;
+  readonly objectives: { readonly rtoSeconds: number; readonly rpoSeconds: number };
+  /** When it was last looked at; null: never. */
+  readonly seenAt: string | null;
+  /** Null: never looked. */
+  readonly backups: readonly BackupFact[] | null;
+  readonly copies: readonly CopyFact[];
+  /** The newest run of each kind that ended, slots that were passed over apart. */
+  readonly lastRuns: readonly RunFact[];
+  readonly missed: readonly MissedFact[];
+  readonly lastDrill: DrillFact | null;
+  /** Since when drills are asked for without one that passed; null: there is one, or none is asked for. */
+  readonly unprovenSince: string | null;
+  /** When the server last no longer had WAL that was not stored; null: never. */
+  readonly walLostAt: string | null;
+}
+
+export interface BackupFact {
+  readonly id: string;
+  readonly type: string;
+  readonly startedAt: string;
+  readonly corruptPages: number;
+  /** Repositories whose copy was found damaged. */
+  readonly damagedIn: readonly string[];
+}
+
+/** `absent`: nothing of this source is there. `unseen`: the repository could not be read. `server_unknown`: it could, but the server did not answer. */
+export type CopySight = "observed" | "server_unknown" | "unseen" | "absent";
+
+export interface CopyFact {
+  readonly repository: string;
+  readonly sight: CopySight;
+  readonly objectiveApplies: boolean;
+  /** Null: not known. */
+  readonly exposureSeconds: number | null;
+  readonly gaps: number;
+}
+
+export interface RunFact {
+  readonly operation: string;
+  readonly type: string | null;
+  readonly outcome: "succeeded" | "failed" | "cancelled" | "interrupted";
+  readonly reason: string | null;
+  readonly endedAt: string;
+  /** Of a backup: the repositories that do not have it, where others have. */
+  readonly notIn: readonly string[];
+  /** Of a verification that came to a result: how many objects are damaged, by repository. */
+  readonly damage: ReadonlyMap<string, number>;
+  /** Hooks that failed after it. */
+  readonly failedHooks: readonly string[];
+}
+
+export interface MissedFact {
+  readonly operation: string;
+  readonly type: string | null;
+  readonly slots: number;
+  readonly slot: string;
+}
+
+export interface DrillFact {
+  readonly verdict: string | null;
+  readonly rtoActualSeconds: number | null;
+  readonly reason: string | null;
+  readonly endedAt: string;
+}
+
+/** What is not about one source. */
+export interface SystemAlertFacts {
+  readonly schedulerOnTime: boolean;
+  readonly findings: readonly PolicyFindingFact[];
+  readonly expiring: readonly ExpiringFact[];
+  readonly access: readonly AccessFact[];
+  readonly channels: readonly ChannelFact[];
+}
+
+export interface PolicyFindingFact {
+  readonly severity: "infeasible" | "warning";
+  /** Where it is written: `critical.yaml:12`. */
+  readonly place: string;
+  readonly message: string;
+  readonly sources: readonly string[];
+}
+
+/** Something that ends: a token, a certificate, a lock, a key. */
+export interface ExpiringFact {
+  /** With its name: `token ci`. */
+  readonly what: string;
+  readonly expiresAt: string;
+}
+
+export interface AccessFact {
+  readonly at: string;
+  readonly kind: "refused" | "changed";
+  /** In words: who tried what. */
+  readonly text: string;
+}
+
+interface ChannelFact {
+  readonly name: string;
+  readonly failingSince: string | null;
+  readonly error: string | null;
+}

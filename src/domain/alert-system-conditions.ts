@@ -1,0 +1,77 @@
+import { conditionOf } from "./alert-conditions.ts";
+import type { AccessFact, AlertAssessment, AlertCondition, CopyFact, ExpiringFact, PolicyFindingFact, SystemAlertFacts } from "./alert-facts.ts";
+
+const DAY_MS = 86_400_000;
+/** Refused calls in a quarter of an hour from which on somebody seems to try. */
+const MANY_REFUSED = { calls: 10, withinMs: 15 * 60_000 } as const;
+/** What happened once is shown this long: long enough to be read, and acknowledged by those who are on duty. */
+const SHOWN_MS = { refused: 3_600_000, changed: DAY_MS } as const;
+
+/** What is wrong and is not about one source. */
+export function assessSystem(facts: SystemAlertFacts, now: Date): AlertAssessment {
+  return {
+    conditions: [
+      ...(facts.schedulerOnTime ? [] : [conditionOf({ kind: "scheduler_stopped", title: "the scheduler does not run on time" })]),
+      ...facts.channels.flatMap(({ name, failingSince, error }) =>
+        failingSince === null
+          ? []
+          : [conditionOf({ kind: "channel_failed", subject: name, title: `alerts cannot be delivered through ${name}`, detail: error, since: failingSince })],
+      ),
+      ...facts.findings.map(aboutFinding),
+      ...facts.expiring.flatMap((one) => aboutExpiry(one, now)),
+      ...aboutAccess(facts.access, now),
+    ],
+    undecided: new Set(),
+  };
+}
+
+function aboutFinding({ severity, place, message, sources }: PolicyFindingFact): AlertCondition {
+  const kind = severity === "infeasible" ? "policy_infeasible" : "policy_warning";
+  return conditionOf({ kind, subject: `${place} ${message}`, title: `${place}: ${message}`, detail: `sources: ${sources.join(", ")}` });
+}
+
+function aboutExpiry({ what, expiresAt }: ExpiringFact, now: Date): AlertCondition[] {
+  const leftMs = Date.parse(expiresAt) - now.getTime();
+  const detail = `at ${expiresAt}`;
+  if (leftMs <= 0) return [conditionOf({ kind: "expired", subject: what, title: `${what} has expired`, detail, since: expiresAt })];
+  if (leftMs <= 7 * DAY_MS) return [conditionOf({ kind: "expires_within_7_days", subject: what, title: `${what} expires within 7 days`, detail })];
+  return leftMs <= 30 * DAY_MS ? [conditionOf({ kind: "expires_within_30_days", subject: what, title: `${what} expires within 30 days`, detail })] : [];
+}
+
+/** A refused call is one alert however often it is tried; many of them are another, and worse. Every change is one of its own. */
+function aboutAccess(access: readonly AccessFact[], now: Date): AlertCondition[] {
+  const recent = (kind: AccessFact["kind"], withinMs: number): AccessFact[] => access.filter((one) => one.kind === kind && now.getTime() - Date.parse(one.at) <= withinMs);
+  const refused = recent("refused", SHOWN_MS.refused);
+  const rush = recent("refused", MANY_REFUSED.withinMs);
+  const last = refused.at(-1);
+  const found = recent("changed", SHOWN_MS.changed).map(({ at, text }) => conditionOf({ kind: "access_changed", subject: `${at} ${text}`, title: text, since: at }));
+  if (last !== undefined)
+    found.push(
+      conditionOf({ kind: "refused", title: "calls of the API were refused", detail: `${refused.length} within an hour, the last: ${last.text}`, since: refused[0]?.at ?? null }),
+    );
+  if (rush.length >= MANY_REFUSED.calls)
+    found.push(conditionOf({ kind: "many_refused", title: "many calls of the API are refused", detail: `${rush.length} within 15 minutes`, since: rush[0]?.at ?? null }));
+  return found;
+}
+
+/** A source as it was judged, with what was seen of its copies. */
+export interface JudgedSource {
+  readonly copies: readonly CopyFact[];
+  readonly assessment: AlertAssessment;
+}
+
+/** Everything together. Where nobody can read a repository, that is one alert, and not one for each source that has a copy there. */
+export function assessAll(sources: readonly JudgedSource[], system: AlertAssessment): AlertAssessment {
+  const copies = sources.flatMap((source) => source.copies);
+  const seen = new Set(copies.filter(({ sight }) => sight === "observed" || sight === "server_unknown").map(({ repository }) => repository));
+  const unreachable = new Set(copies.filter(({ sight, repository }) => sight === "unseen" && !seen.has(repository)).map(({ repository }) => repository));
+  const isSaidOnce = ({ kind, repository }: AlertCondition): boolean => kind === "copy_unobserved" && repository !== null && unreachable.has(repository);
+  const assessments = [...sources.map(({ assessment }) => assessment), system];
+  return {
+    conditions: [
+      ...[...unreachable].map((repository) => conditionOf({ kind: "repository_unreachable", repository, title: `the repository ${repository} cannot be read` })),
+      ...assessments.flatMap(({ conditions }) => conditions.filter((condition) => !isSaidOnce(condition))),
+    ],
+    undecided: new Set(assessments.flatMap(({ undecided }) => [...undecided])),
+  };
+}
