@@ -86,20 +86,43 @@ def age_open(data, passphrase=None, identity=None):
 
 
 class Repository:
-    def __init__(self, root, passphrase):
-        self.root, self.signers, self.map_keys = Path(root), {}, {}
+    def __init__(self, root, secret):
+        self.root, self.signers, self.listed, self.map_keys, self.identities = Path(root), {}, {}, {}, []
         claimed = self.claims("holdfast.json")
-        self.id, self.key_id = claimed["repositoryId"], claimed["keyId"]
-        folder = f"keys/{self.key_id}"
-        key = self.claims(f"{folder}/key.json")
-        admin = base64.b64decode(key["admin"])
-        need(sha256(b"holdfast/key/v1" + key["recipient"].encode() + admin).hex()[:32] == self.key_id, folder, "it is another key")
-        self.identity = self.open_identity(folder, passphrase, admin)
-        self.admit(admin)
-        for name, kind in (("holdfast.json", "repository"), (f"{folder}/key.json", "key")):
-            self.document(name, kind)
-        for name in self.names(f"hosts/{self.key_id}"):
-            self.admit(base64.b64decode(self.document(f"hosts/{self.key_id}/{name}", "host")[0]["publicKey"]))
+        self.id, first = claimed["repositoryId"], claimed["keyId"]
+        chain = self.key_chain(first)
+        self.open_identities(chain, secret)
+        # Only the newest key says who may write. What an older one signed was looked at on the way.
+        self.signers = {}
+        newest, key = chain[-1]
+        self.admit(base64.b64decode(key["admin"]))
+        for name in self.names(f"expelled/{newest}"):
+            if name.endswith(".json"):
+                self.expel(self.document(f"expelled/{newest}/{name}", "expelled")[0])
+        for name in self.names(f"hosts/{newest}"):
+            if name.removesuffix(".json") not in self.listed:
+                self.admit(base64.b64decode(self.document(f"hosts/{newest}/{name}", "host")[0]["publicKey"]))
+
+    def key_chain(self, key_id):
+        """(key id, key document) of every key, oldest first: the descriptor names the first, and each signs the one that comes after it."""
+        chain, files = [], [("holdfast.json", "repository")]
+        while key_id is not None:
+            folder, before = f"keys/{key_id}", chain[-1] if chain else None
+            key = self.claims(f"{folder}/key.json")
+            admin = base64.b64decode(key["admin"])
+            need(sha256(b"holdfast/key/v1" + key["recipient"].encode() + admin).hex()[:32] == key_id and len(chain) < 1000, folder, "it is another key")
+            need((key["previous"] or {}).get("keyId") == (before and before[0]), folder, "it does not follow the key before it")
+            if before:
+                old = Ed25519PublicKey.from_public_bytes(base64.b64decode(before[1]["admin"]))
+                check_signature(old, base64.b64decode(key["previous"]["signature"]), b"holdfast/rotation/v1\n" + key_id.encode(), folder)
+            self.signers = {}
+            self.admit(admin)
+            for name, kind in [*files, (f"{folder}/key.json", "key")]:
+                self.document(name, kind)
+            chain.append((key_id, key))
+            rotation, files = f"rotations/{key_id}.json", []
+            key_id = self.document(rotation, "rotation")[0]["next"] if (self.root / rotation).exists() else None
+        return chain
 
     def read(self, key):
         try:
@@ -118,19 +141,41 @@ class Repository:
     def admit(self, public):
         self.signers[sha256(public).hex()] = Ed25519PublicKey.from_public_bytes(public)
 
-    def open_identity(self, folder, passphrase, admin):
-        """A passphrase file that opens was made by somebody who knows the passphrase; and what is in it must be the key of this repository."""
+    def expel(self, host):
+        """Of a host that was expelled, only what its list names is believed."""
+        text = self.read(host["list"]["object"])
+        need(sha256(text).hex() == host["list"]["sha256"], host["list"]["object"], "it is not the list that the expulsion names")
+        public = base64.b64decode(host["publicKey"])
+        self.listed[sha256(public).hex()] = dict(line.split(" ") for line in text.decode().splitlines()[1:])
+        self.admit(public)
+
+    def believe(self, fingerprint, key, digest):
+        need(fingerprint not in self.listed or self.listed[fingerprint].get(key) == digest, key, "signed by a host that was expelled, after it had been")
+
+    def open_identities(self, chain, secret):
+        """Of the newest key that the secret opens, and of every key before it, whose identity it holds."""
+        given = {"identity": identity_bytes(secret)} if secret.startswith("AGE-SECRET-KEY-") else {"passphrase": secret}
+        for key_id, key in reversed(chain):
+            if self.identities:
+                text = age_open(base64.b64decode(former), identity=self.identities[-1]).decode().strip()
+            else:
+                text = self.open_envelope(f"keys/{key_id}", given)
+            former = key.get("former")
+            if text is None:
+                continue
+            # A file that opens was made by somebody who knows the secret; and what is in it must be this key.
+            public = public_bytes(Ed25519PrivateKey.from_private_bytes(hkdf(text.encode(), b"", b"holdfast/admin/v1")))
+            need(public == base64.b64decode(key["admin"]), key_id, "the envelope holds another key")
+            self.identities.append(identity_bytes(text))
+        need(self.identities, "the repository", "the passphrase does not open this repository")
+
+    def open_envelope(self, folder, given):
         for name in self.names(folder):
-            if not name.endswith(".age"):
-                continue
-            try:
-                text = age_open(self.read(f"{folder}/{name}"), passphrase=passphrase).decode().strip()
-            except (Damage, InvalidTag, ValueError):
-                continue
-            seed = hkdf(text.encode(), b"", b"holdfast/admin/v1")
-            need(public_bytes(Ed25519PrivateKey.from_private_bytes(seed)) == admin, folder, "the envelope holds another key")
-            return identity_bytes(text)
-        raise Damage("the passphrase does not open this repository")
+            if name.endswith(".age"):
+                try:
+                    return age_open(self.read(f"{folder}/{name}"), **given).decode().strip()
+                except (Damage, InvalidTag, ValueError):
+                    continue
 
     def document(self, key, *kinds):
         """Payload, SHA-256 and kind of a document, which must be of one of these kinds."""
@@ -143,6 +188,7 @@ class Repository:
         need(signature["keyid"] in self.signers, key, "signed by a host that is not admitted")
         signed = b"DSSEv1 %d %s %d " % (len(values[0]), values[0].encode(), len(payload)) + payload
         check_signature(self.signers[signature["keyid"]], base64.b64decode(signature["sig"]), signed, key)
+        self.believe(signature["keyid"], key, sha256(data).hex())
         kind = values[0].removeprefix("application/vnd.holdfast.").removesuffix("+json")
         need(kind in kinds, key, f"it is a {kind}")
         fields = json.loads(payload)
@@ -151,7 +197,12 @@ class Repository:
 
     @functools.lru_cache(maxsize=1024)
     def unseal(self, sealed):
-        return age_open(base64.b64decode(sealed), identity=self.identity)
+        for identity in self.identities:
+            try:
+                return age_open(base64.b64decode(sealed), identity=identity)
+            except InvalidTag:
+                continue
+        raise Damage("what this backup is sealed to is a newer key than the passphrase opens")
 
     @functools.lru_cache(maxsize=256)
     def container(self, key, source, kind, bound):
@@ -172,9 +223,10 @@ class Container:
         start = self.bytes - 128 - meta_length - 44 * count
         table, meta = self.read(start, 44 * count), self.read(start + 44 * count, meta_length)
         need(sha256(MAGIC + tail[0:8] + table + meta) == self.root, key, "the trailer does not fit its digest")
-        signer = next((public for fingerprint, public in repository.signers.items() if fingerprint.startswith(tail[40:56].hex())), None)
-        need(signer is not None, key, "signed by a host that is not admitted")
-        check_signature(signer, tail[56:120], b"holdfast/container/v1\n" + self.root, key)
+        fingerprint = next((known for known in repository.signers if known.startswith(tail[40:56].hex())), None)
+        need(fingerprint is not None, key, "signed by a host that is not admitted")
+        repository.believe(fingerprint, key, self.root.hex())
+        check_signature(repository.signers[fingerprint], tail[56:120], b"holdfast/container/v1\n" + self.root, key)
         self.meta = json.loads(meta)
         said = [self.meta[name] for name in ("format", "repositoryId", "source", "object", "kind")]
         need(said == [1, repository.id, source, bound, kind], key, "was written as something else")

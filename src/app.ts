@@ -8,6 +8,7 @@ import type { Clock } from "./clock.ts";
 import { rateAt } from "./domain/bandwidth.ts";
 import { readEnvironment, resolveSecret } from "./config.ts";
 import { HoldfastError } from "./errors.ts";
+import type { Administration } from "./operations/administration.ts";
 import type { Installation } from "./operations/installation.ts";
 import type { Journal } from "./operations/record-run.ts";
 import { inventoryFindings } from "./policy/feasibility.ts";
@@ -19,7 +20,7 @@ import type { RepositoryConfig, S3Config, SecretRef } from "./policy/types.ts";
 import { EvidenceLog } from "./repository/evidence-log.ts";
 import { openHostState } from "./repository/host-state.ts";
 import type { HostState } from "./repository/host-state.ts";
-import { openForWriting, openRepository } from "./repository/repository.ts";
+import { openAsAdmin, openForWriting, openRepository } from "./repository/repository.ts";
 import type { Repository, WritableRepository } from "./repository/repository.ts";
 import { openLocalStore } from "./storage/local-store.ts";
 import type { ObjectStore } from "./storage/object-store.ts";
@@ -51,10 +52,13 @@ export async function openApp(options: { config: string | undefined; clock: Cloc
   const evidence = new EvidenceLog(openLocalStore(inventory.state), host.signer);
   const catalog = Catalog.open(path.join(inventory.state, "catalog.sqlite"));
   const opened = new Map<string, Promise<WritableRepository>>();
-  const repository = (name: string): Promise<WritableRepository> => {
+  const configOf = (name: string): RepositoryConfig => {
     const config = inventory.repositories.get(name);
-    if (config === undefined)
-      throw new HoldfastError("HF-USAGE", `there is no repository ${JSON.stringify(name)}`, { hint: `choose one of: ${[...inventory.repositories.keys()].join(", ")}` });
+    if (config !== undefined) return config;
+    throw new HoldfastError("HF-USAGE", `there is no repository ${JSON.stringify(name)}`, { hint: `choose one of: ${[...inventory.repositories.keys()].join(", ")}` });
+  };
+  const repository = (name: string): Promise<WritableRepository> => {
+    const config = configOf(name);
     let pending = opened.get(name);
     if (pending === undefined) {
       pending = openConfigured(config, host, clock);
@@ -83,6 +87,7 @@ export async function openApp(options: { config: string | undefined; clock: Cloc
     journal,
     clock,
     repository,
+    administration: async (name, secret) => openAdministration(configOf(name), host, clock, secret),
     findings: inventoryFindings(loaded),
     target: async (source) => ({ name: source.name, url: await resolveSecret(source.connection, `the connection of ${source.name}`), dataDirectory: source.dataDirectory }),
     [Symbol.asyncDispose]: async () => catalog[Symbol.dispose](),
@@ -97,11 +102,33 @@ async function catchUp(catalog: Catalog, evidence: EvidenceLog): Promise<void> {
 
 /** Without the passphrase a host that was admitted before can still write (and read maps): it holds the map key. */
 async function openConfigured(config: RepositoryConfig, host: HostState, clock: Clock): Promise<WritableRepository> {
-  const secret = await resolveSecret(config.passphrase, `the passphrase of repository ${config.name}`).catch((error: unknown) => {
+  const secret = await passphraseOf(config).catch((error: unknown) => {
     if (error instanceof HoldfastError && host.knowsAny) return null;
     throw error;
   });
-  return openForWriting({ name: config.name, store: await openConfiguredStore(config, clock), secret, host, hostName: hostname(), now: clock.now() });
+  return openForWriting({ ...(await writingOptions(config, host, clock)), secret, recipient: config.recipient });
+}
+
+/** Null where the inventory names none, because this host only writes. */
+async function passphraseOf({ name, passphrase }: RepositoryConfig): Promise<string | null> {
+  return passphrase === null ? null : resolveSecret(passphrase, `the passphrase of repository ${name}`);
+}
+
+async function writingOptions(
+  config: RepositoryConfig,
+  host: HostState,
+  clock: Clock,
+): Promise<{ name: string; store: ObjectStore; host: HostState; hostName: string; now: Date }> {
+  return { name: config.name, store: await openConfiguredStore(config, clock), host, hostName: hostname(), now: clock.now() };
+}
+
+async function openAdministration(config: RepositoryConfig, host: HostState, clock: Clock, given: string | null): Promise<Administration> {
+  const secret = given ?? (await passphraseOf(config));
+  if (secret === null)
+    throw new HoldfastError("HF-KEY", `to change the keys or hosts of ${config.name} takes a key that opens it, and this host has none`, {
+      hint: "name one: --key env:NAME or file:/path",
+    });
+  return { ...(await openAsAdmin({ ...(await writingOptions(config, host, clock)), secret })), secret };
 }
 
 /** The store of a repository of the inventory, written to no faster than it allows at the time. */

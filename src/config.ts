@@ -26,6 +26,7 @@ export async function resolveSecret(reference: SecretRef, purpose: string): Prom
       throw new HoldfastError("HF-KEY", `${purpose} is in the environment variable ${reference.name}, which is not set`, { hint: `set ${reference.name}` });
     return value;
   }
+  if (reference.kind === "command") return runForSecret(reference.command, purpose);
   try {
     return (await readFile(reference.path, "utf8")).trim();
   } catch (cause) {
@@ -34,6 +35,26 @@ export async function resolveSecret(reference: SecretRef, purpose: string): Prom
       cause,
     });
   }
+}
+
+const SECRET_COMMAND_MS = 30_000;
+
+/** What a program prints. Neither that nor its complaints are repeated anywhere: either may hold the secret. */
+async function runForSecret([program = "", ...args]: readonly string[], purpose: string): Promise<string> {
+  const { runProgram } = await import("./postgres/process.ts");
+  const failure = (what: string, cause?: unknown): HoldfastError =>
+    new HoldfastError("HF-KEY", `${purpose} comes from the program ${program}, which ${what}`, {
+      hint: "run it by hand as this user: it must print the secret and nothing else",
+      cause,
+    });
+  const { exitCode, stdout, timedOut } = await runProgram(program, args, { timeoutMs: SECRET_COMMAND_MS }).catch((cause: unknown) => {
+    throw failure("cannot be run", cause);
+  });
+  if (timedOut) throw failure(`did not end within ${SECRET_COMMAND_MS / 1000} s`);
+  if (exitCode !== 0) throw failure(`ended with exit code ${exitCode ?? "none"}`);
+  const secret = stdout.trim();
+  if (secret === "" || secret.includes("\n")) throw failure(secret === "" ? "printed nothing" : "printed more than one line");
+  return secret;
 }
 
 /** `env:NAME` or `file:/path` as it is written on a command line. Null: it is neither. */

@@ -21,6 +21,8 @@ export const CRASH_POINTS = [
   "restore.before-done",
   "expire.after-tombstone",
   "expire.after-manifest",
+  "rotate.before-commit",
+  "rotate.after-commit",
 ] as const;
 
 export type CrashPoint = (typeof CRASH_POINTS)[number];

@@ -28,6 +28,7 @@ const ERROR_EXIT_CODES = {
   "HF-BUSY": 4,
   "HF-TARGET-NOT-EMPTY": 4,
   "HF-HELD": 4,
+  "HF-LAST-KEY": 4,
   "HF-BUG": 70,
   "HF-INTERRUPTED": 130,
 } as const;

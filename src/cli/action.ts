@@ -11,7 +11,7 @@ import { chooseSource, repositoriesOf } from "../operations/installation.ts";
 import type { SourceConfig } from "../policy/types.ts";
 import { keys } from "../repository/layout.ts";
 import type { Repository } from "../repository/repository.ts";
-import { findKey } from "./key.ts";
+import { findKey } from "./find-key.ts";
 import { createContext, createOutput, interruptible, reportError } from "./output.ts";
 import type { Output } from "./output.ts";
 

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -7,21 +6,20 @@ import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { findInventory, openApp, openConfiguredStore } from "../app.ts";
 import { systemClock } from "../clock.ts";
-import { parseSecretRef, resolveSecret } from "../config.ts";
+import { parseSecretRef } from "../config.ts";
 import { HoldfastError } from "../errors.ts";
 import { loadInventory } from "../policy/load.ts";
 import { configError } from "../policy/problem.ts";
-import type { Inventory, RepositoryConfig } from "../policy/types.ts";
+import type { Inventory } from "../policy/types.ts";
 import { grantsSql } from "../postgres/grants.ts";
 import { recordEntry } from "../operations/record-run.ts";
 import { createRepository } from "../repository/create-repository.ts";
-import { createOnce } from "../repository/host-state.ts";
-import { formatPassphrase } from "../repository/identity.ts";
 import { DESCRIPTOR_KEY, isSourceName } from "../repository/layout.ts";
 import { prepareLocalStore } from "../storage/local-store.ts";
 import { requireSoundStore } from "../storage/store-probe.ts";
 import { newCommand, perform } from "./action.ts";
 import type { CommonOptions, Tools } from "./action.ts";
+import { findOrMakePassphrase, placeOf } from "./passphrase.ts";
 
 interface InitOptions extends CommonOptions {
   readonly source?: string;
@@ -36,6 +34,8 @@ interface Created {
   readonly endpoint: string | null;
   readonly region: string | null;
   readonly keyId: string;
+  /** The age file that the passphrase opens. */
+  readonly envelope: string;
   readonly keptIn: string;
 }
 
@@ -123,36 +123,34 @@ async function createMissing(inventory: Inventory): Promise<Created[]> {
   for (const config of inventory.repositories.values()) {
     const store = await openConfiguredStore(config, systemClock);
     if ((await store.size(DESCRIPTOR_KEY)) !== null) continue;
+    const { passphrase: reference } = config;
+    if (reference === null)
+      throw new HoldfastError("HF-KEY", `there is no repository at ${store.url}, and this host, which only writes, cannot make ${config.name}`, {
+        hint: "run 'holdfast init' on a host that has its passphrase",
+      });
     if (config.s3 === null) await prepareLocalStore(store.url.slice("file://".length));
     else await requireSoundStore(store);
-    const passphrase = await findOrMakePassphrase(config);
-    const { keyId } = await createRepository({ name: config.name, store, passphrase, now: systemClock.now() });
+    const passphrase = await findOrMakePassphrase(reference, `the passphrase of repository ${config.name}`);
+    const keptIn = placeOf(reference);
+    const { keyId, envelope } = await createRepository({ name: config.name, store, passphrase, keptAt: keptIn, now: systemClock.now() });
     created.push({
       name: config.name,
       url: config.url,
       endpoint: config.s3?.endpoint ?? null,
       region: config.s3?.region ?? null,
       keyId,
-      keptIn: config.passphrase.kind === "env" ? `the environment variable ${config.passphrase.name}` : config.passphrase.path,
+      envelope,
+      keptIn,
     });
   }
   return created;
 }
 
-/** A key file that does not exist yet is made, with a passphrase of 150 random bits. */
-async function findOrMakePassphrase({ name, passphrase }: RepositoryConfig): Promise<string> {
-  if (passphrase.kind === "file" && !existsSync(passphrase.path)) {
-    await mkdir(path.dirname(passphrase.path), { recursive: true });
-    await createOnce(passphrase.path, `${formatPassphrase(randomBytes(30))}\n`);
-  }
-  return resolveSecret(passphrase, `the passphrase of repository ${name}`);
-}
-
 async function recordCreation(file: string, created: readonly Created[]): Promise<void> {
   await using app = await openApp({ config: file, clock: systemClock, onNotice: () => undefined });
-  for (const { name, keyId } of created) {
+  for (const { name, keyId, envelope } of created) {
     const { repositoryId } = await app.repository(name);
-    await recordEntry(app.journal, "repository.created", { repository: name, repositoryId, keyId });
+    await recordEntry(app.journal, "repository.created", { repository: name, repositoryId, keyId, envelopes: [envelope] });
   }
   await app.journal.copyToRepositories();
 }

@@ -8,7 +8,7 @@ import type { VerifyView } from "../operations/verify/run-verify.ts";
 import { verifyRepository } from "../operations/verify/verify-repository.ts";
 import { must } from "../errors.ts";
 import { openBareRepository } from "../app.ts";
-import { findKey } from "./key.ts";
+import { findKey } from "./find-key.ts";
 import { newCommand, openReading, perform, withoutInventory } from "./action.ts";
 import type { CommonOptions, Tools } from "./action.ts";
 import { formatBytes } from "./output.ts";

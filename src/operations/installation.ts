@@ -4,6 +4,7 @@ import { HoldfastError } from "../errors.ts";
 import type { Inventory, SourceConfig } from "../policy/types.ts";
 import type { HostState } from "../repository/host-state.ts";
 import type { WritableRepository } from "../repository/repository.ts";
+import type { Administration } from "./administration.ts";
 import type { Journal, RunSpec, RunTrigger } from "./record-run.ts";
 import type { SourceTarget } from "./source-target.ts";
 
@@ -16,6 +17,8 @@ export interface Installation {
   readonly clock: Clock;
   /** Opens a repository of the inventory, once. */
   repository(name: string): Promise<WritableRepository>;
+  /** Opens a repository of the inventory to change who can open it. Without a secret, with what the inventory names. */
+  administration(name: string, secret: string | null): Promise<Administration>;
   /** A source with the address of its server. */
   target(source: SourceConfig): Promise<SourceTarget>;
 }

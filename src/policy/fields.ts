@@ -96,6 +96,26 @@ export const secretField = textField(
   },
 );
 
+/** A secret, or a program that prints it: an argument list, run without a shell. */
+export const secretOrCommandField = field(
+  "must say where the secret is, not the secret itself",
+  (value) =>
+    `env:NAME for an environment variable, file:/path for a file that holds it, or { command: [program, argument] } that prints it${typeof value === "string" ? "; if others have seen this file, change the secret" : ""}`,
+  (value): SecretRef | undefined => {
+    const written = secretField.safeParse(value);
+    if (written.success) return written.data;
+    const command = commandSchema.safeParse(value);
+    return command.success ? { kind: "command", command: command.data.command } : undefined;
+  },
+);
+
+const commandSchema = z.strictObject({ command: z.array(z.string().regex(/^[^\0]*$/)).refine(([program = ""]) => isPath(program)) });
+
+/** The public half of a key, as age prints it. */
+export const recipientField = textField("must be an age recipient", "age1…, as 'holdfast key list' prints it", (text) =>
+  /^age1[02-9ac-hj-np-z]{58}$/.test(text) ? text : undefined,
+);
+
 /** Relative paths count from the folder of the inventory; `~` is the shell's and means nothing here. */
 export const pathField = textField("must be a path", "absolute, or relative to the folder of this file; not beginning with ~", (text) => (isPath(text) ? text : undefined));
 

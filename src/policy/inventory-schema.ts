@@ -10,9 +10,11 @@ import {
   nameField,
   namedMap,
   pathField,
+  recipientField,
   regionField,
   repositoryUrlField,
   secretField,
+  secretOrCommandField,
   section,
   sizeField,
   storageClassField,
@@ -45,7 +47,8 @@ const repositorySection = section({
   url: repositoryUrlField,
   site: nameField.optional(),
   class: nameField.optional(),
-  encryption: section({ passphrase: secretField }),
+  // One of the two: references.ts says so.
+  encryption: section({ passphrase: secretOrCommandField.optional(), recipient: recipientField.optional() }),
   bandwidth: listOf(bandwidthField, '[{ daily: "08:00-18:00", rate: 50MB/s }]').default([]),
   ...s3Settings,
 });

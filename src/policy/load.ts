@@ -6,9 +6,9 @@ import type { InventoryFile, RepositorySection, SourceSection } from "./inventor
 import { policySchema } from "./policy-schema.ts";
 import { sortProblems } from "./problem.ts";
 import type { Problem } from "./problem.ts";
-import { policyNameProblems, policyProblems, repositoryProblems, sourcePolicies, strayLimits, strayS3Settings, unknownRepositories } from "./references.ts";
+import { encryptionProblems, policyNameProblems, policyProblems, repositoryProblems, sourcePolicies, strayLimits, strayS3Settings, unknownRepositories } from "./references.ts";
 import { schemaProblems } from "./schema-problems.ts";
-import type { DataClass, Inventory, Limits, Policy, RepositoryConfig, S3Config, SourceConfig, Tier } from "./types.ts";
+import type { DataClass, Inventory, Limits, Policy, RepositoryConfig, S3Config, SecretRef, SourceConfig, Tier } from "./types.ts";
 import { readYamlFile } from "./yaml-file.ts";
 import type { YamlFile } from "./yaml-file.ts";
 
@@ -42,6 +42,7 @@ export async function loadInventory(file: string): Promise<LoadedInventory | Fai
     ...yaml.problems,
     ...(parsed.success ? [] : schemaProblems(yaml, parsed.error.issues)),
     ...repositoryProblems(yaml),
+    ...encryptionProblems(yaml),
     ...strayS3Settings(yaml),
     ...strayLimits(yaml),
   ];
@@ -102,7 +103,7 @@ function complete(file: string, written: InventoryFile, policies: ReadonlyMap<st
   return {
     file,
     state,
-    repositories: mapOf(written.repositories, completeRepository),
+    repositories: mapOf(written.repositories, (repository, name) => completeRepository(repository, name, dirname(file))),
     sources: mapOf(written.sources, (source, name) => completeSource(name, source, must(policies.get(source.policy), "the policy of a source").policy)),
     limits: completeLimits(written.limits),
     postgres: { binaries: written.postgres.binaries, runAs: written.postgres.runAs ?? null },
@@ -115,9 +116,25 @@ function completeLimits({ host, repositories }: InventoryFile["limits"]): Limits
   return { hostBackups: host.backups ?? null, hostDrills: host.drills ?? null, repositoryBackups: mapOf(repositories, (count) => count) };
 }
 
-function completeRepository(repository: RepositorySection, name: string): RepositoryConfig {
+function completeRepository(repository: RepositorySection, name: string, folder: string): RepositoryConfig {
   const { url, site, class: speed, encryption, bandwidth } = repository;
-  return { name, url, site: site ?? null, class: speed ?? null, passphrase: encryption.passphrase, bandwidth, s3: url.startsWith("s3://") ? completeS3(repository) : null };
+  return {
+    name,
+    url,
+    site: site ?? null,
+    class: speed ?? null,
+    passphrase: encryption.passphrase === undefined ? null : besideInventory(encryption.passphrase, folder),
+    recipient: encryption.recipient ?? null,
+    bandwidth,
+    s3: url.startsWith("s3://") ? completeS3(repository) : null,
+  };
+}
+
+/** A program with a path of its own counts from the inventory; a bare name is looked for where programs are. */
+function besideInventory(reference: SecretRef, folder: string): SecretRef {
+  if (reference.kind !== "command") return reference;
+  const [program = "", ...rest] = reference.command;
+  return { kind: "command", command: [program.includes("/") ? resolve(folder, program) : program, ...rest] };
 }
 
 function completeS3({ endpoint, region, pathStyle, credentials, serverSideEncryption, storageClass }: RepositorySection): S3Config {

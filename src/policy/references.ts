@@ -104,6 +104,18 @@ function repositoryNames(inventory: YamlFile): string[] {
   return Object.keys(mapAt(inventory.value, ["repositories"])).filter(isName);
 }
 
+/** A repository is opened with its passphrase, or only written to with its recipient: one of the two. */
+export function encryptionProblems(inventory: YamlFile): Problem[] {
+  return Object.keys(mapAt(inventory.value, ["repositories"])).flatMap((name) => {
+    const path = ["repositories", name, "encryption"];
+    const written = valueAt(inventory.value, path);
+    if (typeof written !== "object" || written === null || "passphrase" in written !== "recipient" in written) return [];
+    return "passphrase" in written
+      ? [problem(inventory, [...path, "recipient"], "recipient is for hosts that hold no passphrase", "leave out one of the two")]
+      : [problem(inventory, path, "encryption must name a passphrase or a recipient", "{ passphrase: env:NAME }, or { recipient: age1… } for a host that only writes")];
+  });
+}
+
 /** As if it were a folder: two prefixes in one bucket can lie in each other, too. */
 function bucketOf(url: unknown, endpoint: unknown): string | null {
   return typeof url === "string" && url.startsWith("s3://") ? bare(`${typeof endpoint === "string" ? endpoint : ""}/${url}`) : null;

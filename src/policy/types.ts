@@ -27,15 +27,21 @@ export interface Limits {
   readonly repositoryBackups: ReadonlyMap<string, number>;
 }
 
-/** `env:NAME` or `file:/path`: where a secret is, never the secret. */
-export type SecretRef = { readonly kind: "env"; readonly name: string } | { readonly kind: "file"; readonly path: string };
+/** `env:NAME`, `file:/path`, or a program that prints it: where a secret is, never the secret. */
+export type SecretRef =
+  | { readonly kind: "env"; readonly name: string }
+  | { readonly kind: "file"; readonly path: string }
+  | { readonly kind: "command"; readonly command: readonly string[] };
 
 export interface RepositoryConfig {
   readonly name: string;
   readonly url: string;
   readonly site: string | null;
   readonly class: string | null;
-  readonly passphrase: SecretRef;
+  /** Null: this host can write and open nothing. Then `recipient` says whose repository it is. */
+  readonly passphrase: SecretRef | null;
+  /** `age1…`: the public half of the repository's key. */
+  readonly recipient: string | null;
   /** How fast each writer (a backup, a WAL stream) may write to it, by time of day: `rateAt` in domain/bandwidth.ts. */
   readonly bandwidth: readonly BandwidthRule[];
   /** How a place in a bucket is reached and written; null: it is a folder. */

@@ -1,7 +1,7 @@
 import { DamageError } from "../errors.ts";
 import { ObjectMissing, ObjectTruncated } from "../storage/object-store.ts";
 import { codecThreads } from "./codec-threads.ts";
-import { parseJson, refuseUnknownFormat } from "./document.ts";
+import { parseJson, refuseUnknownFormat, requireBelieved } from "./document.ts";
 import { decodeTable, decodeTail, deriveFrameKeys, fitsCommitment, MAGIC, metaSchema, rootDigest, signedRoot, TABLE_ENTRY_BYTES, TAIL_BYTES } from "./container-format.ts";
 import type { ContainerKind, ContainerMeta, FrameInfo } from "./container-format.ts";
 import { checkDigest, FrameFault } from "./frame-codec.ts";
@@ -43,6 +43,7 @@ export async function openContainer(repository: Repository, expected: ExpectedCo
   const signer = repository.findSigner(tail.signer);
   if (signer === null) throw new DamageError(objectKey, `signed by a host that this repository does not know (${tail.signer.slice(0, 16)})`);
   if (!signer.verify(signedRoot(tail.root), tail.signature)) throw new DamageError(objectKey, "the signature does not fit the content");
+  requireBelieved(signer, objectKey, tail.root.toString("hex"));
   const meta = checkMeta(metaBytes, expected, repository.repositoryId);
   const frames = decodeTable(table, meta.kind, objectKey);
   const stored = frames.reduce((sum, frame) => sum + frame.storedLength, 0);

@@ -1,22 +1,23 @@
 import { randomUUID } from "node:crypto";
 import { HoldfastError } from "../errors.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
-import { sha256 } from "./container-format.ts";
 import { writeDocument } from "./document.ts";
 import type { DocumentContext } from "./document.ts";
-import { generateIdentity, wrapIdentity } from "./identity.ts";
-import type { RepositoryIdentity } from "./identity.ts";
+import { generateIdentity } from "./identity.ts";
+import { writeEnvelope } from "./key-envelopes.ts";
 import { DESCRIPTOR_KEY, keys } from "./layout.ts";
 
 export interface CreateOptions {
   readonly name: string;
   readonly store: ObjectStore;
   readonly passphrase: string;
+  /** Where the passphrase is kept, in words; for the recovery sheet. */
+  readonly keptAt?: string;
   readonly now: Date;
 }
 
 /** Makes a repository where there is none. The descriptor comes last: without it there is no repository, and nothing that a second attempt minds. */
-export async function createRepository({ name, store, passphrase, now }: CreateOptions): Promise<{ repositoryId: string; keyId: string }> {
+export async function createRepository({ name, store, passphrase, keptAt, now }: CreateOptions): Promise<{ repositoryId: string; keyId: string; envelope: string }> {
   const names = await store.listNames("");
   if (names.includes(DESCRIPTOR_KEY)) throw new HoldfastError("HF-USAGE", `${name} is a repository already (${store.url})`, { hint: "use it as it is, or choose another folder" });
   if (names.some((entry) => !["keys/", "hosts/"].includes(entry)))
@@ -25,7 +26,7 @@ export async function createRepository({ name, store, passphrase, now }: CreateO
   const repositoryId = randomUUID();
   const context: DocumentContext = { store, repositoryId, findSigner: () => identity.admin };
   const at = now.toISOString();
-  await addEnvelope(context, identity, passphrase, at);
+  const envelope = await writeEnvelope(store, repositoryId, identity, { label: "passphrase", keptAt: keptAt ?? null, opener: { kind: "passphrase", passphrase }, addedAt: at });
   await writeDocument(
     context,
     keys.keyDocument(identity.keyId),
@@ -35,18 +36,5 @@ export async function createRepository({ name, store, passphrase, now }: CreateO
   );
   const outcome = await writeDocument(context, DESCRIPTOR_KEY, "repository", { createdAt: at, keyId: identity.keyId }, identity.admin);
   if (outcome === "exists") throw new HoldfastError("HF-BUSY", `somebody else is creating ${store.url} right now`);
-  return { repositoryId, keyId: identity.keyId };
-}
-
-async function addEnvelope(context: DocumentContext, identity: RepositoryIdentity, passphrase: string, at: string): Promise<void> {
-  const file = await wrapIdentity(identity, passphrase);
-  const key = keys.keyEnvelope(identity.keyId, `passphrase-${randomUUID().slice(0, 8)}`, 1);
-  const writer = await context.store.create(key);
-  try {
-    await writer.write(file);
-    await writer.commit();
-  } finally {
-    await writer.abort();
-  }
-  await writeDocument(context, keys.envelopeStatement(key), "envelope", { sha256: sha256(file).toString("hex"), label: "passphrase", addedAt: at }, identity.admin);
+  return { repositoryId, keyId: identity.keyId, envelope: envelope.object };
 }

@@ -14,8 +14,14 @@ export const FORMAT = 1;
 
 const commonSchema = z.object({ format: z.number(), repositoryId: z.string(), object: z.string() });
 
+/** Somebody whose signature counts. */
+export interface Signer extends VerifyKey {
+  /** Of a host that was expelled: whether this is what it had signed until then. Absent: all that it signs is believed. */
+  readonly believes?: (object: string, digest: string) => boolean;
+}
+
 /** Who may sign what is read. Null: nobody known by that fingerprint. */
-type FindSigner = (fingerprint: string) => VerifyKey | null;
+type FindSigner = (fingerprint: string) => Signer | null;
 
 export interface DocumentContext {
   readonly store: ObjectStore;
@@ -25,7 +31,22 @@ export interface DocumentContext {
   readonly learnSigners?: () => Promise<void>;
 }
 
-export type DocumentKind = "repository" | "key" | "envelope" | "host" | "lease" | "binding" | "intent" | "manifest" | "tombstone" | "wal-index" | "wal-expired" | "checkpoint";
+export type DocumentKind =
+  | "repository"
+  | "key"
+  | "envelope"
+  | "rotation"
+  | "host"
+  | "expelled"
+  | "request"
+  | "lease"
+  | "binding"
+  | "intent"
+  | "manifest"
+  | "tombstone"
+  | "wal-index"
+  | "wal-expired"
+  | "checkpoint";
 
 export interface ReadDocument<T> {
   readonly kind: string;
@@ -111,7 +132,15 @@ export function decodeDocument(context: Omit<DocumentContext, "store">, key: str
   refuseUnknownFormat(payload.format, key);
   if (payload.repositoryId !== context.repositoryId) throw new DamageError(key, `belongs to repository ${payload.repositoryId}`);
   if (payload.object !== key) throw new DamageError(key, `was written as ${payload.object}`);
-  return { kind, payload, signer: signer.fingerprint, sha256: createHash("sha256").update(bytes).digest("hex") };
+  const digest = createHash("sha256").update(bytes).digest("hex");
+  requireBelieved(signer, key, digest);
+  return { kind, payload, signer: signer.fingerprint, sha256: digest };
+}
+
+/** Rejects what an expelled host did not have signed when it was expelled. */
+export function requireBelieved(signer: Signer, object: string, digest: string): void {
+  if (signer.believes?.(object, digest) === false)
+    throw new DamageError(object, `signed by a host that was expelled, and not among what it had written by then (${signer.fingerprint.slice(0, 16)})`);
 }
 
 export function refuseUnknownFormat(format: number, key: string): void {

@@ -3,7 +3,7 @@ import { DamageError, HoldfastError } from "../errors.ts";
 import { ObjectMissing, putIfAbsent } from "../storage/object-store.ts";
 import type { ObjectStore } from "../storage/object-store.ts";
 import { sha256 } from "./container-format.ts";
-import { parseJson, readDocument, readOrDamage, writeDocument } from "./document.ts";
+import { parseJson, readDocument, readOrDamage, requireBelieved, writeDocument } from "./document.ts";
 import { isSignedBy, parseEnvelope, signEnvelope } from "./dsse.ts";
 import { baseName, keys } from "./layout.ts";
 import type { Repository, WritableRepository } from "./repository.ts";
@@ -24,7 +24,11 @@ const EVIDENCE_KINDS = [
   "alert.acknowledged",
   "alert.resolved",
   "repository.created",
+  "key.added",
+  "key.removed",
+  "key.rotated",
   "host.admitted",
+  "host.expelled",
   "source.bound",
   "deletion",
   "wal.gap",
@@ -155,7 +159,7 @@ export class EvidenceLog {
   }
 }
 
-function decodeEvidence(key: string, bytes: Buffer, findSigner: (fingerprint: string) => VerifyKey | null): EvidenceEntry {
+function decodeEvidence(key: string, bytes: Buffer, findSigner: Repository["findSigner"]): EvidenceEntry {
   const envelope = parseEnvelope(bytes);
   if (envelope === null || envelope.payloadType !== PAYLOAD_TYPE) throw new DamageError(key, "not a well-formed evidence entry");
   const signer = findSigner(envelope.keyId);
@@ -167,7 +171,9 @@ function decodeEvidence(key: string, bytes: Buffer, findSigner: (fingerprint: st
   if (key !== keys.evidenceEntry(predicate.writer, predicate.sequence) || predicate.writer !== signer.fingerprint)
     throw new DamageError(key, `was written as entry ${predicate.sequence} of ${predicate.writer.slice(0, 16)}`);
   const { writer, sequence, previous, at, kind, facts } = predicate;
-  return { writer, sequence, previous, at, kind, facts, subject, sha256: sha256(bytes).toString("hex") };
+  const digest = sha256(bytes).toString("hex");
+  requireBelieved(signer, key, digest);
+  return { writer, sequence, previous, at, kind, facts, subject, sha256: digest };
 }
 
 const headSchema = z.strictObject({ writer: z.string(), sequence: z.number().int().positive(), sha256: z.string() });

@@ -21,15 +21,22 @@ export interface HostState {
   remember(repositoryId: string, memory: RepositoryMemory): Promise<void>;
 }
 
-interface RepositoryMemory {
+export interface RepositoryMemory {
   readonly keyIds: readonly string[];
-  /** Map keys by id, base64; the last one is used for new backups. */
-  readonly mapKeys: readonly { readonly id: string; readonly key: string }[];
+  /** Map keys by id, base64; the last one of a key of the repository is used for what is sealed to that. */
+  readonly mapKeys: readonly RememberedMapKey[];
+}
+
+interface RememberedMapKey {
+  readonly id: string;
+  readonly key: string;
+  /** Absent where it was remembered before there were rotations: the repository's first. */
+  readonly keyId?: string | undefined;
 }
 
 const memorySchema = z.strictObject({
   keyIds: z.array(z.string()),
-  mapKeys: z.array(z.strictObject({ id: z.string(), key: z.string() })),
+  mapKeys: z.array(z.strictObject({ id: z.string(), key: z.string(), keyId: z.string().optional() })),
 });
 
 export async function openHostState(folder: string): Promise<HostState> {

@@ -6,7 +6,7 @@ import type { SigningKey } from "./signing.ts";
 
 /**
  * The identity of a repository: the age X25519 key pair under which all data keys are sealed, and the admin key that follows from it.
- * Its private half exists in clear only in memory; on disk it is inside age files, one per passphrase.
+ * Its private half exists in clear only in memory; on disk it is inside age files, one per passphrase or recipient.
  */
 export interface RepositoryIdentity {
   /** `AGE-SECRET-KEY-1…` */
@@ -57,6 +57,17 @@ export async function wrapIdentity(identity: RepositoryIdentity, passphrase: str
   return Buffer.from(await encrypter.encrypt(`${identity.secret}\n`));
 }
 
+/** Wraps the identity for the holder of another age key. */
+export async function wrapForRecipient(identity: RepositoryIdentity, recipient: string): Promise<Buffer> {
+  const encrypter = new Encrypter();
+  try {
+    encrypter.addRecipient(recipient);
+  } catch (cause) {
+    throw new HoldfastError("HF-KEY", "that is no age recipient", { hint: "age1… as 'age-keygen -y' prints it", cause });
+  }
+  return Buffer.from(await encrypter.encrypt(`${identity.secret}\n`));
+}
+
 /** The identity inside an age file, or null if this passphrase or identity does not open it. */
 export async function unwrapIdentity(file: Uint8Array, secret: string): Promise<RepositoryIdentity | null> {
   const decrypter = new Decrypter();
@@ -73,6 +84,16 @@ export async function unwrapIdentity(file: Uint8Array, secret: string): Promise<
     return null;
   }
   return identityFromSecret(text.trim());
+}
+
+/** The identity for the key that takes its place: base64 of an age file. */
+export async function sealIdentity(identity: RepositoryIdentity, recipient: string): Promise<string> {
+  return (await wrapForRecipient(identity, recipient)).toString("base64");
+}
+
+/** The identity of the key before, as the key that took its place holds it; null where it is not that. */
+export async function openFormer(sealed: string, identity: RepositoryIdentity): Promise<RepositoryIdentity | null> {
+  return unwrapIdentity(Buffer.from(sealed, "base64"), identity.secret);
 }
 
 /** A file from a stranger could ask for hours of work: read what it asks before doing it. */

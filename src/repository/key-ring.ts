@@ -8,8 +8,10 @@ import type { RepositoryIdentity } from "./identity.ts";
  */
 export interface KeyRing {
   /** The key that new data is sealed to. */
-  readonly current: { readonly keyId: string; readonly recipient: string };
+  readonly current: CurrentKey;
+  /** Whether what is written now can be opened here. */
   readonly canOpenData: boolean;
+  /** A new data key, sealed to the newest key: a rotation that happened meanwhile is followed. */
   sealNew(): Promise<SealedKey>;
   open(keyId: string, sealed: string): Promise<Buffer>;
   mapKey(id: string): MapKey | null;
@@ -17,6 +19,11 @@ export interface KeyRing {
   addMapKey(key: MapKey): void;
   /** Learns a map key from its sealed form, where an identity is at hand. */
   learnMapKey(id: string, keyId: string, sealed: string): Promise<MapKey>;
+}
+
+interface CurrentKey {
+  readonly keyId: string;
+  readonly recipient: string;
 }
 
 export interface SealedKey {
@@ -44,21 +51,38 @@ export function newMapKey(): MapKey {
   return mapKeyFrom(randomBytes(32));
 }
 
-export function createKeyRing(current: KeyRing["current"], identities: readonly RepositoryIdentity[], known: readonly MapKey[]): KeyRing {
+export interface KeysAtHand {
+  readonly current: CurrentKey;
+  /** Asks the repository which key is the newest now. */
+  readonly findCurrent: () => Promise<CurrentKey>;
+  readonly identities: readonly RepositoryIdentity[];
+  readonly mapKeys: readonly MapKey[];
+}
+
+export function createKeyRing({ current: opened, findCurrent, identities, mapKeys: known }: KeysAtHand): KeyRing {
+  let current = opened;
   const mapKeys = new Map(known.map((key) => [key.id, key]));
-  const opened = new Map<string, Promise<Buffer>>();
+  const unsealed = new Map<string, Promise<Buffer>>();
   const open = (keyId: string, sealed: string): Promise<Buffer> => {
     const identity = identities.find((candidate) => candidate.keyId === keyId);
     if (identity === undefined)
-      throw new HoldfastError("HF-KEY", `the key ${keyId} is needed and not at hand`, { hint: "give the passphrase: --key env:NAME or file:/path, or HOLDFAST_KEY" });
-    let key = opened.get(sealed);
-    if (key === undefined) opened.set(sealed, (key = unseal(sealed, identity)));
+      throw new HoldfastError("HF-KEY", `the key ${keyId} is needed and not at hand`, {
+        hint:
+          identities.length === 0
+            ? "give the passphrase: --key env:NAME or file:/path, or HOLDFAST_KEY"
+            : "the passphrase given opens older keys only: it was removed, and the key rotated since; give one that opens the newest",
+      });
+    let key = unsealed.get(sealed);
+    if (key === undefined) unsealed.set(sealed, (key = unseal(sealed, identity)));
     return key;
   };
   return {
-    current,
-    canOpenData: identities.length > 0,
+    get current() {
+      return current;
+    },
+    canOpenData: identities.some(({ keyId }) => keyId === opened.keyId),
     sealNew: async () => {
+      current = await findCurrent();
       const key = randomBytes(32);
       return { keyId: current.keyId, key, sealed: await seal(key, current.recipient) };
     },

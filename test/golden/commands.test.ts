@@ -12,7 +12,7 @@ const commands = [...tree.values()];
 /** Flags that the documentation names by themselves and that belong to another program. */
 const FLAGS_OF_OTHERS = new Set(["--immediate"]);
 /** Reads like a command and is none: the first line of an object in the repository. */
-const NO_COMMANDS = new Set(["contents 1"]);
+const NO_COMMANDS = new Set(["contents 1", "expelled 1"]);
 
 interface Mention {
   readonly where: string;

@@ -9,7 +9,7 @@ import type { ObjectStore } from "../../src/storage/object-store.ts";
 import { openScratchFolder } from "./scratch-folder.ts";
 
 /** In the form that needs no stretching, so that a test does not wait for it. */
-const PASSPHRASE = "abcde-fghij-klmno-pqrst-uvwxy-z2345";
+export const PASSPHRASE = "abcde-fghij-klmno-pqrst-uvwxy-z2345";
 
 /** A repository in a temporary folder, and hosts that may write in it. */
 export interface RepositoryFixture extends AsyncDisposable {

@@ -34,7 +34,7 @@ export class Tally {
   }
 
   get neverHit(): CrashPoint[] {
-    return CRASH_POINTS.filter((point) => !this.crashes.has(point));
+    return CRASH_POINTS.filter((point) => !point.startsWith("rotate.") && !this.crashes.has(point));
   }
 
   add(other: Tally): void {

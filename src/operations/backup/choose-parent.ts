@@ -4,7 +4,7 @@ import type { ClusterFacts, ParentCandidate } from "../../domain/chain.ts";
 import { parseLsn } from "../../domain/lsn.ts";
 import type { FileEntry } from "../../domain/file-map.ts";
 import type { TimelineHistory } from "../../domain/timeline.ts";
-import { DamageError } from "../../errors.ts";
+import { DamageError, HoldfastError } from "../../errors.ts";
 import { majorOf } from "../../postgres/server-identity.ts";
 import { readContents } from "../../repository/contents.ts";
 import { keys } from "../../repository/layout.ts";
@@ -78,7 +78,8 @@ async function openIfWhole(places: readonly CopyPlace[], stored: StoredManifest,
     for (const ref of (await reader.root(stored.manifest.id)).late) for (const entry of await reader.chunk(ref)) if (entry.type === "file") late.set(entry.path, entry);
     return { id: stored.manifest.id, chain: reader, late };
   } catch (error) {
-    if (!(error instanceof DamageError)) throw error;
+    // A host without the passphrase reads the maps it made itself, and no others.
+    if (!(error instanceof DamageError) && !(error instanceof HoldfastError && error.code === "HF-KEY")) throw error;
     context.onNotice(`${stored.manifest.id} cannot be a parent: ${error.message}`);
     return null;
   }

@@ -1,12 +1,9 @@
-import { z } from "zod";
 import type { VerifyTier } from "../../domain/verify-tier.ts";
-import { DamageError } from "../../errors.ts";
-import { checkEnvelope } from "../../repository/admin-documents.ts";
-import { readAnyDocument, readDocument, readOrDamage } from "../../repository/document.ts";
 import { readEvidence } from "../../repository/evidence-log.ts";
-import { DESCRIPTOR_KEY, keys } from "../../repository/layout.ts";
+import { keys } from "../../repository/layout.ts";
 import type { Repository } from "../../repository/repository.ts";
 import type { OperationContext } from "../context.ts";
+import { requireWholeChain, verifyFoundations } from "./verify-foundations.ts";
 import { DamageReport } from "./verify-report.ts";
 import type { Damage, VerifyTotals } from "./verify-report.ts";
 import { verifySource } from "./verify-source.ts";
@@ -44,6 +41,7 @@ export async function verifyRepository(request: VerifyRequest, context: Operatio
   const allBackups: string[] = [];
   const backups: VerifiedBackup[] = [];
   const evidence = await readSettledEvidence(repository, context);
+  requireWholeChain(repository, evidence.entries);
   for (const damage of evidence.damage) report.add(damage);
   totals.objects += evidence.entries.length;
   for (const source of sources) {
@@ -51,7 +49,7 @@ export async function verifyRepository(request: VerifyRequest, context: Operatio
     backups.push(...verified);
     allBackups.push(...verified.map(({ backup }) => backup));
   }
-  await verifyFoundations(repository, report, totals, allBackups);
+  await verifyFoundations({ repository, report, totals, backups: allBackups, evidence: evidence.entries });
   const damage = report.found;
   const hurt = new Set(damage.flatMap((found) => found.backups));
   return {
@@ -70,52 +68,4 @@ async function readSettledEvidence(repository: Repository, context: OperationCon
   if (first.damage.length === 0) return first;
   await context.clock.sleep(EVIDENCE_LOOK_AGAIN_MS, context.signal);
   return readEvidence(repository);
-}
-
-/** What all backups depend on: the descriptor, keys and their envelopes, admitted hosts; and leases, which no backup depends on. */
-async function verifyFoundations(repository: Repository, report: DamageReport, totals: VerifyTotals, backups: readonly string[]): Promise<void> {
-  const check = async (hurt: readonly string[], act: () => Promise<unknown>): Promise<void> => {
-    totals.objects++;
-    try {
-      await act();
-    } catch (error) {
-      if (!(error instanceof DamageError)) throw error;
-      report.add(error, { backups: hurt });
-    }
-  };
-  await check(backups, () => readAnyDocument(repository, DESCRIPTOR_KEY));
-  const { keyId } = repository.keyRing.current;
-  const names = await repository.store.listNames(keys.keyEnvelopes(keyId));
-  for (const name of names) {
-    const object = keys.keyEnvelopes(keyId) + name;
-    if (name.endsWith(".age")) await check(backups, async () => checkEnvelope(repository, object, await readOrDamage(repository.store, object)));
-    else if (name !== "key.json") await check(backups, () => verifyStatement(repository, object, names));
-    else await check(backups, () => readAnyDocument(repository, object));
-  }
-  // In this order: a host is admitted before it writes.
-  const writers = await repository.store.listNames(keys.evidence());
-  const admitted = await repository.store.listNames(keys.hosts(keyId));
-  for (const folder of writers) {
-    const host = keys.host(keyId, folder.slice(0, -1));
-    if (!admitted.includes(host.slice(keys.hosts(keyId).length)))
-      report.add(new DamageError(host, "the object is not there, and this host has written evidence", "missing"), { backups });
-  }
-  for (const name of admitted) await check(backups, () => readAnyDocument(repository, keys.hosts(keyId) + name));
-  for await (const { key } of repository.store.list("leases/")) await check([], async () => readLeaseDocument(repository, key));
-}
-
-/** A lease moves on while we look: the document before is removed, and nobody misses it. */
-async function readLeaseDocument(repository: Repository, key: string): Promise<void> {
-  try {
-    await readAnyDocument(repository, key);
-  } catch (error) {
-    if (!(error instanceof DamageError) || error.kind !== "missing") throw error;
-  }
-}
-
-/** A statement whose age file is gone names what was taken away. */
-async function verifyStatement(repository: Repository, object: string, names: readonly string[]): Promise<void> {
-  await readDocument(repository, object, "envelope", z.object({ sha256: z.string() }));
-  const file = object.replace(/\.json$/, ".age");
-  if (!names.includes(file.slice(file.lastIndexOf("/") + 1))) throw new DamageError(file, "the object is not there; its signed statement is", "missing");
 }

@@ -92,7 +92,8 @@ async function verifySegment(work: WalVerification, name: string, object: string
   if (bytes.length !== view.place.segmentBytes) throw new DamageError(object, `the segment has ${bytes.length} bytes`);
   checkFirstPage(object, bytes, work, segment);
   // A name under another name key is not known to be wrong.
-  if (fitsName(work.nameKey, object, bytes) === false && view.repository.hosts.length === 1) throw new DamageError(object, "its name is not that of its content");
+  const { hosts, chain } = view.repository;
+  if (fitsName(work.nameKey, object, bytes) === false && hosts.length === 1 && chain.links.length === 1) throw new DamageError(object, "its name is not that of its content");
   return summarised;
 }
 

@@ -1,4 +1,4 @@
-import { SECRET, CHANGE_IT, NAME, ADDRESS, ADDRESSES, WINDOW, EXAMPLE } from "./broken-hints.ts";
+import { ADDRESS, ADDRESSES, CHANGE_IT, CHANGE_KEY, EXAMPLE, KEY, NAME, SECRET, WINDOW } from "./broken-hints.ts";
 import type { Broken } from "./broken-hints.ts";
 import { INVENTORY } from "./configuration-folder.ts";
 
@@ -107,11 +107,20 @@ export const INVENTORIES: readonly Broken[] = [
     "4:10 url lies in the data directory of source 'orders'",
     "a repository must survive the loss of what it protects: put it elsewhere",
   ],
-  ["a repository without a key", "    encryption: { passphrase: env:HOLDFAST_KEY }\n", "", "3:3 encryption is missing", "known here: passphrase"],
-  ["a passphrase in the file", "env:HOLDFAST_KEY", "hunter2", "6:31 passphrase must say where the secret is, not the secret itself", CHANGE_IT],
-  ["a passphrase that is a number", "env:HOLDFAST_KEY", "123456", "6:31 passphrase must say where the secret is, not the secret itself", SECRET],
+  ["a repository without a key", "    encryption: { passphrase: env:HOLDFAST_KEY }\n", "", "3:3 encryption is missing", "known here: passphrase, recipient"],
+  [
+    "a key that is neither passphrase nor recipient",
+    "{ passphrase: env:HOLDFAST_KEY }",
+    "{}",
+    "6:17 encryption must name a passphrase or a recipient",
+    "{ passphrase: env:NAME }, or { recipient: age1… } for a host that only writes",
+  ],
+  ["a recipient that is none", "passphrase: env:HOLDFAST_KEY", "recipient: age1xyz", "6:30 recipient must be an age recipient", "age1…, as 'holdfast key list' prints it"],
+  ["a program that is one text", "passphrase: env:HOLDFAST_KEY", "passphrase: { command: kms-get }", "6:31 passphrase must say where the secret is, not the secret itself", KEY],
+  ["a passphrase in the file", "env:HOLDFAST_KEY", "hunter2", "6:31 passphrase must say where the secret is, not the secret itself", CHANGE_KEY],
+  ["a passphrase that is a number", "env:HOLDFAST_KEY", "123456", "6:31 passphrase must say where the secret is, not the secret itself", KEY],
   ["a URL with a password", "env:ORDERS_URL", "postgres://holdfast:hunter2@db/app", "13:17 connection must say where the secret is, not the secret itself", CHANGE_IT],
-  ["a secret in a file by a relative path", "file:/etc/holdfast/key", "file:key", "9:31 passphrase must say where the secret is, not the secret itself", CHANGE_IT],
+  ["a secret in a file by a relative path", "file:/etc/holdfast/key", "file:key", "9:31 passphrase must say where the secret is, not the secret itself", CHANGE_KEY],
   ["an environment variable that cannot be", "env:ORDERS_URL", "env:ORDERS-URL", "13:17 connection must say where the secret is, not the secret itself", CHANGE_IT],
   ["a source without a connection", "    connection: env:ORDERS_URL\n", "", "11:3 connection is missing", SECRET],
   ["a source without a policy", "    policy: nightly\n", "", "11:3 policy is missing", NAME],

@@ -134,7 +134,10 @@ describe("a container", () => {
   test("does not open with another key, and says so before anything is decrypted", async () => {
     const data = await write("data", [Buffer.from("x")]);
     const map = await write("map", [Buffer.from("x")]);
-    const keyless = { ...repository, keyRing: createKeyRing(repository.keyRing.current, [], []) };
+    const keyless = {
+      ...repository,
+      keyRing: createKeyRing({ current: repository.keyRing.current, findCurrent: async () => repository.keyRing.current, identities: [], mapKeys: [] }),
+    };
     await expect(read(data, "data", keyless)).rejects.toMatchObject({ code: "HF-KEY" });
     await expect(read(map, "map", keyless)).rejects.toThrow(/its map key is not at hand/);
     const wrong = { ...repository, keyRing: { ...repository.keyRing, open: async () => randomBytes(32), mapKey: () => newMapKey() } };
