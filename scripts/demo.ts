@@ -29,7 +29,7 @@ const output = createOutput(values.json);
 
 if (values.help)
   process.stdout.write(
-    "npm run demo -- [--dir FOLDER] [--json] [--serve]\n\n  --dir    where everything goes (default ./demo-data)\n  --json   all figures as one document on standard output\n  --serve  afterwards keep the source, the scheduler and the API running\n",
+    "npm run demo -- [--dir FOLDER] [--json] [--serve]\n\n  --dir    where everything goes (default ./demo-data)\n  --json   all figures as one document on standard output\n  --serve  afterwards keep the source, the scheduler and the dashboard (http://127.0.0.1:8420) running\n",
   );
 else {
   const signal = interruptible();
@@ -126,7 +126,7 @@ function describe(figures: DemoFigures, folder: string): string {
     `  npx holdfast info --config ${path.join(folder, "holdfast.yaml")}`,
     `  npx holdfast restore --config ${path.join(folder, "holdfast.yaml")} --to latest --target /tmp/restored --plan`,
     ...(existsSync(path.join(folder, "report.html")) ? [`  open ${path.join(folder, "report.html")}`] : []),
-    "  npm run demo -- --serve     keeps the scheduler and the API running",
+    "  npm run demo -- --serve     keeps the scheduler, the API and the dashboard running, on http://127.0.0.1:8420",
     "",
   ];
   return lines.join("\n");

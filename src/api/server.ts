@@ -66,8 +66,9 @@ export function createApi(options: ApiOptions): Api {
 function addRoutes(api: Api, options: ApiOptions): void {
   const routes: DescribedRoute[] = [];
   api.addHook("onRoute", ({ method, url, schema = {} }) => {
-    if (method === "GET")
-      routes.push({ url, summary: schema.summary ?? "", querystring: zodOrNull(schema.querystring), params: zodOrNull(schema.params), answer: answerOf(schema.response) });
+    // Pages for people have no summary, and no place in the description.
+    if (method === "GET" && schema.summary !== undefined)
+      routes.push({ url, summary: schema.summary, querystring: zodOrNull(schema.querystring), params: zodOrNull(schema.params), answer: answerOf(schema.response) });
   });
   const context = { ...options, evidenceHead: options.evidenceHead ?? (async () => null) };
   addHealthRoutes(api, options);

@@ -138,4 +138,12 @@ export const MIGRATIONS: readonly string[] = [
     at text not null
   ) strict;
   `,
+  // How each source stood when it was last observed, in one row.
+  `
+  create table summaries (
+    source text primary key,
+    at text not null,
+    summary text not null
+  ) strict;
+  `,
 ];

@@ -5,6 +5,8 @@ import { pino } from "pino";
 import { createApi } from "../api/server.ts";
 import type { App } from "../app.ts";
 import { systemClock } from "../clock.ts";
+import { keepSummary } from "../compliance/source-summary.ts";
+import { addDashboard } from "../dashboard/dashboard.ts";
 import { HoldfastError } from "../errors.ts";
 import { forgetOldSamples } from "../catalog/observations.ts";
 import { newRunId } from "../operations/installation.ts";
@@ -47,6 +49,17 @@ async function serve({ context, openApp }: Tools): Promise<number> {
     evidenceHead: () => app.journal.evidence.head(),
     onError: (error) => log.error({ error: String(error) }, "a request failed"),
   });
+  addDashboard(api, {
+    catalog: app.catalog,
+    inventory: app.inventory,
+    clock: systemClock,
+    findings: app.findings,
+    version: VERSION,
+    evidenceHead: () => app.journal.evidence.head(),
+    evidence: (upTo, limit) => app.journal.evidence.entriesBefore(upTo, limit),
+    visibleSources: () => [...app.inventory.sources.values()],
+    onError: (error) => log.error({ error: String(error) }, "a page failed"),
+  });
   await closeInterrupted(app.journal);
   const { host, port } = app.inventory.api;
   const address = await api.listen({ host, port }).catch((cause: unknown) => {
@@ -84,6 +97,7 @@ async function observe(app: App, signal: AbortSignal, onTrouble: (source: string
       if (isAborted(signal) || systemClock.monotonicMs() < (dueMs.get(source.name) ?? 0)) continue;
       const seconds = Math.min(OBSERVE_SECONDS.longest, Math.max(OBSERVE_SECONDS.shortest, source.objectives.rpoSeconds / OBSERVE_SECONDS.perRpo));
       await observeAndKeep(app, source).catch((error: unknown) => onTrouble(source.name, error));
+      keepSummary(app.catalog, source, systemClock.now());
       dueMs.set(source.name, systemClock.monotonicMs() + seconds * 1000);
     }
     forgetOldSamples(app.catalog, systemClock.now());

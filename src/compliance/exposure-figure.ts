@@ -23,7 +23,7 @@ export function exposureFigure(source: string, { repository, series, objectiveSe
         <path class="area" d="${seriesPath(series, top, "area")}" />
         <path class="line" d="${seriesPath(series, top, "line")}" />
       </svg>
-      <span class="objective-label" style="top:${round(objectiveAt)}%">objective ${formatSeconds(objectiveSeconds)}</span>
+      <svg class="lettering" aria-hidden="true"><text class="objective-label" x="0.4%" y="${round(objectiveAt)}%" dy="-4">objective ${formatSeconds(objectiveSeconds)}</text></svg>
     </div>
     <div class="axis"><span>${formatTime(first?.at ?? measuredUntil)}</span><span>${formatTime(measuredUntil)}</span></div>
   </figure>`;

@@ -49,7 +49,7 @@ export function bytes(value: number | null): Html {
 
 const BYTE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"] as const;
 
-function formatBytes(value: number): string {
+export function formatBytes(value: number): string {
   const power = value < 1 ? 0 : Math.min(BYTE_UNITS.length - 1, Math.floor(Math.log2(value) / 10));
   return `${trimmed(value / 1024 ** power, 1)} ${BYTE_UNITS[power]}`;
 }

@@ -29,20 +29,26 @@ export function renderReport(report: ComplianceReport): string {
         </style>
       </head>
       <body>
-        <header>
-          <p class="kind">Holdfast · backup and recovery evidence</p>
-          <h1>${formatTime(cover.period.from).slice(0, 16)} <span class="dash">to</span> ${formatTime(cover.period.to).slice(0, 16)}</h1>
-          <p class="lead">
-            ${statusBadge(report.status)} over all sources. All times are UTC. The report supports evidence for the controls it names; it does not state that anybody complies with
-            them.
-          </p>
-        </header>
-        <main>
-          ${summary(report)} ${findings(report)} ${coverFacts(report)} ${tiers(report)} ${report.sources.map((source) => sourceChapter(source, report))}
-          ${controls(report.controls)} ${drillRegister(report.population.drills)} ${runPopulation(report.population.runs)} ${closing(report)}
-        </main>
+        ${reportBody(report)}
       </body>
     </html> `.toString();
+}
+
+/** What it says, without the page around it: the dashboard shows it inside of its own. */
+export function reportBody(report: ComplianceReport): Html {
+  const { cover } = report;
+  return html`<header>
+      <p class="kind">Holdfast · backup and recovery evidence</p>
+      <h1>${formatTime(cover.period.from).slice(0, 16)} <span class="dash">to</span> ${formatTime(cover.period.to).slice(0, 16)}</h1>
+      <p class="lead">
+        ${statusBadge(report.status)} over all sources. All times are UTC. The report supports evidence for the controls it names; it does not state that anybody complies with
+        them.
+      </p>
+    </header>
+    <main>
+      ${summary(report)} ${findings(report)} ${coverFacts(report)} ${tiers(report)} ${report.sources.map((source) => sourceChapter(source, report))} ${controls(report.controls)}
+      ${drillRegister(report.population.drills)} ${runPopulation(report.population.runs)} ${closing(report)}
+    </main>`;
 }
 
 function summary({ sources, findings: all, population }: ComplianceReport): Html {

@@ -63,6 +63,16 @@ const OUTCOME_TONES: Readonly<Record<string, Tone>> = {
   inconclusive: "open",
   cancelled: "open",
   running: "open",
+  ok: "good",
+  breached: "bad",
+  complete: "good",
+  complete_with_corruption: "bad",
+  damaged: "bad",
+  skipped: "open",
+  infeasible: "bad",
+  warning: "fair",
+  "can hold": "good",
+  "cannot hold": "bad",
 };
 
 export function outcomeBadge(outcome: string): Html {

@@ -2,14 +2,12 @@
 export const REPORT_STYLE = `
 :root {
   color-scheme: light dark;
-  --paper: #fcfcfb; --card: #ffffff; --ink: #22272e; --soft: #5d6672; --rule: #e2e5e9; --strong-rule: #c3c9d1; --accent: #2f5d8a; --accent-soft: #2f5d8a1f;
-  --good: #1d6b45; --good-soft: #e4f2ea; --fair: #7d5700; --fair-soft: #faf0d7; --bad: #a1262d; --bad-soft: #fae5e4; --open: #565f6b; --open-soft: #eceef1;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --paper: #15181c; --card: #1b1f24; --ink: #dde2e8; --soft: #98a2ae; --rule: #2b3139; --strong-rule: #434b56; --accent: #86b3de; --accent-soft: #86b3de29;
-    --good: #86d0a8; --good-soft: #17352a; --fair: #e3bd62; --fair-soft: #38301a; --bad: #f19a96; --bad-soft: #422325; --open: #b0b8c2; --open-soft: #2b3038;
-  }
+  --paper: light-dark(#fcfcfb, #15181c); --card: light-dark(#ffffff, #1b1f24); --ink: light-dark(#22272e, #dde2e8);
+  --soft: light-dark(#5d6672, #98a2ae); --rule: light-dark(#e2e5e9, #2b3139); --strong-rule: light-dark(#c3c9d1, #434b56);
+  --accent: light-dark(#2f5d8a, #86b3de); --accent-soft: light-dark(#2f5d8a1f, #86b3de29); --good: light-dark(#1d6b45, #86d0a8);
+  --good-soft: light-dark(#e4f2ea, #17352a); --fair: light-dark(#7d5700, #e3bd62); --fair-soft: light-dark(#faf0d7, #38301a);
+  --bad: light-dark(#a1262d, #f19a96); --bad-soft: light-dark(#fae5e4, #422325); --open: light-dark(#565f6b, #b0b8c2);
+  --open-soft: light-dark(#eceef1, #2b3038);
 }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 76rem; padding: 2.5rem 1.5rem 5rem; background: var(--paper); color: var(--ink); font: 15px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif; font-variant-numeric: tabular-nums; -webkit-text-size-adjust: 100%; }
@@ -62,7 +60,7 @@ figure { margin: 0; } .plot { position: relative; height: 6.5rem; border-bottom:
 .plot path { vector-effect: non-scaling-stroke; fill: none; }
 .plot .line { stroke: var(--accent); stroke-width: 1.5; stroke-linejoin: round; } .plot .area { fill: var(--accent-soft); }
 .plot .objective { stroke: var(--bad); stroke-width: 1; stroke-dasharray: 5 4; } .plot .unobserved { fill: var(--open-soft); }
-.objective-label { position: absolute; left: 0.4rem; transform: translateY(-105%); font-size: 0.74rem; color: var(--bad); }
+.plot .lettering { position: absolute; inset: 0; } .objective-label { font-size: 0.74rem; fill: var(--bad); }
 .axis { display: flex; justify-content: space-between; color: var(--soft); font-size: 0.74rem; padding-top: 0.25rem; }
 
 @media (max-width: 46rem) {

@@ -109,6 +109,16 @@ export class EvidenceLog {
     }
   }
 
+  /** Up to `limit` entries of this host, the newest first, from `upTo` (inclusive) back. */
+  async entriesBefore(upTo: number, limit: number): Promise<EvidenceEntry[]> {
+    const entries: EvidenceEntry[] = [];
+    for await (const entry of this.entriesFrom(Math.max(1, upTo - limit + 1))) {
+      if (entry.sequence > upTo) break;
+      entries.unshift(entry);
+    }
+    return entries;
+  }
+
   /** The last entry of this host; null where there is none. */
   async head(): Promise<{ writer: string; sequence: number; sha256: string } | null> {
     const head = await this.#currentHead();

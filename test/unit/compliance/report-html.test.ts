@@ -74,7 +74,7 @@ test("the page needs nothing from elsewhere", async () => {
   const page = renderReport(report(history));
   expect(page).not.toMatch(/\s(?:src|href|action|on[a-z]+)\s*=|url\(|@import|https?:/i);
   expect(page).toContain(`content="default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"`);
-  expect(page).toMatch(/@media \(prefers-color-scheme: dark\)[\s\S]*@media print/);
+  expect(page).toMatch(/light-dark\(#[\s\S]*@media print/);
 });
 
 test("every element that is opened is closed", async () => {

@@ -1,0 +1,49 @@
+import { z } from "zod";
+import { pageOfRuns } from "../catalog/compliance-queries.ts";
+import type { Catalog } from "../catalog/catalog.ts";
+import type { Run } from "../catalog/runs.ts";
+import { bytesBetween, parseLsn } from "../domain/lsn.ts";
+import { estimateRecovery } from "../domain/recovery-estimate.ts";
+import type { MeasuredRecovery, RecoveryEstimate, RecoveryWork } from "../domain/recovery-estimate.ts";
+import type { SourceInfo } from "../domain/source-info.ts";
+
+/** So many of the newest drills are looked at: older ones were of another size, machine or version. */
+const MOST_DRILLS = 20;
+/** What a segment is counted as. Where a cluster has others, measured and predicted segments are off by the same factor only if all of them are. */
+const SEGMENT_BYTES = 16 * 1024 * 1024;
+
+/** How long it would take to bring back the newest state of a source, by its own drills. Null: there is nothing to restore, or no drill that measured it. */
+export function predictRecovery(catalog: Catalog, source: string, info: SourceInfo | null): RecoveryEstimate | null {
+  const work = info === null ? null : workNow(info);
+  if (work === null) return null;
+  const drills = pageOfRuns(catalog, { source, operation: "drill", outcome: null, from: null, to: null, limit: MOST_DRILLS, offset: 0 });
+  return estimateRecovery(drills.flatMap(measuredOf), work);
+}
+
+/** The newest backup, and the WAL from its start to where the furthest copy reaches. */
+function workNow({ backups, windows }: SourceInfo): RecoveryWork | null {
+  const newest = backups.reduce<SourceInfo["backups"][number] | null>((best, backup) => (best === null || backup.finishedAt > best.finishedAt ? backup : best), null);
+  if (newest === null) return null;
+  const start = parseLsn(newest.startLsn);
+  const ends = windows.map(({ endLsn }) => bytesBetween(start, parseLsn(endLsn)));
+  const walBytes = Math.max(0, ...ends, bytesBetween(start, parseLsn(newest.stopLsn)));
+  return { bytes: newest.sourceBytes, walSegments: Math.ceil(walBytes / SEGMENT_BYTES) };
+}
+
+const figuresSchema = z.object({
+  verdict: z.enum(["pass", "pass_with_warnings", "fail"]),
+  rtoActualSeconds: z.number(),
+  bytes: z.number(),
+  walSegments: z.number(),
+  phases: z.array(z.object({ name: z.string(), seconds: z.number() })),
+});
+
+/** A drill of which something is missing was never measured to its end, and says nothing about it. */
+function measuredOf({ facts }: Run): MeasuredRecovery[] {
+  const parsed = figuresSchema.safeParse(facts);
+  if (!parsed.success) return [];
+  const { bytes, walSegments, rtoActualSeconds, phases } = parsed.data;
+  const secondsOf = (name: string): number => phases.filter((phase) => phase.name === name).reduce((sum, { seconds }) => sum + seconds, 0);
+  const [restoreSeconds, recoverSeconds] = [secondsOf("restore"), secondsOf("recover")];
+  return [{ bytes, walSegments, restoreSeconds, recoverSeconds, otherSeconds: Math.max(0, rtoActualSeconds - restoreSeconds - recoverSeconds) }];
+}

@@ -1,0 +1,93 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { Clock } from "../clock.ts";
+import type { SourceConfig } from "../policy/types.ts";
+import { html } from "../compliance/html.ts";
+import { ASSETS } from "./assets.ts";
+import { pathTo } from "./links.ts";
+import { renderPage } from "./page.ts";
+import type { Page } from "./page.ts";
+import { auditPage } from "./pages/audit-page.ts";
+import { backupPage } from "./pages/backup-page.ts";
+import { drillsPage } from "./pages/drills-page.ts";
+import { overviewPage } from "./pages/overview-page.ts";
+import { policiesPage } from "./pages/policies-page.ts";
+import { reportDownload, reportPage } from "./pages/report-page.ts";
+import { runPage } from "./pages/run-page.ts";
+import { runsPage } from "./pages/runs-page.ts";
+import { sourcePage } from "./pages/source-page.ts";
+import { storagePage } from "./pages/storage-page.ts";
+import { PageProblem } from "./view.ts";
+import type { DashboardFacts, PageQuery, View } from "./view.ts";
+
+export interface DashboardOptions extends DashboardFacts {
+  readonly clock: Clock;
+  /** What whoever asks may see. */
+  readonly visibleSources: (request: FastifyRequest) => readonly SourceConfig[];
+  /** Told of every error that is our own trouble: the page gives no details. */
+  readonly onError: (error: unknown) => void;
+}
+
+/** Nothing from elsewhere, nothing inline, in nobody's frame; forms lead back here only. */
+const POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const A_YEAR = "public, max-age=31536000, immutable";
+
+type Pages = Readonly<Record<string, (view: View, params: PageQuery) => Page | Promise<Page>>>;
+
+const PAGES: Pages = {
+  [pathTo.overview]: overviewPage,
+  [pathTo.runs]: runsPage,
+  "/runs/:id": runPage,
+  [pathTo.drills]: drillsPage,
+  [pathTo.policies]: policiesPage,
+  [pathTo.storage]: storagePage,
+  [pathTo.report]: reportPage,
+  [pathTo.audit]: auditPage,
+  "/sources/:name": sourcePage,
+  "/sources/:name/backups/:id": backupPage,
+};
+
+/** Pages for people, on the server that answers the API: rendered here, complete without a script, and in step with the same judgements. */
+export function addDashboard(server: Pick<FastifyInstance, "register">, options: DashboardOptions): void {
+  void server.register(async (scope) => {
+    scope.setErrorHandler((error, request, reply) => sendProblem(options, request, reply, error));
+    for (const [path, page] of Object.entries(PAGES))
+      scope.get(path, async (request, reply) => sendPage(options, request, reply, await page(viewOf(options, request), wordsOf(request.params))));
+    scope.get("/report/download", async (request, reply) => {
+      const { name, type, body } = await reportDownload(viewOf(options, request));
+      return reply.header("content-disposition", `attachment; filename="${name}"`).type(type).send(body);
+    });
+    for (const asset of Object.values(ASSETS)) scope.get(asset.path, (_request, reply) => reply.header("cache-control", A_YEAR).type(asset.type).send(asset.body));
+  });
+}
+
+function viewOf(options: DashboardOptions, request: FastifyRequest): View {
+  const sources = options.visibleSources(request);
+  return {
+    facts: options,
+    sources: new Map(sources.map((source) => [source.name, source])),
+    seesAll: sources.length === options.inventory.sources.size,
+    now: options.clock.now(),
+    query: wordsOf(request.query),
+  };
+}
+
+/** Of what is given several times, and of everything that is no text, nothing is taken. */
+function wordsOf(parts: unknown): PageQuery {
+  return Object.fromEntries(Object.entries(parts ?? {}).filter((part): part is [string, string] => typeof part[1] === "string"));
+}
+
+function sendPage({ version, clock }: DashboardOptions, request: FastifyRequest, reply: FastifyReply, page: Page): FastifyReply {
+  const [path = "/"] = request.url.split("?");
+  return reply
+    .header("content-security-policy", POLICY)
+    .type("text/html; charset=utf-8")
+    .send(renderPage(page, { path, version, now: clock.now() }));
+}
+
+function sendProblem(options: DashboardOptions, request: FastifyRequest, reply: FastifyReply, error: unknown): FastifyReply {
+  const known = error instanceof PageProblem ? error : null;
+  if (known === null) options.onError(error);
+  const live = html`<p>${known?.message ?? "The page could not be made. The log of the server says more."}</p>
+    <p><a href="/">To the overview</a></p>`;
+  return sendPage(options, request, reply.code(known?.status ?? 500), { title: known === null ? "Something went wrong here" : "Not found", live });
+}

@@ -1,0 +1,77 @@
+import { readSnapshot } from "../../catalog/snapshots.ts";
+import { html } from "../../compliance/html.ts";
+import type { Html, HtmlValue } from "../../compliance/html.ts";
+import { bytes, count } from "../../compliance/report-format.ts";
+import { table } from "../../compliance/report-parts.ts";
+import type { SourceInfo } from "../../domain/source-info.ts";
+import { growthChart } from "../charts/growth-chart.ts";
+import type { Level } from "../charts/growth-chart.ts";
+import { filterForm, textField } from "../figures.ts";
+import { linkTo, pathTo } from "../links.ts";
+import type { Page } from "../page.ts";
+import type { View } from "../view.ts";
+
+type Backup = SourceInfo["backups"][number];
+interface Stored {
+  readonly name: string;
+  readonly backups: readonly Backup[];
+}
+
+const MOST_ROWS = 100;
+
+/** What the backups that are there take up, and how that came to be. */
+export function storagePage(view: View): Page {
+  const words = (view.query["source"] ?? "").toLowerCase();
+  const stored = [...view.sources.keys()]
+    .filter((name) => name.toLowerCase().includes(words))
+    .map((name): Stored => ({ name, backups: readSnapshot(view.facts.catalog, name)?.info.backups ?? [] }));
+  const levels = levelsOf(stored.flatMap(({ backups }) => backups));
+  const [first] = levels;
+  return {
+    title: "Storage",
+    still: filterForm(pathTo.storage, textField("Source", "source", view.query["source"])),
+    live: html`${
+      first === undefined
+        ? html`<p class="empty">There is no backup.</p>`
+        : html`<section>
+            <h2>Growth</h2>
+            <figure>
+              ${growthChart("Stored by the backups that are there now, by when each was made", levels, { from: first.at, to: view.now })}
+              <figcaption>By when each backup that is there now was made. What has expired since is not in it, and neither is the log.</figcaption>
+            </figure>
+          </section>`
+    }
+    ${sourceTable(stored)}`,
+  };
+}
+
+/** The sum after each backup, oldest first; each counts once for every copy that holds it. */
+function levelsOf(backups: readonly Backup[]): Level[] {
+  let total = 0;
+  return backups
+    .toSorted((a, b) => a.finishedAt.localeCompare(b.finishedAt))
+    .map((backup) => {
+      total += storedIn(backup);
+      return { at: new Date(backup.finishedAt), bytes: total };
+    });
+}
+
+function storedIn({ storedBytes, copies }: Backup): number {
+  return storedBytes * copies.filter(({ state }) => state !== "failed").length;
+}
+
+function sourceTable(stored: readonly Stored[]): Html {
+  const rows = stored.map(({ name, backups }) => ({ name, backups, total: backups.reduce((sum, backup) => sum + storedIn(backup), 0) })).toSorted((a, b) => b.total - a.total);
+  return html`<section>
+    <h2>By source</h2>
+    ${table({
+      caption: rows.length > MOST_ROWS ? `The largest ${MOST_ROWS} of ${rows.length}` : "The largest first",
+      columns: ["Source", "Stored in all copies#", "Backups#", "Newest: the cluster#", "Newest: stored#"],
+      rows: rows.slice(0, MOST_ROWS).map(({ name, backups, total }): HtmlValue[] => {
+        const newest = backups.toSorted((a, b) => b.finishedAt.localeCompare(a.finishedAt))[0];
+        return [linkTo(pathTo.source(name), name), bytes(total), count(backups.length), bytes(newest?.sourceBytes ?? null), bytes(newest?.storedBytes ?? null)];
+      }),
+      empty: "nothing is protected yet",
+    })}
+  </section>`;
+}

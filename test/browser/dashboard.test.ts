@@ -1,0 +1,162 @@
+import { AxeBuilder } from "@axe-core/playwright";
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { NOT_RUN } from "../support/not-run.ts";
+import { noBrowser, openChromium } from "./chromium.ts";
+import { HOSTILE } from "./dashboard-history.ts";
+import { openDashboardSite } from "./dashboard-site.ts";
+import type { DashboardSite } from "./dashboard-site.ts";
+
+/** Every page, as people have it before them: light, dark, on a phone, on paper; by keyboard; through an outage. In a real browser, on the real server. */
+const PAGES = ["overview", "source", "unseen", "backup", "drill", "run", "runs", "drills", "policies", "storage", "report", "audit", "missing"] as const;
+const DESKTOP = { width: 1280, height: 800 };
+const PHONE = { width: 375, height: 740 };
+
+describe.skipIf(noBrowser !== null)("the dashboard in a browser", () => {
+  let browser: Browser;
+  let site: DashboardSite;
+  let paths: Readonly<Record<(typeof PAGES)[number], string>>;
+
+  beforeAll(async () => {
+    site = await openDashboardSite();
+    browser = await openChromium();
+    paths = await everyPage(site.address);
+  });
+  afterAll(async () => {
+    await browser.close();
+    await site[Symbol.asyncDispose]();
+  });
+
+  async function open(options: Parameters<Browser["newContext"]>[0], path: string): Promise<{ context: BrowserContext; page: Page; complaints: string[] }> {
+    const context = await browser.newContext({ viewport: DESKTOP, ...options });
+    const page = await context.newPage();
+    const complaints: string[] = [];
+    // That a page is not there is the answer of one of them.
+    page.on("console", (message) => void (message.text().includes("404") ? 0 : complaints.push(message.text())));
+    page.on("pageerror", (error) => void complaints.push(String(error)));
+    await page.goto(site.address + path);
+    return { context, page, complaints };
+  }
+
+  test.each(PAGES)("the page %s has no serious fault that axe finds, in dark no contrast too low either, and nothing is refused by its own policy", async (name) => {
+    const { context, page, complaints } = await open({ colorScheme: "light" }, paths[name]);
+    expect(await seriousFaults(page)).toEqual([]);
+    await page.emulateMedia({ colorScheme: "dark" });
+    expect(await seriousFaults(page, ["color-contrast"])).toEqual([]);
+    expect(complaints).toEqual([]);
+    await context.close();
+  });
+
+  test("fits the width of a phone on every page, and has no serious fault there either", async () => {
+    const { context, page, complaints } = await open({ viewport: PHONE, isMobile: true, hasTouch: true }, "/");
+    for (const [name, path] of Object.entries(paths)) {
+      await page.goto(site.address + path);
+      expect([name, await page.evaluate("document.documentElement.scrollWidth <= innerWidth")]).toEqual([name, true]);
+      if (name === "overview") expect([name, await seriousFaults(page)]).toEqual([name, []]);
+    }
+    expect(complaints).toEqual([]);
+    await context.close();
+  });
+
+  test("prints black on white, without what cannot be clicked on paper", async () => {
+    const { context, page } = await open({ colorScheme: "dark" }, "/");
+    for (const path of Object.values(paths)) {
+      await page.goto(site.address + path);
+      await page.emulateMedia({ media: "print" });
+      expect(await page.evaluate("getComputedStyle(document.body).backgroundColor")).toBe("rgb(255, 255, 255)");
+      expect(await page.locator("nav[aria-label=Main]").isVisible()).toBe(false);
+      await page.emulateMedia({ media: "screen" });
+    }
+    expect((await page.pdf({ format: "A4" })).subarray(0, 5).toString()).toBe("%PDF-");
+    await context.close();
+  });
+
+  test("what others wrote is text, wherever it is shown", async () => {
+    const { context, page } = await open({}, `/runs?source=billing`);
+    await page.getByText(HOSTILE).first().waitFor();
+    await page.goto(`${site.address}/runs?source=${encodeURIComponent(HOSTILE)}`);
+    expect([await page.title(), await page.locator("img").count(), await page.locator("input[name=source]").inputValue()]).toEqual(["Runs · Holdfast", 0, HOSTILE]);
+    await context.close();
+  });
+
+  test("can be walked by keyboard: past the navigation, along the links, into the worst source", async () => {
+    const { context, page } = await open({}, "/");
+    await page.keyboard.press("Tab");
+    expect(await page.evaluate("document.activeElement.textContent")).toBe("Skip to the content");
+    await page.keyboard.press("Enter");
+    expect(await page.evaluate("document.activeElement.id")).toBe("content");
+    await page.getByRole("link", { name: "billing" }).last().focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { level: 1, name: /billing/ }).waitFor();
+    await context.close();
+  });
+
+  test("a theme that was chosen stays chosen", async () => {
+    const { context, page } = await open({ colorScheme: "light" }, "/");
+    const background = (): Promise<unknown> => page.evaluate("getComputedStyle(document.body).backgroundColor");
+    const light = await background();
+    await page.getByRole("button", { name: "Theme: auto" }).click();
+    await page.getByRole("button", { name: "Theme: light" }).click();
+    const dark = await background();
+    expect(dark).not.toBe(light);
+    await page.goto(`${site.address}/runs`);
+    expect([await background(), await page.getByRole("button", { name: "Theme: dark" }).isVisible()]).toEqual([dark, true]);
+    await context.close();
+  });
+
+  test("every page is complete without a script", async () => {
+    const { context, page } = await open({ javaScriptEnabled: false }, "/sources/billing");
+    expect(await page.locator("svg.chart").count()).toBeGreaterThan(2);
+    await page.goto(`${site.address}/?q=team%3Dpayments&state=breached`);
+    expect(await page.locator("tbody tr").count()).toBe(1);
+    await context.close();
+  });
+
+  test("a view whose server goes away says so, and recovers by itself when it is back", async () => {
+    const { context, page } = await open({}, "/runs?source=sessions");
+    await page.locator("td").getByText("running").waitFor();
+    await site.stop();
+    await page.getByText(/^No answer since/).waitFor({ timeout: 15_000 });
+    site.history.ran({ source: "sessions", operation: "expire", at: new Date().toISOString(), seconds: 1, outcome: "failed", reason: "while you were away" });
+    await site.start();
+    await page.getByText("while you were away").waitFor({ timeout: 15_000 });
+    await page.getByText("Connected again.").waitFor();
+    await context.close();
+  });
+
+  test("no page was a failure of ours", () => {
+    expect(site.errors).toEqual([]);
+  });
+});
+
+test.skipIf(noBrowser === null)(noBrowser === null ? "a browser is here" : `${NOT_RUN}${noBrowser}`, () => undefined);
+
+async function seriousFaults(page: Page, rules: readonly string[] | null = null): Promise<string[]> {
+  const axe = new AxeBuilder({ page }).setLegacyMode(true).options({ resultTypes: ["violations"] });
+  const { violations } = await (rules === null ? axe : axe.withRules([...rules])).analyze();
+  return violations.filter(({ impact }) => impact === "serious" || impact === "critical").flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`));
+}
+
+/** One of each kind of page. What has an id is found by its link, as a reader would. */
+async function everyPage(address: string): Promise<Record<(typeof PAGES)[number], string>> {
+  const linkIn = async (path: string, pattern: RegExp): Promise<string> => {
+    const found = pattern.exec(await (await fetch(address + path)).text())?.[1];
+    if (found === undefined) throw new Error(`${path} has no link ${String(pattern)}`);
+    return found;
+  };
+  return {
+    overview: "/",
+    source: "/sources/billing",
+    unseen: "/sources/wiki",
+    backup: await linkIn("/sources/orders", /href="(\/sources\/orders\/backups\/[^"]+)"/),
+    drill: await linkIn("/drills", /href="(\/runs\/[^"]+)"/),
+    run: await linkIn("/runs?operation=backup", /href="(\/runs\/[^"]+)"/),
+    runs: "/runs",
+    drills: "/drills",
+    policies: "/policies",
+    storage: "/storage",
+    report: "/report?source=wiki",
+    audit: "/audit",
+    missing: "/sources/nobody",
+  };
+}
