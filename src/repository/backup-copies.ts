@@ -12,6 +12,9 @@ import type { WritableRepository } from "./repository.ts";
 
 type PackKind = "data" | "map";
 
+/** Few: each may hold the last part of a pack in memory. */
+const CLOSING_AT_ONCE = 3;
+
 /** One copy of a backup under way: the containers of it in one repository. A copy that fails is dropped; the others go on. */
 export class BackupCopy {
   readonly repository: WritableRepository;
@@ -23,7 +26,9 @@ export class BackupCopy {
   #isAborted = false;
   /** Of packs whose frames are being sealed, by key; from before their first frame to when they are closed. */
   readonly #seals = new Map<string, ContainerSeal>();
-  readonly contents: ContentsLine[] = [];
+  /** Packs on their last way, oldest first: the next ones are filled meanwhile. */
+  readonly #closing: Promise<void>[] = [];
+  readonly #contents: ContentsLine[] = [];
   storedBytes = 0;
   failure: unknown = null;
 
@@ -49,23 +54,40 @@ export class BackupCopy {
     await writer.append(frame);
   }
 
+  /** What was closed and is there, in order. Whole after `settle`. */
+  get contents(): readonly ContentsLine[] {
+    return this.#contents.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** Nothing more comes into this pack. It is on its way then; a failure is said at the next one, or by `settle`. */
   async closePack(kind: PackKind, pack: number): Promise<void> {
     const writer = await this.#open[kind];
     if (writer === null) return;
-    const key = keys.pack(this.#source, this.#backup, kind, pack);
-    const { outcome, bytes, root } = await writer.finish();
     this.#open[kind] = null;
+    const closing = this.#close(writer, keys.pack(this.#source, this.#backup, kind, pack));
+    closing.catch(() => undefined);
+    this.#closing.push(closing);
+    while (this.#closing.length > CLOSING_AT_ONCE) await this.#closing.shift();
+  }
+
+  /** Every pack that was closed is there. */
+  async settle(): Promise<void> {
+    for (let closing = this.#closing.shift(); closing !== undefined; closing = this.#closing.shift()) await closing;
+  }
+
+  async #close(writer: ContainerWriter, key: string): Promise<void> {
+    const { outcome, bytes, root } = await writer.finish();
     this.#seals.delete(key);
     // The id of a backup is used once: whoever wrote this object is not this run.
     if (outcome === "exists") throw new HoldfastError("HF-BUSY", `${key} was written by somebody else`, { hint: "run the backup again" });
-    this.contents.push({ name: key.slice(keys.backup(this.#source, this.#backup).length), bytes, root });
+    this.#contents.push({ name: key.slice(keys.backup(this.#source, this.#backup).length), bytes, root });
     this.storedBytes += bytes;
   }
 
   /** Leaves nothing open, also of what is just being opened. */
   async abort(): Promise<void> {
     this.#isAborted = true;
-    await Promise.allSettled([this.#open.data, this.#open.map].map(async (writer) => (await writer)?.abort()));
+    await Promise.allSettled([...[this.#open.data, this.#open.map].map(async (writer) => (await writer)?.abort()), ...this.#closing]);
   }
 
   #targetOf(kind: PackKind, pack: number): ContainerTarget {
@@ -119,5 +141,6 @@ export function fanOut(copies: readonly BackupCopy[], kind: PackKind): FrameSink
       return () => toAll((copy) => copy.append(kind, address, must(frames[targets.indexOf(copy)], "a frame of this copy")));
     },
     closePack: (pack) => toAll((copy) => copy.closePack(kind, pack)),
+    settle: () => toAll((copy) => copy.settle()),
   };
 }

@@ -5,6 +5,7 @@ import { parseJson, refuseUnknownFormat, requireBelieved } from "./document.ts";
 import { decodeTable, decodeTail, deriveFrameKeys, fitsCommitment, MAGIC, metaSchema, rootDigest, signedRoot, TABLE_ENTRY_BYTES, TAIL_BYTES } from "./container-format.ts";
 import type { ContainerKind, ContainerMeta, FrameInfo } from "./container-format.ts";
 import { checkDigest, FrameFault } from "./frame-codec.ts";
+import { readAhead } from "./read-ahead.ts";
 import type { Repository } from "./repository.ts";
 
 /** A container whose trailer was read and is authentic. Frames are checked against it as they are read. */
@@ -17,6 +18,8 @@ export interface Container {
   readonly root: string;
   /** First half of the signer's fingerprint. */
   readonly signer: string;
+  /** What was read with the trailer and lies before it, and from where on: a small object was read whole. */
+  readonly end: { readonly from: number; readonly bytes: Buffer };
 }
 
 export interface ExpectedContainer {
@@ -26,15 +29,18 @@ export interface ExpectedContainer {
   readonly kind: ContainerKind;
 }
 
-/** One read is enough for the trailer of all but the largest containers. */
-const FIRST_TAIL_READ_BYTES = 32 * 1024;
+/** One read is enough for the trailer of all but the largest containers; of what is mostly small, for all of it (the root of a map lies at its end). */
+const FIRST_TAIL_READ_BYTES = { data: 32 << 10, map: 256 << 10, wal: 256 << 10, part: 256 << 10, history: 64 << 10, summary: 256 << 10 } as const satisfies Record<
+  ContainerKind,
+  number
+>;
 /** Neighbouring frames are fetched in one read up to this size. */
 const COALESCED_READ_BYTES = 4 << 20;
 
 /** Reads and authenticates the trailer. Rejects with `DamageError`. */
 export async function openContainer(repository: Repository, expected: ExpectedContainer): Promise<Container> {
   const { objectKey } = expected;
-  const { trailer, tail, size } = await readTrailer(repository, objectKey);
+  const { trailer, before, tail, size } = await readTrailer(repository, expected);
   const tableLength = tail.frameCount * TABLE_ENTRY_BYTES;
   const table = trailer.subarray(0, tableLength);
   const metaBytes = trailer.subarray(tableLength, tableLength + tail.metaLength);
@@ -48,17 +54,26 @@ export async function openContainer(repository: Repository, expected: ExpectedCo
   const frames = decodeTable(table, meta.kind, objectKey);
   const stored = frames.reduce((sum, frame) => sum + frame.storedLength, 0);
   if (size !== MAGIC.length + stored + trailer.length) throw new DamageError(objectKey, `it is ${size} bytes long, its table says ${MAGIC.length + stored + trailer.length}`);
-  return { objectKey, meta, frames, bytes: size, root: tail.root.toString("hex"), signer: tail.signer };
+  return { objectKey, meta, frames, bytes: size, root: tail.root.toString("hex"), signer: tail.signer, end: { from: size - trailer.length - before.length, bytes: before } };
 }
 
-async function readTrailer(repository: Repository, key: string): Promise<{ trailer: Buffer; tail: ReturnType<typeof decodeTail>; size: number }> {
-  const first = await readOrDamaged(key, () => repository.store.readTail(key, FIRST_TAIL_READ_BYTES));
+interface Trailer {
+  readonly trailer: Buffer;
+  readonly before: Buffer;
+  readonly tail: ReturnType<typeof decodeTail>;
+  readonly size: number;
+}
+
+async function readTrailer(repository: Repository, { objectKey: key, kind }: ExpectedContainer): Promise<Trailer> {
+  const first = await readOrDamaged(key, () => repository.store.readTail(key, FIRST_TAIL_READ_BYTES[kind]));
   if (first.size < MAGIC.length + TAIL_BYTES) throw new DamageError(key, "the trailer is cut off or not one");
   const tail = decodeTail(first.bytes.subarray(first.bytes.length - TAIL_BYTES), key);
   const length = tail.frameCount * TABLE_ENTRY_BYTES + tail.metaLength + TAIL_BYTES;
   if (length > first.size - MAGIC.length) throw new DamageError(key, "the trailer is not plausible");
   const whole = length <= first.bytes.length ? first.bytes : (await readOrDamaged(key, () => repository.store.readTail(key, length))).bytes;
-  return { trailer: whole.subarray(whole.length - length), tail, size: first.size };
+  const trailerAt = whole.length - length;
+  // Of a data pack nothing is kept: many are open at once, and what is asked for lies anywhere in them.
+  return { trailer: whole.subarray(trailerAt), before: kind === "data" ? Buffer.alloc(0) : whole.subarray(0, trailerAt), tail, size: first.size };
 }
 
 function checkMeta(bytes: Buffer, expected: ExpectedContainer, repositoryId: string): ContainerMeta {
@@ -70,6 +85,18 @@ function checkMeta(bytes: Buffer, expected: ExpectedContainer, repositoryId: str
   if (said !== `${repositoryId} ${expected.source} ${expected.boundKey} ${expected.kind}`)
     throw new DamageError(expected.objectKey, `was written as ${meta.kind} ${meta.object} of repository ${meta.repositoryId}`);
   return meta;
+}
+
+interface NumberedFrame {
+  readonly index: number;
+  readonly info: FrameInfo;
+}
+
+/** Frames that lie one after the other, and are read at once. */
+interface Neighbours {
+  readonly from: number;
+  readonly length: number;
+  readonly frames: readonly NumberedFrame[];
 }
 
 /** Opens frames: fetches neighbours together, checks each digest, then decrypts and decompresses. */
@@ -129,20 +156,36 @@ export class FrameReader {
   /** The stored bytes of frames as they are. */
   async *#fetch(indexes: readonly number[]): AsyncGenerator<{ index: number; info: FrameInfo; stored: Buffer }> {
     const { objectKey } = this.container;
-    for (const group of this.#coalesce(indexes)) {
+    const { store } = this.#repository;
+    const fetched = readAhead(this.#coalesce(indexes), {
+      ahead: store.readsAhead,
+      bytesOf: ({ length }) => length,
+      fetch: async ({ from, length }) => this.#atHand(from, length) ?? readOrDamaged(objectKey, () => store.readRange(objectKey, from, length)),
+    });
+    for await (const { piece, result: bytes } of fetched) {
+      if (piece.from === 0 && !bytes.subarray(0, MAGIC.length).equals(MAGIC)) throw new DamageError(objectKey, "it does not begin as a container does");
+      for (const { index, info } of piece.frames) yield { index, info, stored: bytes.subarray(info.offset - piece.from, info.offset - piece.from + info.storedLength) };
+    }
+  }
+
+  #atHand(from: number, length: number): Buffer | null {
+    const { end } = this.container;
+    return from >= end.from && from + length <= end.from + end.bytes.length ? end.bytes.subarray(from - end.from, from - end.from + length) : null;
+  }
+
+  /** Reads of neighbours, one after the other: there can be very many frames. */
+  *#coalesce(indexes: readonly number[]): Generator<Neighbours> {
+    for (const group of this.#groups(indexes)) {
       const [first, last] = [group[0], group.at(-1)];
       if (first === undefined || last === undefined) continue;
       // With the first frame the magic before it is read and checked too, so that whoever reads a whole container checks every byte of it.
       const from = first.index === 0 ? 0 : first.info.offset;
-      const bytes = await readOrDamaged(objectKey, () => this.#repository.store.readRange(objectKey, from, last.info.offset + last.info.storedLength - from));
-      if (from === 0 && !bytes.subarray(0, MAGIC.length).equals(MAGIC)) throw new DamageError(objectKey, "it does not begin as a container does");
-      for (const { index, info } of group) yield { index, info, stored: bytes.subarray(info.offset - from, info.offset - from + info.storedLength) };
+      yield { from, length: last.info.offset + last.info.storedLength - from, frames: group };
     }
   }
 
-  /** One group after the other: there can be very many frames. */
-  *#coalesce(indexes: readonly number[]): Generator<{ index: number; info: FrameInfo }[]> {
-    let group: { index: number; info: FrameInfo }[] = [];
+  *#groups(indexes: readonly number[]): Generator<NumberedFrame[]> {
+    let group: NumberedFrame[] = [];
     for (const index of indexes) {
       const info = this.container.frames[index];
       if (info === undefined) throw new DamageError(this.container.objectKey, `has no frame ${index}`);

@@ -9,7 +9,10 @@ export interface FrameAddress {
 export interface FrameSink {
   /** Begins at once to pack and encrypt a frame, whose memory is the sink's from now on. What it resolves to appends it. */
   seal(address: FrameAddress, content: Buffer, level: number): Promise<() => Promise<void>>;
+  /** Nothing more comes into it. It may be there only later. */
   closePack(pack: number): Promise<void>;
+  /** Every pack that was closed is there. */
+  settle(): Promise<void>;
 }
 
 /** Frames under way at once: enough to keep every thread busy while one is written, few enough to bound memory (with extents of 1 MiB and two threads, some 20 MiB). */
@@ -72,10 +75,11 @@ export class FrameLane {
     if (this.#failure !== null) throw this.#failure.error;
   }
 
-  /** Everything handed in is written, and the last pack closed. Returns the number of packs. */
+  /** Everything handed in is written, and every pack is there. Returns the number of packs. */
   async finish(): Promise<number> {
     const packs = this.#frame === 0 ? 0 : this.#pack + 1;
     if (packs > 0) this.#enqueue(() => this.#sink.closePack(packs - 1));
+    this.#enqueue(() => this.#sink.settle());
     await this.#queue;
     if (this.#failure !== null) throw this.#failure.error;
     return packs;

@@ -8,6 +8,7 @@ import { LruCache } from "./lru-cache.ts";
 import type { StoredManifest } from "./manifest.ts";
 import { decodeChunk, decodeRoot } from "./map-encoding.ts";
 import type { ChunkRef, MapRoot } from "./map-encoding.ts";
+import { readAhead } from "./read-ahead.ts";
 import type { Repository } from "./repository.ts";
 
 /** Opened containers and digests kept at hand: with packs of 128 MiB a digest frame is 128 KiB, so this bounds memory to some 20 MiB. */
@@ -17,6 +18,9 @@ const DIGEST_FRAMES = 128;
 const MOST_LATE_ENTRIES = 100_000;
 /** Some 50 bytes a chunk of 256 KiB: that is the map of a hundred million files. */
 const MOST_ROOT_BYTES = 16 << 20;
+/** Chunks of the map read before their turn, each counted as what it may take. */
+const CHUNKS_AHEAD = 4;
+const CHUNK_BYTES = 4 << 20;
 
 /** Reads maps, extents and digests of a backup and its ancestors. Every container is opened once and authenticated then. */
 export class ChainReader {
@@ -44,8 +48,9 @@ export class ChainReader {
     const latePaths = new Set(lateOnes.map(({ path }) => path));
     if (latePaths.size < lateOnes.length) throw this.#wrongMap(backup, "names a file twice");
     let before: string | null = null;
-    for (const chunk of chunks)
-      for (const entry of await this.chunk(chunk)) {
+    const read = readAhead(chunks, { ahead: CHUNKS_AHEAD, bytesOf: () => CHUNK_BYTES, fetch: (chunk) => this.chunk(chunk) });
+    for await (const { result: entriesOfChunk } of read)
+      for (const entry of entriesOfChunk) {
         // What is in order is there once: no chunk can be made to count for many.
         if (before !== null && comparePaths(before, entry.path) >= 0) throw this.#wrongMap(backup, `is out of order at ${entry.path}`);
         if (latePaths.has(entry.path)) throw this.#wrongMap(backup, `names ${entry.path} twice`);

@@ -19,6 +19,7 @@ export function openLocalStore(root: string): ObjectStore {
   return {
     url: `file://${root}`,
     smallWritesEveryMs: 1000,
+    readsAhead: 0,
     create: (key) => guarded(`write ${key}`, () => createFile(root, locate(key))),
     read: (key) => guarded(`read ${key}`, async () => withFile(key, locate(key), (file) => file.readFile())),
     readRange: (key, offset, length) => guarded(`read ${key}`, async () => withFile(key, locate(key), (file) => readFully(key, file, offset, length))),

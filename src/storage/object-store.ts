@@ -7,6 +7,8 @@ export interface ObjectStore {
   readonly url: string;
   /** How long to wait between small objects of one row (parts of the WAL being written): longer where each is a request that is paid for. */
   readonly smallWritesEveryMs: number;
+  /** How many pieces of an object to ask for before they are needed: some where each is a way to go, none where it is next door. */
+  readonly readsAhead: number;
   /**
    * Opens an object for writing under a key that must be free when it is committed. Nothing is visible before `commit`.
    */

@@ -21,6 +21,12 @@ export function hasStatus(error: unknown, status: number): boolean {
   return refusalOf(error)?.status === status;
 }
 
+/** The store asks for fewer requests. */
+export function isTooMuch(error: unknown): boolean {
+  const refusal = refusalOf(error);
+  return refusal !== null && (refusal.status === 503 || refusal.status === 429 || refusal.name === "SlowDown");
+}
+
 const OWN_ATTEMPTS = 5;
 const FIRST_PAUSE_MS = 100;
 

@@ -29,7 +29,9 @@ async function* pages(place: S3Place, prefix: string, byFolder: boolean): AsyncG
   const input = { Bucket: place.bucket, Prefix: place.prefix + prefix, ...(byFolder ? { Delimiter: "/" } : {}) };
   for (let token: string | undefined; ;) {
     const from = token === undefined ? {} : { ContinuationToken: token };
-    const page = await guarded(place, `list ${prefix === "" ? "the repository" : prefix}`, () => place.client.send(new ListObjectsV2Command({ ...input, ...from })));
+    const page = await guarded(place, `list ${prefix === "" ? "the repository" : prefix}`, () =>
+      place.small.run(() => place.client.send(new ListObjectsV2Command({ ...input, ...from }))),
+    );
     yield page;
     token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
     if (token === undefined) return;
@@ -83,7 +85,7 @@ class NotRemoved extends Error {
 
 async function removeBatch(place: S3Place, keys: readonly string[]): Promise<FailedKey[]> {
   const Objects = keys.map((key) => ({ Key: place.prefix + key }));
-  const answer = await place.client.send(new DeleteObjectsCommand({ Bucket: place.bucket, Delete: { Objects, Quiet: true } }));
+  const answer = await place.small.run(() => place.client.send(new DeleteObjectsCommand({ Bucket: place.bucket, Delete: { Objects, Quiet: true } })));
   return (answer.Errors ?? []).filter(({ Code }) => Code !== "NoSuchKey").map(({ Key = "", Code = "unknown error" }) => ({ key: Key.slice(place.prefix.length), code: Code }));
 }
 
@@ -99,7 +101,8 @@ export async function sweepUploads(place: S3Place, prefix: string, before: Date)
 
 async function* listUploads(place: S3Place, prefix: string): AsyncGenerator<MultipartUpload> {
   for (let from: Pick<ListMultipartUploadsCommandInput, "KeyMarker" | "UploadIdMarker"> = {}; ;) {
-    const page: ListMultipartUploadsCommandOutput = await place.client.send(new ListMultipartUploadsCommand({ Bucket: place.bucket, Prefix: place.prefix + prefix, ...from }));
+    const request = new ListMultipartUploadsCommand({ Bucket: place.bucket, Prefix: place.prefix + prefix, ...from });
+    const page: ListMultipartUploadsCommandOutput = await place.small.run(() => place.client.send(request));
     yield* page.Uploads ?? [];
     if (page.IsTruncated !== true || page.NextKeyMarker === undefined || page.NextUploadIdMarker === undefined) return;
     from = { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker };
@@ -109,7 +112,7 @@ async function* listUploads(place: S3Place, prefix: string): AsyncGenerator<Mult
 /** False: it was gone already. */
 export async function abortUpload(place: S3Place, key: string, uploadId: string): Promise<boolean> {
   try {
-    await place.client.send(new AbortMultipartUploadCommand({ Bucket: place.bucket, Key: place.prefix + key, UploadId: uploadId }));
+    await place.small.run(() => place.client.send(new AbortMultipartUploadCommand({ Bucket: place.bucket, Key: place.prefix + key, UploadId: uploadId })));
     return true;
   } catch (error) {
     if (refusalOf(error)?.name === "NoSuchUpload") return false;

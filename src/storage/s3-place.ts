@@ -1,4 +1,7 @@
 import { S3Client } from "@aws-sdk/client-s3";
+import { systemClock } from "../clock.ts";
+import { RequestGate } from "./request-gate.ts";
+import { isTooMuch } from "./s3-errors.ts";
 import type { S3Address, S3Options } from "./s3-address.ts";
 
 /** A folder of a bucket with the way to it: what every part of the store works on. */
@@ -9,6 +12,9 @@ export interface S3Place {
   /** For messages. */
   readonly url: string;
   readonly options: S3Options;
+  /** Requests take their turn: what is large (parts, pieces of objects) by itself, so that a lease never waits behind it. */
+  readonly large: RequestGate;
+  readonly small: RequestGate;
 }
 
 /** The SDK tries again by itself what a server or the way to it fails in: with jitter, and out of a budget that one client's requests share. */
@@ -17,6 +23,8 @@ const CONNECT_MS = 5000;
 /** A connection on which nothing moved for so long is dead. */
 const IDLE_MS = 30_000;
 const MAX_SOCKETS = 64;
+const LARGE_AT_ONCE = { least: 2, first: 8, most: 32 };
+const SMALL_AT_ONCE = { least: 2, first: 16, most: MAX_SOCKETS - LARGE_AT_ONCE.most };
 
 /** Says nothing by itself: what matters comes back as an error. */
 const SILENT = { trace: ignore, debug: ignore, info: ignore, warn: ignore, error: ignore };
@@ -41,7 +49,25 @@ export function openPlace({ bucket, prefix }: S3Address, options: S3Options): S3
     logger: SILENT,
     requestHandler: { connectionTimeout: CONNECT_MS, socketTimeout: IDLE_MS, httpAgent: agent, httpsAgent: agent, logger: SILENT },
   });
-  return { client, bucket, prefix, url: `s3://${bucket}${prefix === "" ? "" : `/${prefix.slice(0, -1)}`}`, options };
+  const gates = { large: new RequestGate(LARGE_AT_ONCE, systemClock), small: new RequestGate(SMALL_AT_ONCE, systemClock) };
+  noteRefusals(client, [gates.large, gates.small]);
+  return { client, bucket, prefix, url: `s3://${bucket}${prefix === "" ? "" : `/${prefix.slice(0, -1)}`}`, options, ...gates };
+}
+
+/** The SDK tells nobody that it was asked to slow down, and asks again: so each of its attempts is looked at. */
+function noteRefusals(client: S3Client, gates: readonly RequestGate[]): void {
+  client.middlewareStack.add(
+    (next) => async (attempt) => {
+      const sentMs = systemClock.monotonicMs();
+      try {
+        return await next(attempt);
+      } catch (error) {
+        if (isTooMuch(error)) for (const gate of gates) gate.refused(sentMs);
+        throw error;
+      }
+    },
+    { step: "finalizeRequest", priority: "low", name: "noteRefusals" },
+  );
 }
 
 function ignore(): void {

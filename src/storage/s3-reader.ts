@@ -2,6 +2,7 @@ import { GetObjectCommand, HeadObjectCommand } from "@aws-sdk/client-s3";
 import type { GetObjectCommandOutput, HeadObjectCommandOutput } from "@aws-sdk/client-s3";
 import { DamageError, HoldfastError, messageOf } from "../errors.ts";
 import { ObjectMissing, ObjectTruncated } from "./object-store.ts";
+import type { RequestGate } from "./request-gate.ts";
 import { hasStatus, refusalOf, retrying } from "./s3-errors.ts";
 import type { S3Place } from "./s3-place.ts";
 
@@ -70,7 +71,7 @@ export async function sizeOf(place: S3Place, key: string): Promise<number | null
 /** What the store says about an object without sending it; null: there is none. */
 export async function lookAt(place: S3Place, key: string): Promise<HeadObjectCommandOutput | null> {
   try {
-    return await place.client.send(new HeadObjectCommand({ Bucket: place.bucket, Key: place.prefix + key }));
+    return await place.small.run(() => place.client.send(new HeadObjectCommand({ Bucket: place.bucket, Key: place.prefix + key })));
   } catch (error) {
     if (hasStatus(error, NOT_FOUND)) return null;
     throw error;
@@ -79,8 +80,9 @@ export async function lookAt(place: S3Place, key: string): Promise<HeadObjectCom
 
 async function fetchPiece(place: S3Place, key: string, range: string | null): Promise<Piece> {
   try {
+    // With its body: an answer that is still coming takes its place.
     return await retrying(
-      async () => bodyOf(await request(place, key, range)),
+      () => gateOf(place, range).run(async () => bodyOf(await request(place, key, range))),
       (error) => error instanceof BrokenBody,
     );
   } catch (error) {
@@ -91,6 +93,11 @@ async function fetchPiece(place: S3Place, key: string, range: string | null): Pr
       facts: { repository: place.url, object: key },
     });
   }
+}
+
+/** Tails and whole objects are small: what is large is read in pieces. */
+function gateOf({ large, small }: S3Place, range: string | null): RequestGate {
+  return range !== null && !range.startsWith("bytes=-") ? large : small;
 }
 
 async function request(place: S3Place, key: string, range: string | null): Promise<GetObjectCommandOutput> {

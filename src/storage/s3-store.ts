@@ -21,6 +21,7 @@ export function openS3Store(address: S3Address, options: S3Options): ObjectStore
   return {
     url: place.url,
     smallWritesEveryMs: 5000,
+    readsAhead: 4,
     create: async (key) => new S3Writer(place, checked(key), slots),
     read: async (key) => guarded(place, `read ${key}`, () => readWhole(place, checked(key))),
     readRange: async (key, offset, length) => guarded(place, `read ${key}`, () => readRange(place, checked(key), offset, length)),

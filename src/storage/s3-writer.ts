@@ -15,6 +15,8 @@ import { lookAt } from "./s3-reader.ts";
 export const PART_BYTES = 8 * 1024 * 1024;
 /** Below it, the cheap classes cost more than they save; and what lives shortly (leases, parts of WAL) is smaller. */
 const CLASSED_BYTES = 128 * 1024;
+/** What takes its time on the way, and must not hold up what does not. */
+const LARGE_BYTES = 1024 * 1024;
 /** The metadata in which an object says which write made it. */
 const TOKEN = "holdfast-write";
 
@@ -84,7 +86,8 @@ export class S3Writer implements ObjectWriter {
   async #put(): Promise<CreateOutcome> {
     const body = this.#buffer.bytes;
     const request = new PutObjectCommand({ ...this.#kept(body.length), ...checksumOf(crc32(body)), Body: body, IfNoneMatch: "*" });
-    return this.#conclude(() => this.#place.client.send(request));
+    const gate = body.length < LARGE_BYTES ? this.#place.small : this.#place.large;
+    return this.#conclude(() => gate.run(() => this.#place.client.send(request)));
   }
 
   async #complete(upload: Upload): Promise<CreateOutcome> {
@@ -98,7 +101,7 @@ export class S3Writer implements ObjectWriter {
       ChecksumCRC32: encodeCrc(this.#wholeCrc),
       ChecksumType: "FULL_OBJECT",
     });
-    return this.#conclude(() => this.#place.client.send(request));
+    return this.#conclude(() => this.#place.small.run(() => this.#place.client.send(request)));
   }
 
   /** The request that makes the object visible, and what came of it. */
@@ -136,7 +139,7 @@ export class S3Writer implements ObjectWriter {
 
   async #begin(): Promise<Upload> {
     const request = new CreateMultipartUploadCommand({ ...this.#kept(PART_BYTES), ChecksumAlgorithm: "CRC32", ChecksumType: "FULL_OBJECT" });
-    const { UploadId: id } = await this.#place.client.send(request);
+    const { UploadId: id } = await this.#place.small.run(() => this.#place.client.send(request));
     if (id === undefined) throw new HoldfastError("HF-STORAGE", `${this.#place.url} began an upload and did not say which`);
     return { id, parts: [] };
   }
@@ -144,7 +147,7 @@ export class S3Writer implements ObjectWriter {
   async #uploadPart(id: string, number: number, body: Buffer): Promise<CompletedPart> {
     const checksum = checksumOf(crc32(body));
     const request = new UploadPartCommand({ ...this.#target(), ...checksum, UploadId: id, PartNumber: number, Body: body });
-    const { ETag } = await retrying(() => this.#place.client.send(request, { abortSignal: this.#cancelled.signal }), isPassing);
+    const { ETag } = await retrying(() => this.#place.large.run(() => this.#place.client.send(request, { abortSignal: this.#cancelled.signal })), isPassing);
     return { PartNumber: number, ChecksumCRC32: checksum.ChecksumCRC32, ...(ETag === undefined ? {} : { ETag }) };
   }
 

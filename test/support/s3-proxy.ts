@@ -1,7 +1,9 @@
 import { once } from "node:events";
-import { createServer, request as send } from "node:http";
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { Agent, createServer, request as send } from "node:http";
+import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { pipeline } from "node:stream/promises";
+import { setTimeout as pause } from "node:timers/promises";
 
 /** What becomes of one request on its way to the server or back. */
 export type Meddling =
@@ -28,6 +30,9 @@ export interface Passing {
   /** Path and query. */
   readonly url: string;
   readonly headers: IncomingMessage["headers"];
+  /** When it came and when it was over, in milliseconds since the proxy started; null while it is under way. */
+  readonly begunMs: number;
+  endedMs: number | null;
 }
 
 export interface S3Proxy extends AsyncDisposable {
@@ -38,19 +43,28 @@ export interface S3Proxy extends AsyncDisposable {
   readonly mostPartsAtOnce: number;
 }
 
-/** Stands between a client and a real server. Signatures stay good: they name the host that the client speaks to, and it is passed on. */
-export async function startS3Proxy(upstream: string, meddle: (passing: Passing) => Meddling): Promise<S3Proxy> {
+/**
+ * Stands between a client and a real server, at some distance (`delayMs`) from both. Signatures stay good: they name the host that the client speaks to, and
+ * it is passed on.
+ */
+export async function startS3Proxy(upstream: string, meddle: (passing: Passing) => Meddling, { delayMs = 0 }: { delayMs?: number } = {}): Promise<S3Proxy> {
   const seen: Passing[] = [];
+  const agent = new Agent({ keepAlive: true });
+  const started = performance.now();
   let [parts, mostParts] = [0, 0];
   const server = createServer((incoming, outgoing) => {
     const { method = "", url = "", headers } = incoming;
-    const passing = { method, url, headers };
+    const passing: Passing = { method, url, headers, begunMs: performance.now() - started, endedMs: null };
     seen.push(passing);
     const isPart = url.includes("partNumber=");
     if (isPart) mostParts = Math.max(mostParts, ++parts);
-    outgoing.once("close", () => (parts -= isPart ? 1 : 0));
+    outgoing.once("close", () => {
+      parts -= isPart ? 1 : 0;
+      passing.endedMs = performance.now() - started;
+    });
+    const way = { upstream, agent, incoming, outgoing };
     // A client that went away, or was cut off by us, is no failure of the proxy.
-    handle(upstream, incoming, outgoing, meddle(passing)).catch(() => outgoing.destroy());
+    (delayMs === 0 ? Promise.resolve() : pause(delayMs)).then(async () => handle(way, meddle(passing))).catch(() => outgoing.destroy());
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -63,18 +77,30 @@ export async function startS3Proxy(upstream: string, meddle: (passing: Passing) 
     [Symbol.asyncDispose]: async () => {
       server.close();
       server.closeAllConnections();
+      agent.destroy();
       await once(server, "close");
     },
   };
 }
 
-async function handle(upstream: string, incoming: IncomingMessage, outgoing: ServerResponse, meddling: Meddling): Promise<void> {
+interface Way {
+  readonly upstream: string;
+  readonly agent: Agent;
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
+}
+
+async function handle(way: Way, meddling: Meddling): Promise<void> {
+  const { incoming, outgoing } = way;
+  if (meddling === "pass") return passOn(way);
   if (meddling === "cut request") return void incoming.socket.destroy();
   const body = await collect(incoming);
   if (meddling === "hang") return;
   if (typeof meddling === "object") return void outgoing.writeHead(meddling.answer, { "content-type": "application/xml" }).end(meddling.body);
   if (meddling === "flip request") flip(body);
-  const answer = await forward(upstream, incoming, body);
+  const request = requestTo(way);
+  request.end(body);
+  const [answer] = (await once(request, "response")) as [IncomingMessage];
   const answered = await collect(answer);
   if (meddling === "lose answer") return void incoming.socket.destroy();
   if (meddling === "flip answer") flip(answered);
@@ -87,11 +113,16 @@ async function handle(upstream: string, incoming: IncomingMessage, outgoing: Ser
 
 const DONE = "<CompleteMultipartUploadResult><ETag>0</ETag></CompleteMultipartUploadResult>";
 
-async function forward(upstream: string, { method, url, headers }: IncomingMessage, body: Buffer): Promise<IncomingMessage> {
-  const request = send(`${upstream}${url}`, { ...(method === undefined ? {} : { method }), headers });
-  request.end(body);
-  const [answer] = (await once(request, "response")) as [IncomingMessage];
-  return answer;
+/** As it comes: nothing is held back, there or on the way back. */
+async function passOn(way: Way): Promise<void> {
+  const request = requestTo(way);
+  const [[answer]] = await Promise.all([once(request, "response") as Promise<[IncomingMessage]>, pipeline(way.incoming, request)]);
+  way.outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
+  await pipeline(answer, way.outgoing);
+}
+
+function requestTo({ upstream, agent, incoming: { method, url, headers } }: Way): ClientRequest {
+  return send(`${upstream}${url}`, { ...(method === undefined ? {} : { method }), headers, agent });
 }
 
 async function collect(stream: IncomingMessage): Promise<Buffer> {

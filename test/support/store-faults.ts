@@ -1,7 +1,7 @@
 import type { ObjectStore, ObjectWriter } from "../../src/storage/object-store.ts";
 
 /** Where a fault can be put: a method of the store, or of a writer it made. */
-type FaultPoint = Exclude<keyof ObjectStore, "url" | "smallWritesEveryMs"> | "write" | "commit" | "abort";
+type FaultPoint = Exclude<keyof ObjectStore, "url" | "smallWritesEveryMs" | "readsAhead"> | "write" | "commit" | "abort";
 
 /** What happens instead: an error before anything was done; or an error after it was done (a lost reply); or something of the test's own before it is done. */
 type Fault = { readonly before: Error } | { readonly after: Error } | { readonly meanwhile: () => Promise<void> };
@@ -56,6 +56,7 @@ export function withFaults(inner: ObjectStore): FaultyStore {
   const store: ObjectStore = {
     url: inner.url,
     smallWritesEveryMs: inner.smallWritesEveryMs,
+    readsAhead: inner.readsAhead,
     create: async (key) => {
       const made: ObjectWriter[] = [];
       try {

@@ -1,7 +1,7 @@
 import { chown, mkdir, open, readlink, symlink } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import path from "node:path";
-import pMap from "p-map";
+import pMap, { pMapIterable } from "p-map";
 import { crashPoint } from "../../crash-points.ts";
 import type { FileEntry, MapEntry, PlacedRun } from "../../domain/file-map.ts";
 import { blocksOf, placeRuns } from "../../domain/file-map.ts";
@@ -43,6 +43,8 @@ interface OpenFile {
 const WINDOW_FILES = 512;
 const WINDOW_RUNS = 200_000;
 const PACKS_AT_ONCE = 4;
+/** While one waits for its disk, the next waits for its packs. */
+const WINDOWS_AT_ONCE = 2;
 
 /** Writes every file of a backup straight from packs: grouped by pack, each extent decoded once, positional writes, everything fsynced. */
 export async function restoreFiles(
@@ -53,15 +55,31 @@ export async function restoreFiles(
   context: OperationContext,
 ): Promise<{ bytes: number; writtenBytes: number; files: number }> {
   const done = { bytes: 0, writtenBytes: 0, files: 0 };
-  let [window, runs]: [FileEntry[], number] = [[], 0];
-  const flush = async (): Promise<void> => {
-    done.writtenBytes += await writeWindow(chain, window, folder, context);
-    done.files += window.length;
-    done.bytes += window.reduce((sum, entry) => sum + entry.length, 0);
-    [window, runs] = [[], 0];
-    context.onProgress({ phase: "restore", doneBytes: done.bytes, totalBytes: null });
+  const windows = windowsOf(chain.entries(backup), folder, late);
+  const writing: Promise<number>[] = [];
+  const write = async (window: readonly FileEntry[]): Promise<{ window: readonly FileEntry[]; bytes: number }> => {
+    const written = writeWindow(chain, window, folder, context);
+    writing.push(written);
+    return { window, bytes: await written };
   };
-  for await (const entry of chain.entries(backup)) {
+  try {
+    for await (const { window, bytes } of pMapIterable(windows, write, { concurrency: WINDOWS_AT_ONCE })) {
+      done.writtenBytes += bytes;
+      done.files += window.length;
+      done.bytes += window.reduce((sum, entry) => sum + entry.length, 0);
+      context.onProgress({ phase: "restore", doneBytes: done.bytes, totalBytes: null });
+    }
+  } finally {
+    // Whoever clears away after a failure must find nobody still writing.
+    await Promise.allSettled(writing);
+  }
+  return done;
+}
+
+/** Files that are written together. Folders are made on the way: they come before what is in them. */
+async function* windowsOf(entries: AsyncIterable<MapEntry>, folder: RestoreFolder, late: (entry: FileEntry) => boolean): AsyncGenerator<FileEntry[]> {
+  let [window, runs]: [FileEntry[], number] = [[], 0];
+  for await (const entry of entries) {
     if (entry.type !== "file") {
       await makeFolder(entry, folder);
       continue;
@@ -70,10 +88,11 @@ export async function restoreFiles(
     checkRuns(entry, folder.blockSize);
     window.push(entry);
     runs += entry.runs.length;
-    if (window.length >= WINDOW_FILES || runs >= WINDOW_RUNS) await flush();
+    if (window.length < WINDOW_FILES && runs < WINDOW_RUNS) continue;
+    yield window;
+    [window, runs] = [[], 0];
   }
-  await flush();
-  return done;
+  if (window.length > 0) yield window;
 }
 
 /** A map whose runs do not add up to the file would leave a hole of zeros. */

@@ -1,5 +1,6 @@
 import { chown, open } from "node:fs/promises";
 import path from "node:path";
+import { pMapIterable } from "p-map";
 import { crashPoint } from "../../crash-points.ts";
 import { parseLsn } from "../../domain/lsn.ts";
 import type { Lsn } from "../../domain/lsn.ts";
@@ -31,6 +32,10 @@ export interface StagedWal {
   readonly nextXid: bigint;
 }
 
+/** Segments that are read while others are being written. */
+const SEGMENTS_AHEAD = 4;
+const AHEAD_BYTES = 64 << 20;
+
 /** Places the WAL of the plan, padded to whole segments, and all history files in the target: starting then needs no Holdfast, no key and no repository. */
 export async function stageWal(plan: RestorePlan, folder: RestoreFolder, context: OperationContext): Promise<StagedWal> {
   const staged = path.join(folder.root, STAGED_WAL_FOLDER);
@@ -44,9 +49,10 @@ export async function stageWal(plan: RestorePlan, folder: RestoreFolder, context
     await writeOwned(path.join(staged, historyFileName(timeline)), content, folder);
   }
   const scanner = new WalScanner(view.place.segmentBytes, parseLsn(plan.stored.manifest.start.lsn));
-  for (const [i, name] of resolved.segments.entries()) {
+  let done = 0;
+  const ahead = Math.max(1, Math.min(SEGMENTS_AHEAD, Math.floor(AHEAD_BYTES / view.place.segmentBytes)));
+  for await (const { name, bytes } of pMapIterable(resolved.segments, async (segment) => ({ name: segment, bytes: await view.read(segment) }), { concurrency: ahead })) {
     context.signal.throwIfAborted();
-    const bytes = await view.read(name);
     scanner.push(name, bytes);
     // An unfinished segment: zeros after the last durable byte, to the full size, or PostgreSQL refuses it.
     const whole = bytes.length === view.place.segmentBytes ? bytes : Buffer.concat([bytes, Buffer.alloc(view.place.segmentBytes - bytes.length)]);
@@ -54,7 +60,7 @@ export async function stageWal(plan: RestorePlan, folder: RestoreFolder, context
     names.push(name);
     for (const older of namesBefore(plan.history, name, view.place.segmentBytes)) await writeOwned(path.join(folder.root, "pg_wal", older), whole, folder);
     crashPoint("restore.wal");
-    context.onProgress({ phase: "wal", doneBytes: (i + 1) * view.place.segmentBytes, totalBytes: plan.walBytes });
+    context.onProgress({ phase: "wal", doneBytes: ++done * view.place.segmentBytes, totalBytes: plan.walBytes });
   }
   await refuseTablespacesInUse(scanner.tablespaces, plan, context);
   await writeOwned(path.join(staged, STAGED_LIST), Buffer.from(`${names.join("\n")}\n`), folder);
