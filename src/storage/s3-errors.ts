@@ -3,29 +3,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { codeOf, HoldfastError, messageOf } from "../errors.ts";
 import { ObjectMissing, ObjectTruncated } from "./object-store.ts";
 import type { S3Place } from "./s3-place.ts";
-
-/** What a store answered: the name of the error, and the status. Null where there was no answer. */
-export interface Refusal {
-  readonly name: string;
-  readonly status: number;
-}
-
-export function refusalOf(error: unknown): Refusal | null {
-  if (!(error instanceof Error) || !("$metadata" in error)) return null;
-  const { $metadata: metadata } = error;
-  if (typeof metadata !== "object" || metadata === null || !("httpStatusCode" in metadata) || typeof metadata.httpStatusCode !== "number") return null;
-  return { name: error.name, status: metadata.httpStatusCode };
-}
-
-export function hasStatus(error: unknown, status: number): boolean {
-  return refusalOf(error)?.status === status;
-}
-
-/** The store asks for fewer requests. */
-export function isTooMuch(error: unknown): boolean {
-  const refusal = refusalOf(error);
-  return refusal !== null && (refusal.status === 503 || refusal.status === 429 || refusal.name === "SlowDown");
-}
+import { refusalOf } from "./s3-refusal.ts";
+import type { Refusal } from "./s3-refusal.ts";
 
 const OWN_ATTEMPTS = 5;
 const FIRST_PAUSE_MS = 100;

@@ -3,8 +3,9 @@ import type { ListMultipartUploadsCommandInput, ListMultipartUploadsCommandOutpu
 import { HoldfastError } from "../errors.ts";
 import { isValidKey } from "./object-store.ts";
 import type { ObjectInfo } from "./object-store.ts";
-import { guarded, refusalOf, retrying } from "./s3-errors.ts";
+import { guarded, retrying } from "./s3-errors.ts";
 import type { S3Place } from "./s3-place.ts";
+import { refusalOf } from "./s3-refusal.ts";
 
 /** The store sorts by bytes, as we do: what it sends is in order. */
 export async function* listObjects(place: S3Place, prefix: string): AsyncGenerator<ObjectInfo> {

@@ -1,7 +1,7 @@
 import { S3Client } from "@aws-sdk/client-s3";
 import { systemClock } from "../clock.ts";
 import { RequestGate } from "./request-gate.ts";
-import { isTooMuch } from "./s3-errors.ts";
+import { isTooMuch } from "./s3-refusal.ts";
 import type { S3Address, S3Options } from "./s3-address.ts";
 
 /** A folder of a bucket with the way to it: what every part of the store works on. */

@@ -3,8 +3,9 @@ import type { GetObjectCommandOutput, HeadObjectCommandOutput } from "@aws-sdk/c
 import { DamageError, HoldfastError, messageOf } from "../errors.ts";
 import { ObjectMissing, ObjectTruncated } from "./object-store.ts";
 import type { RequestGate } from "./request-gate.ts";
-import { hasStatus, refusalOf, retrying } from "./s3-errors.ts";
+import { retrying } from "./s3-errors.ts";
 import type { S3Place } from "./s3-place.ts";
+import { hasStatus, refusalOf } from "./s3-refusal.ts";
 
 const NOT_FOUND = 404;
 const NOT_SATISFIABLE = 416;

@@ -4,7 +4,8 @@ import { CompleteMultipartUploadCommand, CreateMultipartUploadCommand, PutObject
 import type { CompletedPart, PutObjectCommandInput } from "@aws-sdk/client-s3";
 import { HoldfastError } from "../errors.ts";
 import type { CreateOutcome, ObjectWriter } from "./object-store.ts";
-import { guarded, hasStatus, refusalOf, retrying } from "./s3-errors.ts";
+import { guarded, retrying } from "./s3-errors.ts";
+import { hasStatus, refusalOf } from "./s3-refusal.ts";
 import { abortUpload } from "./s3-listing.ts";
 import { PartBuffer } from "./s3-part-buffer.ts";
 import type { PartSlots } from "./s3-part-slots.ts";
