@@ -1,4 +1,3 @@
-import { userInfo } from "node:os";
 import { Command } from "commander";
 import { acknowledgeAlert } from "../alerts/acknowledge.ts";
 import { listOpenAlerts, pageOfAlerts } from "../catalog/alerts.ts";
@@ -8,6 +7,7 @@ import { recordEntry } from "../operations/record-run.ts";
 import { newCommand, perform } from "./action.ts";
 import type { CommonOptions, Tools } from "./action.ts";
 import { formatTable } from "./table.ts";
+import { whoAsks } from "./who-asks.ts";
 
 interface ListOptions extends CommonOptions {
   readonly all?: boolean;
@@ -51,7 +51,7 @@ function ackCommand(): Command {
     .action(async (id: string, options: AckOptions) =>
       perform(options, async ({ output, openApp }) => {
         const app = await openApp();
-        const acknowledgement = { id, by: userInfo().username, reason: options.reason ?? null };
+        const acknowledgement = { id, by: whoAsks(), reason: options.reason ?? null };
         const alert = await acknowledgeAlert(app.catalog, acknowledgement, (kind, facts) => recordEntry(app.journal, kind, facts));
         await app.journal.copyToRepositories();
         output.result(alert, () => `${alert.title}: acknowledged by ${alert.acknowledgedBy ?? "somebody"} at ${alert.acknowledgedAt ?? ""}\n`);

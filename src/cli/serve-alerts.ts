@@ -1,19 +1,42 @@
 import path from "node:path";
 import { AlertKeeper } from "../alerts/alert-keeper.ts";
+import { AlertmanagerSender } from "../alerts/alertmanager-sender.ts";
+import { ChannelSender } from "../alerts/channel-sender.ts";
+import { getAddress } from "../alerts/http-post.ts";
+import { planDeliveries } from "../alerts/plan-deliveries.ts";
+import { readSourceFacts } from "../alerts/source-facts.ts";
 import type { App } from "../app.ts";
+import { forgetOldFailures, listChannelHealth } from "../catalog/alert-deliveries.ts";
+import { listTokens } from "../catalog/tokens.ts";
+import { resolveSecret } from "../config.ts";
 import type { SystemAlertFacts } from "../domain/alert-facts.ts";
+import { whyNotAlive } from "../domain/alive.ts";
+import { messageOf } from "../errors.ts";
 import { recordEntry } from "../operations/record-run.ts";
+import type { AlivePing, ChannelConfig } from "../policy/types.ts";
+import { openChannel } from "./open-channels.ts";
 
-/** How often what is wrong is looked for. */
+/** How often what is wrong is looked for, and how often the outbox is. */
 const LOOK_EVERY_MS = 3000;
+const SEND_EVERY_MS = 500;
 
 export interface ServedAlerts {
   readonly isSchedulerOnTime: () => boolean;
-  readonly onTrouble: (error: unknown) => void;
+  readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
-/** Keeps alerts as they should be until stopped. */
-export async function keepAlerts(app: App, { isSchedulerOnTime, onTrouble }: ServedAlerts, signal: AbortSignal): Promise<void> {
+/** Keeps alerts as they should be, tells the channels, and presses the dead man's switch, until stopped. Each goes on by itself: none waits for another. */
+export async function serveAlerts(app: App, served: ServedAlerts, signal: AbortSignal): Promise<void> {
+  forgetOldFailures(app.catalog);
+  const { alive, channels } = app.inventory;
+  await Promise.all([
+    keepAlerts(app, served, signal),
+    ...[...channels.values()].map(async (channel) => keepSending(app, channel, served, signal)),
+    ...(alive === null ? [] : [keepPinging(app, alive, served, signal)]),
+  ]);
+}
+
+async function keepAlerts(app: App, { isSchedulerOnTime, log }: ServedAlerts, signal: AbortSignal): Promise<void> {
   const keeper = new AlertKeeper({
     catalog: app.catalog,
     clock: app.clock,
@@ -21,16 +44,47 @@ export async function keepAlerts(app: App, { isSchedulerOnTime, onTrouble }: Ser
     systemFacts: () => systemFacts(app, isSchedulerOnTime()),
     record: (kind, facts) => recordEntry(app.journal, kind, facts),
   });
-  const copy = copierOf(app, onTrouble);
-  while (!signal.aborted) {
-    try {
-      if ((await keeper.look()) > 0) copy.want();
-    } catch (error) {
-      onTrouble(error);
-    }
-    await app.clock.sleep(LOOK_EVERY_MS, signal).catch(() => undefined);
-  }
+  const channels = [...app.inventory.channels.values()];
+  const copy = copierOf(app, (error) => log("evidence not copied", { error: String(error) }));
+  await every({ app, ms: LOOK_EVERY_MS, log }, signal, async () => {
+    // Before the look too: whoever died before us may have raised what nobody was told of, and what is over now was not then.
+    planDeliveries(app.catalog, channels, app.clock.now());
+    if ((await keeper.look()) === 0) return;
+    planDeliveries(app.catalog, channels, app.clock.now());
+    copy.want();
+  });
   await copy.ended();
+}
+
+async function keepSending(app: App, config: ChannelConfig, { log }: ServedAlerts, signal: AbortSignal): Promise<void> {
+  const { catalog, clock } = app;
+  if (config.kind === "alertmanager") {
+    const sender = new AlertmanagerSender(config, config.url, { catalog, clock, log });
+    return every({ app, ms: SEND_EVERY_MS, log }, signal, async () => sender.step(signal));
+  }
+  const sender = new ChannelSender(await openChannel(config, clock), { catalog, clock, log });
+  return every({ app, ms: SEND_EVERY_MS, log }, signal, async () => {
+    while (await sender.step(signal));
+  });
+}
+
+async function keepPinging(app: App, { url, everySeconds }: AlivePing, { isSchedulerOnTime, log }: ServedAlerts, signal: AbortSignal): Promise<void> {
+  await every({ app, ms: everySeconds * 1000, log }, signal, async () => {
+    const sources = [...app.inventory.sources.values()].map((source) => readSourceFacts(app.catalog, source));
+    const reasons = whyNotAlive({ schedulerOnTime: isSchedulerOnTime(), sources }, app.clock.now());
+    if (reasons.length > 0) log("not alive: the ping is left out", { reasons });
+    else await getAddress(await resolveSecret(url, "the address of alive"), signal).catch((error: unknown) => log("the ping failed", { reason: messageOf(error) }));
+  });
+}
+
+/** Does something again and again until stopped. A trouble is told, and not the end of it. */
+async function every({ app, ms, log }: { app: App; ms: number; log: ServedAlerts["log"] }, signal: AbortSignal, act: () => Promise<void>): Promise<void> {
+  while (!signal.aborted) {
+    await act().catch((error: unknown) => {
+      if (!signal.aborted) log("alerts are in trouble", { error: String(error) });
+    });
+    await app.clock.sleep(ms, signal).catch(() => undefined);
+  }
 }
 
 /** Copies what is on record to the repositories beside everything else: one may be what is wrong, and answer late. Wanted again while it is under way, it begins anew afterwards. */
@@ -54,12 +108,14 @@ function copierOf(app: App, onTrouble: (error: unknown) => void): { want(): void
   };
 }
 
-function systemFacts({ findings }: App, schedulerOnTime: boolean): SystemAlertFacts {
+function systemFacts({ findings, catalog, inventory, journal }: App, schedulerOnTime: boolean): SystemAlertFacts {
   return {
     schedulerOnTime,
     findings: findings.map(({ severity, file, line, message, sources }) => ({ severity, place: `${path.basename(file)}:${line}`, message, sources })),
-    expiring: [],
+    expiring: listTokens(catalog, journal.evidence.writer).flatMap(({ name, expiresAt, revokedAt }) =>
+      expiresAt === null || revokedAt !== null ? [] : [{ what: `token ${name}`, expiresAt }],
+    ),
     access: [],
-    channels: [],
+    channels: listChannelHealth(catalog).flatMap(({ channel, failingSince, error }) => (inventory.channels.has(channel) ? [{ name: channel, failingSince, error }] : [])),
   };
 }

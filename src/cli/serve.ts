@@ -18,7 +18,7 @@ import { Workers } from "../scheduler/workers.ts";
 import { VERSION } from "../version.ts";
 import { newCommand, perform } from "./action.ts";
 import type { CommonOptions, Tools } from "./action.ts";
-import { keepAlerts } from "./serve-alerts.ts";
+import { serveAlerts } from "./serve-alerts.ts";
 
 /** How often each source is looked at: often enough for its objective, and never idle or frantic. */
 const OBSERVE_SECONDS = { shortest: 2, longest: 15, perRpo: 10 } as const;
@@ -68,11 +68,7 @@ async function serve({ context, openApp }: Tools): Promise<number> {
   log.info({ address, sources: app.inventory.sources.size, findings: app.findings.length }, "serving");
   scheduler.start();
   const observing = observe(app, context.signal, (source, error) => log.warn({ source, error: String(error) }, "cannot observe"));
-  const alerting = keepAlerts(
-    app,
-    { isSchedulerOnTime: () => scheduler.isAlive, onTrouble: (error) => log.warn({ error: String(error) }, "cannot look for alerts") },
-    context.signal,
-  );
+  const alerting = serveAlerts(app, { isSchedulerOnTime: () => scheduler.isAlive, log: (event, fields) => log.info(fields, event) }, context.signal);
   if (!context.signal.aborted) await once(context.signal, "abort");
   log.info("stopping");
   await scheduler.stop();

@@ -1,4 +1,3 @@
-import { userInfo } from "node:os";
 import { Command, Option } from "commander";
 import { whyNotInForce } from "../access/authenticate.ts";
 import { parseScope, ROLES } from "../access/identity.ts";
@@ -11,6 +10,7 @@ import { addToken, revokeToken } from "../operations/tokens.ts";
 import { newCommand, perform } from "./action.ts";
 import type { CommonOptions } from "./action.ts";
 import { formatTable } from "./table.ts";
+import { whoAsks } from "./who-asks.ts";
 
 interface AddOptions extends CommonOptions {
   readonly role: Role;
@@ -110,9 +110,4 @@ function lifeOf(written: string | undefined): number | null {
   const seconds = parseDuration(written);
   if (seconds !== null) return seconds;
   throw new HoldfastError("HF-USAGE", "--expires is no duration", { hint: "a whole number and a unit: 12h, 90d, 52w" });
-}
-
-/** Whoever works in the shell: who that is, the machine knows better than we do. */
-function whoAsks(): string {
-  return `${userInfo().username} (shell)`;
 }

@@ -125,7 +125,8 @@ export const ALERT_KINDS = {
     severity: "P2",
     means: "alerts cannot be delivered through a channel",
     whatToDo: "the reason is beside it: address, key and network of the channel; what waits is sent when it works again",
-    ...AT_ONCE,
+    raiseAfterSeconds: 30,
+    clearAfterSeconds: 0,
   },
   many_refused: {
     severity: "P2",

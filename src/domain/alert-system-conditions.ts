@@ -33,6 +33,8 @@ function aboutFinding({ severity, place, message, sources }: PolicyFindingFact):
 function aboutExpiry({ what, expiresAt }: ExpiringFact, now: Date): AlertCondition[] {
   const leftMs = Date.parse(expiresAt) - now.getTime();
   const detail = `at ${expiresAt}`;
+  // What ended long ago is missed by nobody.
+  if (leftMs < -7 * DAY_MS) return [];
   if (leftMs <= 0) return [conditionOf({ kind: "expired", subject: what, title: `${what} has expired`, detail, since: expiresAt })];
   if (leftMs <= 7 * DAY_MS) return [conditionOf({ kind: "expires_within_7_days", subject: what, title: `${what} expires within 7 days`, detail })];
   return leftMs <= 30 * DAY_MS ? [conditionOf({ kind: "expires_within_30_days", subject: what, title: `${what} expires within 30 days`, detail })] : [];

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { alertingShape } from "./channel-fields.ts";
 import {
   absolutePathField,
   choiceField,
@@ -85,6 +86,7 @@ export const inventorySchema = section({
   scratch: section({ directory: pathField.optional(), maxBytes: sizeField.optional(), memory: sizeField.optional() }).prefault({}),
   limits: limitsSection.prefault({}),
   sources: namedMap("source", sourceSection),
+  ...alertingShape,
   api: section({ listen: listenField.default({ host: "127.0.0.1", port: 8420 }) }).prefault({}),
 });
 

@@ -1,6 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { codeOf, must } from "../errors.ts";
+import { channelProblems } from "./channel-fields.ts";
 import { inventorySchema } from "./inventory-schema.ts";
 import type { InventoryFile, RepositorySection, SourceSection } from "./inventory-schema.ts";
 import { policySchema } from "./policy-schema.ts";
@@ -44,6 +45,7 @@ export async function loadInventory(file: string): Promise<LoadedInventory | Fai
     ...repositoryProblems(yaml),
     ...encryptionProblems(yaml),
     ...strayS3Settings(yaml),
+    ...channelProblems(yaml),
     ...strayLimits(yaml),
   ];
 
@@ -108,6 +110,9 @@ function complete(file: string, written: InventoryFile, policies: ReadonlyMap<st
     limits: completeLimits(written.limits),
     postgres: { binaries: written.postgres.binaries, runAs: written.postgres.runAs ?? null },
     scratch: { directory: directory === undefined ? join(state, "scratch") : resolve(dirname(file), directory), maxBytes: maxBytes ?? null, memoryBytes: memory ?? null },
+    channels: mapOf(written.channels, (channel, name) => ({ name, ...channel })),
+    alerting: written.alerting,
+    alive: written.alive === undefined ? null : { url: written.alive.url, everySeconds: written.alive.every },
     api: written.api.listen,
   };
 }

@@ -2,6 +2,7 @@ import type { BackupType } from "../domain/backup-id.ts";
 import type { BandwidthRule } from "../domain/bandwidth.ts";
 import type { FeasibilityBackup, FeasibilityLog } from "../domain/feasibility.ts";
 import type { Schedule } from "../domain/schedule.ts";
+import type { Severity } from "../domain/alert-kinds.ts";
 import type { VerifyTier } from "../domain/verify-tier.ts";
 import type { Window } from "../domain/window.ts";
 
@@ -16,6 +17,9 @@ export interface Inventory {
   readonly limits: Limits;
   readonly postgres: { readonly binaries: readonly string[]; readonly runAs: string | null };
   readonly scratch: { readonly directory: string; readonly maxBytes: number | null; readonly memoryBytes: number | null };
+  readonly channels: ReadonlyMap<string, ChannelConfig>;
+  readonly alerting: Alerting;
+  readonly alive: AlivePing | null;
   readonly api: { readonly host: string; readonly port: number };
 }
 
@@ -56,6 +60,28 @@ export interface S3Config {
   readonly credentials: { readonly accessKeyId: SecretRef; readonly secretAccessKey: SecretRef; readonly sessionToken: SecretRef | null } | null;
   readonly serverSideEncryption: { readonly algorithm: "AES256" | "aws:kms"; readonly key: string | null } | null;
   readonly storageClass: string | null;
+}
+
+/** Where alerts go. Which of its keys a channel has says what it is. */
+export type ChannelTarget =
+  | { readonly kind: "pagerduty"; readonly routingKey: SecretRef; readonly endpoint: string }
+  | { readonly kind: "slack"; readonly url: SecretRef }
+  | { readonly kind: "email"; readonly smtp: SecretRef; readonly to: readonly string[]; readonly from: string | null }
+  | { readonly kind: "webhook"; readonly url: string; readonly secret: SecretRef }
+  | { readonly kind: "alertmanager"; readonly url: string };
+
+export type ChannelConfig = ChannelTarget & {
+  readonly name: string;
+  /** Null: those that its kind is for. */
+  readonly severities: readonly Severity[] | null;
+};
+
+/** Who pages: we, through our channels, or the Alertmanager that is told everything. Never both. */
+type Alerting = "own" | "alertmanager";
+
+export interface AlivePing {
+  readonly url: SecretRef;
+  readonly everySeconds: number;
 }
 
 export const TIERS = ["critical", "important", "standard", "non-critical"] as const;

@@ -134,6 +134,13 @@ function inventoryText(folder: string, names: readonly string[], options: SiteOp
   ].join("\n");
 }
 
+/** The command outside of any site, with this environment beside our own; killed when it goes out of scope. */
+export function startMain(env: Readonly<Record<string, string>>, ...args: string[]): Running & Disposable {
+  const children = new Set<ChildProcess>();
+  const running = launch(children, { env: { NODE_COMPILE_CACHE: COMPILED, ...process.env, ...env } }, [MAIN, ...args]);
+  return { ...running, [Symbol.dispose]: () => children.forEach((child) => child.kill("SIGKILL")) };
+}
+
 function launch(children: Set<ChildProcess>, how: Pick<SpawnOptions, "env" | "uid" | "gid">, args: readonly string[]): Running {
   const child = spawn(process.execPath, args, { ...how, stdio: ["ignore", "pipe", "pipe"] });
   children.add(child);

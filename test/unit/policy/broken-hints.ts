@@ -14,3 +14,5 @@ export const ADDRESS = "must be file:///absolute/path or s3://bucket/prefix";
 export const ADDRESSES = "such as file:///srv/holdfast or s3://backups/holdfast";
 export const WINDOW = '{ daily: "02:00-04:00" }, { weekly: "Sunday 04:00-06:00" }, { monthly: "first Sunday 06:00-10:00" } or { from: 2026-12-24T00:00Z, to: 2026-12-27T00:00Z }';
 export const EXAMPLE = "compare the line with the example";
+export const CHANNEL =
+  "{ pagerduty: env:PD_KEY }, { slack: env:SLACK_URL }, { smtp: env:SMTP_URL, to: [dba@example.com] }, { url: https://…, secret: env:HOOK } or { alertmanager: http://host:9093 }";

@@ -1,10 +1,16 @@
-import { ADDRESS, ADDRESSES, CHANGE_IT, CHANGE_KEY, EXAMPLE, KEY, NAME, SECRET, WINDOW } from "./broken-hints.ts";
+import { ADDRESS, ADDRESSES, CHANGE_IT, CHANNEL, CHANGE_KEY, EXAMPLE, KEY, NAME, SECRET, WINDOW } from "./broken-hints.ts";
 import type { Broken } from "./broken-hints.ts";
 import { INVENTORY } from "./configuration-folder.ts";
 
 export const INVENTORIES: readonly Broken[] = [
   ["an empty file", INVENTORY, "", "1:1 the file is empty", "begin with version: 1"],
-  ["a list", INVENTORY, "- version: 1\n", "1:1 the file must be a map of keys and values", "known here: version, state, repositories, postgres, scratch, limits, sources, api"],
+  [
+    "a list",
+    INVENTORY,
+    "- version: 1\n",
+    "1:1 the file must be a map of keys and values",
+    "known here: version, state, repositories, postgres, scratch, limits, sources, channels, alerting, alive, api",
+  ],
   ["no version", "version: 1\n", "", "1:1 version is missing", "this Holdfast reads version 1"],
   ["a version of the future", "version: 1", "version: 2", "1:10 version must be 1", "this Holdfast reads version 1"],
   ["a version as text", "version: 1", 'version: "1"', "1:10 version must be 1", "this Holdfast reads version 1"],
@@ -14,7 +20,7 @@ export const INVENTORIES: readonly Broken[] = [
     "sources:",
     "retention-days: 3\nsources:",
     "10:1 unknown key 'retention-days'",
-    "known here: version, state, repositories, postgres, scratch, limits, sources, api",
+    "known here: version, state, repositories, postgres, scratch, limits, sources, channels, alerting, alive, api",
   ],
   ["a slip in a key of a repository", "    class: fast", "    clas: fast", "5:5 unknown key 'clas'", "did you mean 'class'?"],
   ["a slip in a key of a source", "dataClass:", "data_clas:", "16:5 unknown key 'data_clas'", "did you mean 'dataClass'?"],
@@ -183,5 +189,65 @@ export const INVENTORIES: readonly Broken[] = [
     "version: 1\npostgres: { binaries: /usr/bin }",
     "2:23 binaries must be a list of absolute folders",
     '["/usr/lib/postgresql/*/bin"]; * stands for a version',
+  ],
+  ["a channel that is nothing", "sources:", "channels:\n  team: { severities: [P1] }\nsources:", "11:9 team must say what it is", CHANNEL],
+  [
+    "a channel that is two things",
+    "sources:",
+    "channels:\n  team: { slack: env:S, pagerduty: env:P }\nsources:",
+    "11:18 slack stands beside pagerduty: a channel is one thing",
+    CHANNEL,
+  ],
+  ["a key of another kind of channel", "sources:", "channels:\n  team: { slack: env:S, to: [a@b.c] }\nsources:", "11:29 to goes with smtp only", CHANNEL],
+  [
+    "an address of Slack in the file itself",
+    "sources:",
+    "channels:\n  team: { slack: https://hooks.slack.com/services/T0 }\nsources:",
+    "11:18 slack must say where the secret is, not the secret itself",
+    CHANGE_IT,
+  ],
+  ["e-mail to nobody", "sources:", "channels:\n  mail: { smtp: env:SMTP_URL }\nsources:", "11:9 mail must say to whom: to: [dba@example.com]", CHANNEL],
+  [
+    "e-mail to something else",
+    "sources:",
+    "channels:\n  mail: { smtp: env:SMTP_URL, to: [dba] }\nsources:",
+    "11:35 to must be a list of e-mail addresses",
+    "such as [dba@example.com]",
+  ],
+  [
+    "a webhook without a secret",
+    "sources:",
+    "channels:\n  hook: { url: https://example.com/hook }\nsources:",
+    "11:9 hook must have a secret that its messages are signed with",
+    CHANNEL,
+  ],
+  [
+    "a severity that does not exist",
+    "sources:",
+    "channels:\n  team: { slack: env:S, severities: [P1, P5] }\nsources:",
+    "11:37 severities must be a list of P1, P2, P3, P4",
+    "such as [P1, P2]",
+  ],
+  ["a slip in a key of a channel", "sources:", "channels:\n  team: { slak: env:S }\nsources:", "11:11 unknown key 'slak'", "did you mean 'slack'?"],
+  [
+    "an Alertmanager beside our own alerting",
+    "sources:",
+    "channels:\n  am: { alertmanager: http://am:9093 }\nsources:",
+    "11:23 alertmanager is told nothing while alerting is our own",
+    "write alerting: alertmanager, so that it pages and we do not; or leave it out",
+  ],
+  [
+    "alerting by an Alertmanager that is not there",
+    "sources:",
+    "alerting: alertmanager\nsources:",
+    "10:11 alerting is left to an Alertmanager, and no channel is one",
+    "channels: { am: { alertmanager: http://host:9093 } }",
+  ],
+  [
+    "the address of a dead man's switch in the file itself",
+    "sources:",
+    "alive: { url: https://hc-ping.com/1 }\nsources:",
+    "10:15 url must say where the secret is, not the secret itself",
+    CHANGE_IT,
   ],
 ];

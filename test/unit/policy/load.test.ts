@@ -26,6 +26,9 @@ test("an inventory comes complete: paths absolute, policies resolved, defaults f
   expect(rest).toEqual({
     file: folder.inventory,
     state: `${folder.path}/state`,
+    channels: new Map(),
+    alerting: "own",
+    alive: null,
     limits: { hostBackups: null, hostDrills: null, repositoryBackups: new Map() },
     postgres: { binaries: ["/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin"], runAs: null },
     scratch: { directory: `${folder.path}/state/scratch`, maxBytes: null, memoryBytes: null },

@@ -1,0 +1,6 @@
+import { userInfo } from "node:os";
+
+/** Whoever works in the shell: who that is, the machine knows better than we do. */
+export function whoAsks(): string {
+  return `${userInfo().username} (shell)`;
+}
