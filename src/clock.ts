@@ -29,3 +29,18 @@ export function stopwatch(clock: Clock): () => number {
   const from = clock.monotonicMs();
   return () => (clock.monotonicMs() - from) / 1000;
 }
+
+/** Whether all of it has ended, well or not, before `ms` are over. It goes on by itself where it has not. */
+export async function settledWithin(clock: Clock, ms: number, work: readonly Promise<unknown>[]): Promise<boolean> {
+  const timer = new AbortController();
+  const ended = Promise.allSettled(work).then(() => true);
+  const late = clock.sleep(ms, timer.signal).then(
+    () => false,
+    () => false,
+  );
+  try {
+    return await Promise.race([ended, late]);
+  } finally {
+    timer.abort();
+  }
+}

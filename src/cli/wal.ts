@@ -3,7 +3,7 @@ import { Command as Group } from "commander";
 import { formatLsn } from "../domain/lsn.ts";
 import { HoldfastError, messageOf, must } from "../errors.ts";
 import { getWal } from "../operations/wal/get-wal.ts";
-import { chooseSource, openAll } from "../operations/installation.ts";
+import { chooseSource, openReachable } from "../operations/installation.ts";
 import { pushWal } from "../operations/wal/push-wal.ts";
 import { runStream } from "../operations/wal/run-log.ts";
 import { newCommand, openReading, openViews, perform, withoutInventory } from "./action.ts";
@@ -47,7 +47,9 @@ function pushCommand(): Command {
         async ({ output, context, openApp }) => {
           const app = await openApp();
           const config = chooseSource(app.inventory, source);
-          const [first, ...others] = await openAll(app, config.policy.log?.repositories ?? []);
+          const { repositories, away } = await openReachable(app, config.policy.log?.repositories ?? []);
+          for (const { name, error } of away) output.notice(`note: ${name}: ${error.message}`);
+          const [first, ...others] = repositories;
           if (first === undefined) throw new HoldfastError("HF-CONFIG", `the policy ${config.policy.name} has no log backup`, { hint: "add backups.log to it" });
           const result = await pushWal({ source: config.name, file, repositories: [first, ...others] }, context);
           output.result(result, () => "");

@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { findRun } from "../catalog/runs.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { HoldfastError } from "../errors.ts";
 import type { Inventory, SourceConfig } from "../policy/types.ts";
@@ -38,14 +39,81 @@ export function chooseSources(inventory: Inventory, name: string | undefined): S
   return name === undefined ? [...inventory.sources.values()] : [chooseSource(inventory, name)];
 }
 
-export async function openAll(installation: Installation, names: readonly string[]): Promise<WritableRepository[]> {
-  return Promise.all(names.map((name) => installation.repository(name)));
+/** A repository that cannot be used now, and why. */
+export interface Away {
+  readonly name: string;
+  readonly error: HoldfastError;
+}
+
+/** What could be opened of some repositories, in their order, and what could not. */
+export interface Opened {
+  readonly repositories: readonly WritableRepository[];
+  readonly away: readonly Away[];
+}
+
+/** A store that accepts connections and never answers is given up sooner than its own patience ends, where others are waiting. */
+const OPEN_WITHIN_MS = 30_000;
+
+/**
+ * Opens repositories, each by itself: one that is away does not keep anybody from the others. `look`: something that is asked of each, for one that was opened before may be away by now. Rejects
+ * only where none can be opened, where a name is not in the inventory, or for what is not the fault of one repository.
+ */
+export async function openReachable(
+  installation: Pick<Installation, "repository" | "clock">,
+  names: readonly string[],
+  look: (repository: WritableRepository) => Promise<unknown> = async () => undefined,
+): Promise<Opened> {
+  const results = await Promise.all(names.map((name) => openOrAway(installation, name, look)));
+  const repositories = results.flatMap((result) => ("repositoryId" in result ? [result] : []));
+  const away = results.flatMap((result) => ("repositoryId" in result ? [] : [result]));
+  if (repositories.length === 0 && away[0] !== undefined) throw away[0].error;
+  return { repositories, away };
+}
+
+async function openOrAway(
+  { repository, clock }: Pick<Installation, "repository" | "clock">,
+  name: string,
+  look: (repository: WritableRepository) => Promise<unknown>,
+): Promise<WritableRepository | Away> {
+  const timer = new AbortController();
+  const late = clock.sleep(OPEN_WITHIN_MS, timer.signal).then((): Away => ({ name, error: silent(name) }));
+  late.catch(() => undefined);
+  try {
+    return await Promise.race([openAndLook(repository(name), look), late]);
+  } catch (error) {
+    if (!(error instanceof HoldfastError) || !(isOfOneCopy(error) || error.code === "HF-CONFIG")) throw error;
+    return { name, error };
+  } finally {
+    timer.abort();
+  }
+}
+
+async function openAndLook(opening: Promise<WritableRepository>, look: (repository: WritableRepository) => Promise<unknown>): Promise<WritableRepository> {
+  const repository = await opening;
+  await look(repository);
+  return repository;
+}
+
+function silent(name: string): HoldfastError {
+  return new HoldfastError("HF-TIMEOUT", `${name} did not answer within ${OPEN_WITHIN_MS / 1000} s`, { hint: "see 'holdfast check --repository'" });
+}
+
+/** Errors that say something of one repository only. Others (another cluster, two histories, a bug) are true wherever else one would write. */
+const OF_ONE_COPY: readonly string[] = ["HF-STORAGE", "HF-SPACE", "HF-TIMEOUT", "HF-KEY", "HF-DAMAGE", "HF-COPIES"];
+
+export function isOfOneCopy(error: unknown): boolean {
+  return error instanceof HoldfastError && OF_ONE_COPY.includes(error.code);
 }
 
 /** Every repository a source uses, in the order the policy names them: those of backups first. */
 export function repositoriesOf(source: SourceConfig): string[] {
   const { backups, log } = source.policy;
   return [...new Set([...[...backups.values()].flatMap((rule) => rule.repositories), ...(log?.repositories ?? [])])];
+}
+
+/** Whether a run of this host is on record as ended: what it left unfinished nobody will finish. */
+export function hasEnded({ catalog }: Pick<Installation, "catalog">, run: string): boolean {
+  return (findRun(catalog, run)?.outcome ?? "running") !== "running";
 }
 
 let counter = 0;

@@ -1,4 +1,6 @@
 import type pg from "pg";
+import { parseLsn } from "../domain/lsn.ts";
+import type { Lsn } from "../domain/lsn.ts";
 import { queryRows } from "./connection.ts";
 
 /** What the server says of a slot's WAL: `lost` is final, the slot will never give WAL again. Null: there is no such slot. */
@@ -14,4 +16,11 @@ export async function dropLostSlot(client: pg.Client, name: string): Promise<boo
   if ((await slotStatus(client, name)) !== "lost") return false;
   await client.query("select pg_drop_replication_slot($1)", [name]);
   return true;
+}
+
+/** From where on the server has kept WAL for a slot: what was last reported durable. Null where there is no such slot, or it has kept none yet. */
+export async function slotKeepsFrom(client: pg.Client, name: string): Promise<Lsn | null> {
+  const [row] = await queryRows(client, "select restart_lsn::text as lsn from pg_replication_slots where slot_name = $1", [name]);
+  const kept = row?.["lsn"] ?? null;
+  return kept === null ? null : parseLsn(kept);
 }

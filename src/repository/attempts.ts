@@ -5,7 +5,14 @@ import { baseName, keys } from "./layout.ts";
 import type { Repository, WritableRepository } from "./repository.ts";
 
 /** Backups under way: intents, and what is left of attempts that died (docs/repository-format.md section 10). */
-const intentSchema = z.object({ backup: z.string(), ancestors: z.array(z.string()), startedAt: z.string(), runId: z.string() });
+const intentSchema = z.object({
+  backup: z.string(),
+  ancestors: z.array(z.string()),
+  startedAt: z.string(),
+  runId: z.string(),
+  /** The repository (by its id) that this backup is being copied from; absent where it is taken from the source. */
+  copiedFrom: z.string().optional(),
+});
 export type Intent = z.infer<typeof intentSchema>;
 
 /** Says which backups a new one will refer to, then looks whether one of them is being deleted: expiry looks the other way round, so one of the two always sees the other. */
@@ -49,6 +56,11 @@ export async function findDeadAttempts(repository: Repository, source: string): 
 export async function abandonAttempt(repository: WritableRepository, source: string, backup: string, reason: string): Promise<void> {
   const outcome = await writeDocument(repository, keys.manifest(source, backup), "tombstone", { backup, reason }, repository.signer);
   if (outcome === "exists") return;
+  await clearAttempt(repository, source, backup);
+}
+
+/** Removes what an attempt left, of which it is certain that nobody will finish it. Its id is free again. */
+export async function clearAttempt(repository: WritableRepository, source: string, backup: string): Promise<void> {
   await removeBackupObjects(repository, source, backup);
   // Its process is dead: also what it was writing that very moment.
   await repository.store.sweep(keys.backup(source, backup), END_OF_TIME);

@@ -1,4 +1,6 @@
 import type { Clock } from "../clock.ts";
+import { isTooSlow } from "../domain/copy-pace.ts";
+import type { CopyPace } from "../domain/copy-pace.ts";
 import { HoldfastError, must } from "../errors.ts";
 import { codecThreads } from "./codec-threads.ts";
 import { newSeal, openContainerWriter } from "./container-writer.ts";
@@ -14,8 +16,10 @@ type PackKind = "data" | "map";
 
 /** Few: each may hold the last part of a pack in memory. */
 const CLOSING_AT_ONCE = 3;
+/** Sealed frames of one copy that are handed over and not yet written: what a copy may lag behind before the others have to wait for it. */
+const QUEUE_BYTES = 32 << 20;
 
-/** One copy of a backup under way: the containers of it in one repository. A copy that fails is dropped; the others go on. */
+/** One copy of a backup under way: the containers of it in one repository. It writes at its own pace, from a bounded queue. A copy that fails is dropped; the others go on. */
 export class BackupCopy {
   readonly repository: WritableRepository;
   readonly dataKey: SealedKey;
@@ -23,7 +27,10 @@ export class BackupCopy {
   readonly #backup: string;
   readonly #clock: Clock;
   readonly #open: { data: Promise<ContainerWriter> | null; map: Promise<ContainerWriter> | null } = { data: null, map: null };
-  #isAborted = false;
+  readonly #queues: Record<PackKind, Promise<void>> = { data: Promise.resolve(), map: Promise.resolve() };
+  #queuedBytes = 0;
+  #pending = 0;
+  readonly #waiting: (() => void)[] = [];
   /** Of packs whose frames are being sealed, by key; from before their first frame to when they are closed. */
   readonly #seals = new Map<string, ContainerSeal>();
   /** Packs on their last way, oldest first: the next ones are filled meanwhile. */
@@ -31,6 +38,8 @@ export class BackupCopy {
   readonly #contents: ContentsLine[] = [];
   storedBytes = 0;
   failure: unknown = null;
+  /** For how long the other copies had to wait for this one. */
+  heldUpMs = 0;
 
   constructor(repository: WritableRepository, options: { source: string; backup: string; dataKey: SealedKey; clock: Clock }) {
     this.repository = repository;
@@ -46,21 +55,76 @@ export class BackupCopy {
     return { key, index: frame, binding };
   }
 
-  async append(kind: PackKind, { pack }: FrameAddress, frame: SealedFrame): Promise<void> {
-    // What was sealed before it was given up may still come.
-    if (this.#isAborted) throw new Error(`the copy in ${this.repository.name} was given up`);
+  /** Hands in the next frame of a kind. It is written when its turn comes. */
+  append(kind: PackKind, address: FrameAddress, frame: SealedFrame): void {
+    this.#hand(kind, frame.stored.length, () => this.#write(kind, address, frame));
+  }
+
+  closePack(kind: PackKind, pack: number): void {
+    this.#hand(kind, 0, () => this.#beginClosing(kind, pack));
+  }
+
+  /** Every pack that was closed is there before what is handed in after this is written, and before the copy is drained. */
+  settle(kind: PackKind): void {
+    this.#hand(kind, 0, () => this.#closed());
+  }
+
+  /** Whether more may be handed in. */
+  get hasRoom(): boolean {
+    return this.failure !== null || this.#queuedBytes <= QUEUE_BYTES;
+  }
+
+  /** Resolves when something that was handed in has been written, or the copy has failed. */
+  moved(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+    });
+  }
+
+  /** Resolves when all that was handed in is written, or the copy has failed. */
+  async drained(): Promise<void> {
+    while (this.#pending > 0 && this.failure === null) await this.moved();
+  }
+
+  /** Gives the copy up: nothing more of it is written. What was being written is closed by itself, which may take as long as its store takes to answer. */
+  fail(error: unknown): void {
+    this.failure ??= error;
+    this.#wake();
+    void this.abort();
+  }
+
+  #hand(kind: PackKind, bytes: number, act: () => Promise<void>): void {
+    this.#queuedBytes += bytes;
+    this.#pending++;
+    this.#queues[kind] = this.#queues[kind].then(async () => {
+      try {
+        if (this.failure === null) await act();
+      } catch (error) {
+        this.fail(error);
+      } finally {
+        this.#queuedBytes -= bytes;
+        this.#pending--;
+        this.#wake();
+      }
+    });
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+
+  async #write(kind: PackKind, { pack }: FrameAddress, frame: SealedFrame): Promise<void> {
     const target = this.#targetOf(kind, pack);
     const writer = await (this.#open[kind] ??= openContainerWriter(target, this.#sealOf(target)));
     await writer.append(frame);
   }
 
-  /** What was closed and is there, in order. Whole after `settle`. */
+  /** What was closed and is there, in order. Whole when all that was handed in is written. */
   get contents(): readonly ContentsLine[] {
     return this.#contents.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  /** Nothing more comes into this pack. It is on its way then; a failure is said at the next one, or by `settle`. */
-  async closePack(kind: PackKind, pack: number): Promise<void> {
+  async #beginClosing(kind: PackKind, pack: number): Promise<void> {
     const writer = await this.#open[kind];
     if (writer === null) return;
     this.#open[kind] = null;
@@ -70,8 +134,7 @@ export class BackupCopy {
     while (this.#closing.length > CLOSING_AT_ONCE) await this.#closing.shift();
   }
 
-  /** Every pack that was closed is there. */
-  async settle(): Promise<void> {
+  async #closed(): Promise<void> {
     for (let closing = this.#closing.shift(); closing !== undefined; closing = this.#closing.shift()) await closing;
   }
 
@@ -86,7 +149,6 @@ export class BackupCopy {
 
   /** Leaves nothing open, also of what is just being opened. */
   async abort(): Promise<void> {
-    this.#isAborted = true;
     await Promise.allSettled([...[this.#open.data, this.#open.map].map(async (writer) => (await writer)?.abort()), ...this.#closing]);
   }
 
@@ -111,36 +173,73 @@ export class BackupCopy {
 }
 
 /** The copies that have not failed. */
-export function living(copies: readonly BackupCopy[]): BackupCopy[] {
+function living(copies: readonly BackupCopy[]): BackupCopy[] {
   return copies.filter((copy) => copy.failure === null);
 }
 
-/** Frames to all living copies at once: packed once, encrypted for each. Only when no copy is left does it fail, with the first copy's reason. */
-export function fanOut(copies: readonly BackupCopy[], kind: PackKind): FrameSink {
-  const toAll = async (act: (copy: BackupCopy) => Promise<void>): Promise<void> => {
-    await Promise.all(
-      living(copies).map(async (copy) => {
-        try {
-          await act(copy);
-        } catch (error) {
-          copy.failure = error;
-          await copy.abort();
-        }
-      }),
-    );
-    if (living(copies).length === 0) throw copies[0]?.failure;
-  };
+/** Keeps copies that are written at once together: nobody waits for one that has room, and one that holds the others up for too long is given up. */
+export class CopiesTogether {
+  readonly copies: readonly BackupCopy[];
+  readonly #clock: Clock;
+  readonly #isTooSlow: (pace: CopyPace) => boolean;
+  readonly #startedMs: number;
+  /** Two lanes may wait at the same time: each moment counts once. */
+  #countedMs = 0;
+
+  constructor(copies: readonly BackupCopy[], clock: Clock, tooSlow: (pace: CopyPace) => boolean = isTooSlow) {
+    this.copies = copies;
+    this.#clock = clock;
+    this.#isTooSlow = tooSlow;
+    this.#startedMs = clock.monotonicMs();
+  }
+
+  /** Hands something to every living copy, and resolves when all of them have room for more. Only when no copy is left does it fail, with the first copy's reason. */
+  async hand(act: (copy: BackupCopy) => void): Promise<void> {
+    for (const copy of living(this.copies)) act(copy);
+    for (;;) {
+      const left = living(this.copies);
+      if (left.length === 0) throw this.copies[0]?.failure;
+      const full = left.filter((copy) => !copy.hasRoom);
+      if (full.length === 0) return;
+      const since = this.#clock.monotonicMs();
+      await Promise.race([...full.map((copy) => copy.moved()), this.#clock.sleep(LOOK_EVERY_MS)]);
+      if (full.length < left.length) this.#holdUp(full, since);
+    }
+  }
+
+  #holdUp(slow: readonly BackupCopy[], since: number): void {
+    const now = this.#clock.monotonicMs();
+    const waitedMs = Math.max(0, now - Math.max(since, this.#countedMs));
+    this.#countedMs = now;
+    for (const copy of slow) {
+      copy.heldUpMs += waitedMs;
+      const elapsedMs = now - this.#startedMs;
+      if (!this.#isTooSlow({ heldUpMs: copy.heldUpMs, elapsedMs })) continue;
+      const [heldUp, elapsed] = [copy.heldUpMs, elapsedMs].map((ms) => (ms / 1000).toFixed(1));
+      copy.fail(
+        new HoldfastError("HF-COPIES", `${copy.repository.name} is too slow: the other copies waited ${heldUp} of ${elapsed} s for it`, {
+          hint: "it is made up for by copying from another repository: 'serve' does it by itself, or run 'holdfast copy'",
+        }),
+      );
+    }
+  }
+}
+
+const LOOK_EVERY_MS = 250;
+
+/** Frames to all living copies at once: packed once, encrypted for each. */
+export function fanOut(together: CopiesTogether, kind: PackKind): FrameSink {
   return {
     seal: async (address, content, level) => {
-      const targets = living(copies);
+      const targets = living(together.copies);
       const frames = await codecThreads.seal(
         content,
         level,
         targets.map((copy) => copy.secretOf(kind, address)),
       );
-      return () => toAll((copy) => copy.append(kind, address, must(frames[targets.indexOf(copy)], "a frame of this copy")));
+      return () => together.hand((copy) => copy.append(kind, address, must(frames[targets.indexOf(copy)], "a frame of this copy")));
     },
-    closePack: (pack) => toAll((copy) => copy.closePack(kind, pack)),
-    settle: () => toAll((copy) => copy.settle()),
+    closePack: (pack) => together.hand((copy) => copy.closePack(kind, pack)),
+    settle: () => together.hand((copy) => copy.settle(kind)),
   };
 }

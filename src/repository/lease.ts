@@ -22,6 +22,8 @@ const leaseSchema = z.object({
   state: z.enum(["held", "released"]),
   holder: holderSchema,
   runId: z.string(),
+  /** What for, where that is not what the scope says. Who waits for it may have something better to do. */
+  purpose: z.literal("copy").optional(),
   acquiredAt: z.string(),
   ttlSeconds: z.number().positive().max(3600),
   /** Position of a WAL stream: what it reported durable, and the server's clock then. `left`: how far it had come on timelines that it has left. */
@@ -54,6 +56,7 @@ export interface Lease {
 export interface LeaseRequest {
   readonly scope: string;
   readonly runId: string;
+  readonly purpose?: "copy";
   readonly clock: Clock;
   /** Waits for a holder that lives instead of refusing. */
   readonly wait?: boolean;
@@ -117,7 +120,7 @@ async function waitUntilFree(repository: WritableRepository, request: LeaseReque
 function busy(scope: string, state: LeaseState): HoldfastError {
   return new HoldfastError("HF-BUSY", `${scope} is held by run ${state.runId} (process ${state.holder.pid} on ${state.holder.host}, since ${state.acquiredAt})`, {
     hint: `wait for it with --wait; if that machine is gone, the lease ends ${state.ttlSeconds} s after somebody starts to wait`,
-    facts: { runId: state.runId, holder: state.holder },
+    facts: { runId: state.runId, holder: state.holder, purpose: state.purpose ?? null },
   });
 }
 
@@ -127,6 +130,7 @@ async function writeEpoch(repository: WritableRepository, request: LeaseRequest,
     state,
     holder: holderOf(repository),
     runId: request.runId,
+    ...(request.purpose === undefined ? {} : { purpose: request.purpose }),
     acquiredAt: request.clock.now().toISOString(),
     ttlSeconds: LEASE_TTL_SECONDS,
     position,

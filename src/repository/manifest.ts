@@ -65,6 +65,8 @@ export const manifestSchema = z.object({
   writer: z.string(),
   reader: z.enum(["remote", "local"]),
   program: z.string(),
+  /** Where this copy was made from, if not from the source: the repository (by its id), the digest of the manifest there, and when. */
+  copiedFrom: z.object({ repositoryId: z.string(), sha256: z.string(), at: timeText }).optional(),
 });
 
 export type Manifest = z.infer<typeof manifestSchema>;
@@ -76,6 +78,23 @@ export interface StoredManifest {
   readonly manifest: Manifest;
   /** SHA-256 of the document as it lies in the store. */
   readonly sha256: string;
+}
+
+/** The same backup in another repository has a head of its own (own keys, own numbering), with the same content. */
+export function isSameBackup(a: Manifest, b: Manifest): boolean {
+  const identity = ({ id, postgres, start, stop, root, sizes }: Manifest): string =>
+    JSON.stringify([id, postgres.systemIdentifier, start.lsn, stop.lsn, root.pack, root.frame, root.frames, sizes.extents, sizes.changedBlocks]);
+  return identity(a) === identity(b);
+}
+
+export function referenceTo({ manifest, sha256 }: StoredManifest): { id: string; sha256: string } {
+  return { id: manifest.id, sha256 };
+}
+
+/** The place of a new manifest behind all that are there: numbers, so that one that was taken away shows. */
+export function nextInSequence({ backups, dying }: ManifestListing): Pick<Manifest, "sequence" | "previous"> {
+  const newest = [...backups, ...dying].toSorted((a, b) => a.manifest.sequence - b.manifest.sequence).at(-1);
+  return { sequence: (newest?.manifest.sequence ?? 0) + 1, previous: newest === undefined ? null : referenceTo(newest) };
 }
 
 /** The first and the last segment that a backup needs to become consistent, which it keeps for itself: it is a recovery point of its own. Null where they are none. */

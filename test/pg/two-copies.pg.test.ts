@@ -45,7 +45,7 @@ describePostgres("a backup that goes to two repositories, the log only to the fi
   }
 
   test("has its WAL in both before there is a manifest", async () => {
-    const killed = await whileStreaming(() => site.runWith({ HOLDFAST_CRASH_AT: "backup.before-manifest" }, "backup"));
+    const killed = await whileStreaming(() => site.runWith({ HOLDFAST_CRASH_AT: "backup.before-manifest:2" }, "backup"));
     expect(killed.signal, killed.stderr).toBe("SIGKILL");
     expect(await inOffsite("manifests")).toEqual([]);
     expect(await segments()).not.toEqual([]);

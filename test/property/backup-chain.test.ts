@@ -12,7 +12,7 @@ import { BlockComparison } from "../../src/operations/restore/block-comparison.t
 import { compareWithTarget, removeStrangers } from "../../src/operations/restore/delta-target.ts";
 import { restoreFiles } from "../../src/operations/restore/restore-files.ts";
 import { SkippedUnlogged, walkCluster } from "../../src/operations/backup/walk-cluster.ts";
-import { BackupCopy, fanOut } from "../../src/repository/backup-copies.ts";
+import { BackupCopy, CopiesTogether, fanOut } from "../../src/repository/backup-copies.ts";
 import { createBlockDigest } from "../../src/repository/block-digest.ts";
 import { BlockWriter, EXTENT_BYTES, PACK_PLAIN_BYTES } from "../../src/repository/block-writer.ts";
 import { FrameLane } from "../../src/repository/frame-lane.ts";
@@ -59,8 +59,8 @@ class Chain {
     const root = chain === null || parent === null ? null : await chain.root(parent.id);
     const copy = new BackupCopy(this.#repository, { source: "db", backup: id, dataKey: await this.#repository.keyRing.sealNew(), clock: systemClock });
     const lanes = {
-      data: new FrameLane(fanOut([copy], "data"), { level: 1, packPlainBytes: PACK_PLAIN_BYTES >> 7 }),
-      map: new FrameLane(fanOut([copy], "map"), { level: 1, packPlainBytes: 64 << 10 }),
+      data: new FrameLane(fanOut(new CopiesTogether([copy], systemClock), "data"), { level: 1, packPlainBytes: PACK_PLAIN_BYTES >> 7 }),
+      map: new FrameLane(fanOut(new CopiesTogether([copy], systemClock), "map"), { level: 1, packPlainBytes: 64 << 10 }),
     };
     const writer = new BlockWriter(lanes, { backup: id, blockSize: BLOCK_BYTES, extentBytes: (parent === null ? EXTENT_BYTES.full : EXTENT_BYTES.incremental) >> 4 });
     const map = new MapWriter(lanes.map, { backup: id, parentChunks: root?.chunks ?? [] });
@@ -89,6 +89,7 @@ class Chain {
     await map.addLate([]);
     const place = await map.finish(seed, writer.digestFrames);
     await lanes.map.finish();
+    await copy.drained();
     const ancestors = [...map.ancestors].map((ancestor) => ({ id: ancestor, sha256: "" }));
     const manifest: Manifest = { ...manifestOf(id, { timeline: 1, start: lsn(1n), stop: lsn(2n), stopAt: "2026-01-01T00:00:00Z", writer: "" }), ancestors, root: place };
     this.taken.push({ id, stored: { manifest, sha256: "" }, files });

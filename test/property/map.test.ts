@@ -4,7 +4,7 @@ import { systemClock } from "../../src/clock.ts";
 import { comparePaths, isSafePath } from "../../src/domain/file-map.ts";
 import type { BlockRun, MapEntry } from "../../src/domain/file-map.ts";
 import { lsn } from "../../src/domain/lsn.ts";
-import { BackupCopy, fanOut } from "../../src/repository/backup-copies.ts";
+import { BackupCopy, CopiesTogether, fanOut } from "../../src/repository/backup-copies.ts";
 import { FrameLane } from "../../src/repository/frame-lane.ts";
 import { decodeChunk, decodeRoot, encodeChunk, encodeRoot } from "../../src/repository/map-encoding.ts";
 import { ChainReader } from "../../src/repository/map-reader.ts";
@@ -131,7 +131,7 @@ class Maps {
 
   async write(id: string, files: ReadonlyMap<string, MapEntry>, parent: { id: string; files: ReadonlyMap<string, MapEntry> } | null): Promise<void> {
     const copy = new BackupCopy(this.#repository, { source: "db", backup: id, dataKey: await this.#repository.keyRing.sealNew(), clock: systemClock });
-    const lane = new FrameLane(fanOut([copy], "map"), { level: 1, packPlainBytes: 1 << 20 });
+    const lane = new FrameLane(fanOut(new CopiesTogether([copy], systemClock), "map"), { level: 1, packPlainBytes: 1 << 20 });
     const map = new MapWriter(lane, { backup: id, parentChunks: parent === null ? [] : (await this.reader().root(parent.id)).chunks });
     const paths = [...new Set([...files.keys(), ...(parent?.files.keys() ?? [])])].toSorted(comparePaths);
     for (const name of paths) {
@@ -142,6 +142,7 @@ class Maps {
     await map.addLate([]);
     const root = await map.finish(1n, []);
     await lane.finish();
+    await copy.drained();
     this.#chain.set(id, { sha256: "", manifest: { ...manifestOf(id, { timeline: 1, start: lsn(1n), stop: lsn(2n), stopAt: "2026-01-01T00:00:00Z", writer: "" }), root } });
   }
 

@@ -2,172 +2,152 @@ import { randomBytes } from "node:crypto";
 import { nextBackupId } from "../../domain/backup-id.ts";
 import { formatLsn } from "../../domain/lsn.ts";
 import { segmentAt, segmentStart } from "../../domain/wal-segment.ts";
-import { stopwatch } from "../../clock.ts";
+import { settledWithin, stopwatch } from "../../clock.ts";
 import { crashPoint } from "../../crash-points.ts";
-import { HoldfastError, must } from "../../errors.ts";
+import { HoldfastError } from "../../errors.ts";
 import { openBackupSession } from "../../postgres/backup-session.ts";
-import { declareIntent } from "../../repository/attempts.ts";
-import { BackupCopy, living } from "../../repository/backup-copies.ts";
-import { ensureBound } from "../../repository/binding.ts";
-import { acquireLease } from "../../repository/lease.ts";
-import type { Lease } from "../../repository/lease.ts";
-import { listManifests } from "../../repository/manifest.ts";
+import { BackupCopy, CopiesTogether } from "../../repository/backup-copies.ts";
 import type { WritableRepository } from "../../repository/repository.ts";
-import { storeHistory } from "../../repository/wal-archive.ts";
 import { findParent } from "./choose-parent.ts";
-import type { CopyPlace, Parent } from "./choose-parent.ts";
-import type { BackUpRequest, BackUpResult, BackupUnderWay } from "./backup-types.ts";
+import type { Parent } from "./choose-parent.ts";
+import type { BackUpRequest, BackUpResult, BackupUnderWay, CopyOutcome } from "./backup-types.ts";
 import { commitBackup } from "./commit-backup.ts";
+import { takeLeases } from "./copy-leases.ts";
 import type { OperationContext } from "../context.ts";
 import { openClusterReader, readClusterState } from "../cluster-state.ts";
-import type { ClusterState } from "../cluster-state.ts";
+import type { Away } from "../installation.ts";
 import { readAndPack } from "./pack-cluster.ts";
-import { leaseScopes } from "../source-target.ts";
+import type { PackedCluster } from "./pack-cluster.ts";
+import { declareEverywhere, preparePlaces } from "./prepare-places.ts";
+import type { LeasedPlace } from "./prepare-places.ts";
 import { startBackup } from "./start-backup.ts";
-import { sweepAttempts } from "./sweep-attempts.ts";
 import { streamBeside, whileStreaming } from "../wal/stream-beside.ts";
 import { waitForArrival, waitForWal } from "./wal-wait.ts";
 import type { WalNeed } from "./wal-wait.ts";
 
 /**
- * Takes one backup set, read once and written to every copy. The order of the steps is the protection: each exists because somebody lost data without it.
+ * Takes one backup set, read once and written to every copy. The order of the steps is the protection: each exists because somebody lost data without it. A copy that is away, fails, or is
+ * too slow costs the others nothing.
  */
 export async function backUp(request: BackUpRequest, context: OperationContext): Promise<BackUpResult> {
   const elapsed = stopwatch(context.clock);
-  await using held = await takeLeases(request, context);
+  await using leases = await takeLeases(request, context);
   await using session = await openBackupSession(request.source, context.clock);
-  const signal = AbortSignal.any([context.signal, session.lost, ...held.leases.map((lease) => lease.lost)]);
-  const inner = { ...context, signal };
-  const state = await readClusterState(request.source, session, signal);
-  const places = await preparePlaces(held.repositories, request.source.name, state, inner);
-  const parent = await findParent(request.type, places, state.facts, state.history, inner);
+  const inner = { ...context, signal: AbortSignal.any([context.signal, session.lost]) };
+  const state = await readClusterState(request.source, session, inner.signal);
+  const away: Away[] = [...leases.away];
+  const prepared = await preparePlaces(leases, away, request, state, inner);
+  const parent = await findParent(request.type, prepared, state.facts, state.history, inner);
   const type = parent.stored === null ? "full" : request.type;
   if (parent.stored === null && request.type !== "full") context.onNotice(`making a full backup instead: ${parent.reason}`);
   const id = nextBackupId(
     context.clock.now(),
     type,
-    places.flatMap((place) => place.listing.ids),
+    prepared.flatMap((place) => place.listing.ids),
   );
-  const ancestors = ancestorsOf(parent);
-  for (const { repository } of places)
-    await declareIntent(repository, request.source.name, { backup: id, ancestors, startedAt: context.clock.now().toISOString(), runId: request.runId });
+  const intent = { backup: id, ancestors: ancestorsOf(parent), startedAt: context.clock.now().toISOString(), runId: request.runId };
+  const places = await declareEverywhere(prepared, away, request.source.name, intent, inner);
   crashPoint("backup.started");
-  await using stream = await streamBeside({ source: request.source, repositories: allRepositories(request), runId: request.runId }, state, inner);
+  for (const { name, error } of away) context.onNotice(`not writing to ${name}: ${error.message}`);
+  await using stream = await streamBeside(besideOf(request, places), state, inner);
   const copies = await openCopies(places, request.source.name, id, inner);
   try {
-    const packed = await takeWithinSession({ id, type, copies, places, parent, state, session, stream, request }, inner);
-    return {
-      id,
-      type,
-      requestedType: request.type,
-      copies: await Promise.all(copies.map((copy, i) => commitBackup(copy, must(held.leases[i], "lease"), packed, inner))),
-      durationSeconds: elapsed(),
-    };
+    const together = new CopiesTogether(copies, context.clock);
+    const packed = await takeWithinSession({ id, type, together, places, parent, state, session, stream, request }, inner);
+    // The source is left alone from here on, however long a copy takes.
+    await session[Symbol.asyncDispose]();
+    const outcomes = await Promise.all(copies.map((copy, i) => finishCopy(copy, places[i] as LeasedPlace, packed, context)));
+    return { id, type, requestedType: request.type, copies: inOrder(request, [...outcomes, ...away.map(leftOut)]), durationSeconds: elapsed() };
   } finally {
-    await Promise.allSettled(copies.map((copy) => copy.abort()));
+    await settledWithin(
+      context.clock,
+      CLOSE_WITHIN_MS,
+      copies.map((copy) => copy.abort()),
+    );
   }
 }
 
-interface HeldLeases extends AsyncDisposable {
-  readonly leases: readonly Lease[];
-  readonly repositories: readonly WritableRepository[];
+/** What a copy has open is closed by itself, if its store answers in time; else a sweep does it. */
+const CLOSE_WITHIN_MS = 5000;
+
+function leftOut({ name, error }: Away): CopyOutcome {
+  return { repository: name, stored: null, storedBytes: 0, error };
 }
 
-async function takeLeases(request: BackUpRequest, context: OperationContext): Promise<HeldLeases> {
-  const leases: Lease[] = [];
-  const release = async (): Promise<void> => void (await Promise.allSettled(leases.map((lease) => lease.release())));
-  try {
-    for (const repository of request.repositories)
-      leases.push(
-        await acquireLease(repository, {
-          scope: leaseScopes.backup(request.source.name),
-          runId: request.runId,
-          clock: context.clock,
-          wait: request.wait === true,
-          signal: context.signal,
-        }),
-      );
-  } catch (error) {
-    await release();
-    throw error;
-  }
-  return { leases, repositories: request.repositories, [Symbol.asyncDispose]: release };
-}
-
-async function preparePlaces(repositories: readonly WritableRepository[], source: string, state: ClusterState, context: OperationContext): Promise<CopyPlace[]> {
-  const places: CopyPlace[] = [];
-  const { systemIdentifier, walSegmentBytes } = state.facts;
-  for (const repository of repositories) {
-    await ensureBound(repository, source, { systemIdentifier, version: state.identity.version, walSegmentBytes }, context.clock.now());
-    await bringHistory(repository, source, state, context);
-    const listing = await listManifests(repository, source);
-    const dead = await sweepAttempts(repository, source, listing, context);
-    places.push({ repository, listing: { ...listing, ids: [...listing.ids, ...dead] } });
-  }
-  return places;
-}
-
-/** Every copy holds the history of its timeline, whichever way WAL comes: without it nothing of that timeline can be restored from there. */
-async function bringHistory(repository: WritableRepository, source: string, { facts, history, historyFile }: ClusterState, context: OperationContext): Promise<void> {
-  if (historyFile === null) return;
-  const place = { source, systemIdentifier: facts.systemIdentifier, segmentBytes: facts.walSegmentBytes };
-  const outcome = await storeHistory(repository, place, history.timeline, historyFile, { dataKey: await repository.keyRing.sealNew(), now: context.clock.now() });
-  if (outcome !== "diverged") return;
-  throw new HoldfastError("HF-DIVERGED", `${repository.name} already holds another history of timeline ${history.timeline}`, {
-    hint: "two servers made this timeline; both are kept. Find out which one is right",
-    facts: { repository: repository.name, timeline: history.timeline },
-  });
+/** As the request names the copies, whichever way each went. */
+function inOrder({ repositories, away = [] }: BackUpRequest, outcomes: readonly CopyOutcome[]): CopyOutcome[] {
+  const names = [...repositories, ...away].map(({ name }) => name);
+  return outcomes.toSorted((a, b) => names.indexOf(a.repository) - names.indexOf(b.repository));
 }
 
 function ancestorsOf(parent: Parent): string[] {
   return parent.stored === null ? [] : [parent.stored.manifest.id, ...parent.stored.manifest.ancestors.map(({ id }) => id)];
 }
 
-function allRepositories({ logRepositories, repositories }: BackUpRequest): WritableRepository[] {
-  return [...logRepositories, ...repositories.filter((repository) => !logRepositories.some(({ repositoryId }) => repositoryId === repository.repositoryId))];
+/** Where WAL may be, and is brought over from: the log's repositories, first tier first, then the copies of this backup. */
+function allRepositories({ logRepositories }: BackUpRequest, places: readonly { readonly repository: WritableRepository }[]): WritableRepository[] {
+  const others = places.map(({ repository }) => repository);
+  return [...logRepositories, ...others.filter((repository) => !logRepositories.some(({ repositoryId }) => repositoryId === repository.repositoryId))];
 }
 
-async function openCopies(places: readonly CopyPlace[], source: string, backup: string, context: OperationContext): Promise<BackupCopy[]> {
-  return Promise.all(places.map(async ({ repository }) => new BackupCopy(repository, { source, backup, dataKey: await repository.keyRing.sealNew(), clock: context.clock })));
+function besideOf(request: BackUpRequest, places: readonly LeasedPlace[]): Parameters<typeof streamBeside>[0] {
+  const log = new Set(request.logRepositories.map(({ repositoryId }) => repositoryId));
+  return { source: request.source, repositories: allRepositories(request, places), log, hasLog: request.hasLog ?? log.size > 0, runId: request.runId };
 }
 
-/** From `pg_backup_start` to the moment every copy has its WAL. */
-async function takeWithinSession(found: BackupUnderWay, context: OperationContext): Promise<Awaited<ReturnType<typeof readAndPack>>> {
-  const { state, request, copies } = found;
+async function openCopies(places: readonly LeasedPlace[], source: string, backup: string, context: OperationContext): Promise<BackupCopy[]> {
+  return Promise.all(
+    places.map(async ({ repository, lease }) => {
+      const copy = new BackupCopy(repository, { source, backup, dataKey: await repository.keyRing.sealNew(), clock: context.clock });
+      // Whoever took it may be clearing away what we write.
+      if (lease.lost.aborted) copy.fail(lease.lost.reason);
+      else lease.lost.addEventListener("abort", () => copy.fail(lease.lost.reason), { once: true });
+      return copy;
+    }),
+  );
+}
+
+/** From `pg_backup_start` to the moment all has been read and handed to every copy. */
+async function takeWithinSession(found: BackupUnderWay, context: OperationContext): Promise<PackedCluster> {
   const startedAt = context.clock.now();
   const elapsedSeconds = stopwatch(context.clock);
   const { backup, start } = await startBackup(found);
-  const place = { source: request.source.name, systemIdentifier: state.facts.systemIdentifier, segmentBytes: state.facts.walSegmentBytes };
-  const need = { place, history: state.history, from: start.lsn, to: start.lsn };
   // A backup whose WAL does not arrive is worth nothing: find out now, not after hours of copying.
-  await arriving(backup, need, context);
-  await using reader = await openClusterReader(request.source, state.identity);
-  const packed = await readAndPack({ backup, start, startedAt, elapsedSeconds, reader, digestSeed: randomBytes(8).readBigUInt64LE() }, context);
-  crashPoint("backup.before-wal");
-  for (const copy of living(copies)) {
-    const holders = allRepositories({ ...request, repositories: living(copies).map((other) => other.repository) });
-    const others = holders.filter((other) => other.repositoryId !== copy.repository.repositoryId);
-    try {
-      await waitForWal(copy.repository, others, { ...need, to: packed.stop.lsn }, whileStreaming(backup.stream, context));
-    } catch (error) {
-      context.signal.throwIfAborted();
-      copy.failure = error;
-    }
+  await arriving(backup, { place: placeOf(found), history: found.state.history, from: start.lsn, to: start.lsn }, context);
+  await using reader = await openClusterReader(found.request.source, found.state.identity);
+  return await readAndPack({ backup, start, startedAt, elapsedSeconds, reader, digestSeed: randomBytes(8).readBigUInt64LE() }, context);
+}
+
+function placeOf({ request, state }: BackupUnderWay): WalNeed["place"] {
+  return { source: request.source.name, systemIdentifier: state.facts.systemIdentifier, segmentBytes: state.facts.walSegmentBytes };
+}
+
+/** What is left to do for one copy, at its own pace: what it was handed, its WAL, and its manifest. */
+async function finishCopy(copy: BackupCopy, { lease }: LeasedPlace, packed: PackedCluster, context: OperationContext): Promise<CopyOutcome> {
+  const { backup, start, stop } = packed;
+  const need = { place: placeOf(backup), history: backup.state.history, from: start.lsn, to: stop.lsn };
+  try {
+    await copy.drained();
+    crashPoint("backup.before-wal");
+    const others = allRepositories(backup.request, backup.places).filter(({ repositoryId }) => repositoryId !== copy.repository.repositoryId);
+    if (copy.failure === null) await waitForWal(copy.repository, others, need, whileStreaming(backup.stream, context));
+  } catch (error) {
+    context.signal.throwIfAborted();
+    copy.fail(error);
   }
-  if (living(copies).length === 0) throw copies[0]?.failure;
-  return packed;
+  return commitBackup(copy, lease, packed, context);
 }
 
 const ARRIVAL_TIMEOUT_MS = 60_000;
 
 /** Waits until WAL up to the start of the backup is durable somewhere: by our own stream, another process's, or archive_command. */
-async function arriving({ stream, request, state }: BackupUnderWay, need: WalNeed, context: OperationContext): Promise<void> {
+async function arriving({ stream, request, state, places }: BackupUnderWay, need: WalNeed, context: OperationContext): Promise<void> {
   const signal = AbortSignal.any([context.signal, AbortSignal.timeout(ARRIVAL_TIMEOUT_MS)]);
   try {
     if (stream !== null) await stream.reached(need.from, signal);
     else
       await waitForArrival(
-        allRepositories(request),
+        allRepositories(request, places),
         { ...need, from: segmentStart(segmentAt(state.identity.timeline, need.from, need.place.segmentBytes), need.place.segmentBytes) },
         { ...context, signal },
       );

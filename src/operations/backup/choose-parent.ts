@@ -8,7 +8,7 @@ import { DamageError, HoldfastError } from "../../errors.ts";
 import { majorOf } from "../../postgres/server-identity.ts";
 import { readContents } from "../../repository/contents.ts";
 import { keys } from "../../repository/layout.ts";
-import { learnMapKeys, readChain, readManifest } from "../../repository/manifest.ts";
+import { isSameBackup, learnMapKeys, readChain, readManifest } from "../../repository/manifest.ts";
 import type { Manifest, ManifestListing, StoredManifest } from "../../repository/manifest.ts";
 import { ChainReader } from "../../repository/map-reader.ts";
 import type { WritableRepository } from "../../repository/repository.ts";
@@ -30,7 +30,7 @@ export type Parent = { readonly stored: StoredManifest; readonly backup: ParentB
 export async function findParent(type: BackupType, places: readonly CopyPlace[], server: ClusterFacts, history: TimelineHistory, context: OperationContext): Promise<Parent> {
   const [first, ...others] = places;
   if (first === undefined) return { stored: null, reason: "there is no copy" };
-  const common = first.listing.backups.filter(({ manifest }) => others.every((place) => place.listing.backups.some((other) => sameBackup(other.manifest, manifest))));
+  const common = first.listing.backups.filter(({ manifest }) => others.every((place) => place.listing.backups.some((other) => isSameBackup(other.manifest, manifest))));
   const ruledOut = new Set<string>();
   for (;;) {
     const candidates = common.filter(({ manifest }) => !ruledOut.has(manifest.id)).map(({ manifest }) => candidateOf(manifest));
@@ -41,12 +41,6 @@ export async function findParent(type: BackupType, places: readonly CopyPlace[],
     if (stored !== undefined && backup !== null) return { stored, backup };
     ruledOut.add(choice.parent);
   }
-}
-
-/** The same backup in another repository has a head of its own (own keys, own numbering), with the same content. */
-function sameBackup(a: Manifest, b: Manifest): boolean {
-  const identity = ({ id, start, stop, root, sizes }: Manifest): string => JSON.stringify([id, start.lsn, stop.lsn, root, sizes.extents, sizes.changedBlocks]);
-  return identity(a) === identity(b);
 }
 
 function candidateOf(manifest: Manifest): ParentCandidate {

@@ -9,7 +9,7 @@ import { writeDocument } from "../../repository/document.ts";
 import { seal } from "../../repository/identity.ts";
 import { keys } from "../../repository/layout.ts";
 import type { Lease } from "../../repository/lease.ts";
-import { listManifests, manifestSchema, readManifest } from "../../repository/manifest.ts";
+import { listManifests, manifestSchema, nextInSequence, readManifest, referenceTo } from "../../repository/manifest.ts";
 import type { Manifest, StoredManifest } from "../../repository/manifest.ts";
 import { VERSION } from "../../version.ts";
 import type { CopyOutcome } from "./backup-types.ts";
@@ -50,14 +50,12 @@ async function describe(copy: BackupCopy, packed: PackedCluster, contents: Manif
   const { state, request, parent } = backup;
   const { source } = request;
   const history = await listManifests(repository, source.name);
-  const newest = [...history.backups, ...history.dying].toSorted((a, b) => a.manifest.sequence - b.manifest.sequence).at(-1);
   const { walSegmentBytes } = state.facts;
   return {
     source: source.name,
     id: backup.id,
     type: backup.type,
-    sequence: (newest?.manifest.sequence ?? 0) + 1,
-    previous: newest === undefined ? null : referenceTo(newest),
+    ...nextInSequence(history),
     parent: parent.stored === null ? null : referenceTo(findIn(history.backups, parent.stored.manifest.id)),
     ancestors: [...packed.ancestors].toSorted().map((id) => referenceTo(findIn(history.backups, id))),
     postgres: {
@@ -102,10 +100,6 @@ async function describe(copy: BackupCopy, packed: PackedCluster, contents: Manif
     reader: packed.readerKind,
     program: `holdfast ${VERSION}`,
   };
-}
-
-function referenceTo(stored: StoredManifest): { id: string; sha256: string } {
-  return { id: stored.manifest.id, sha256: stored.sha256 };
 }
 
 function findIn(backups: readonly StoredManifest[], id: string): StoredManifest {

@@ -103,13 +103,13 @@ interface Packing {
 
 async function openPacking(request: PackRequest, changes: Changes, context: OperationContext): Promise<Packing> {
   const { backup, reader } = request;
-  const { state, parent, copies } = backup;
+  const { state, parent, together } = backup;
   const parentRoot = parent.stored === null ? null : await parent.backup.chain.root(parent.backup.id);
   const seed = parentRoot?.digestSeed ?? request.digestSeed;
   const level = backup.request.compressionLevel;
   const lanes = {
-    data: new FrameLane(fanOut(copies, "data"), { level, packPlainBytes: PACK_PLAIN_BYTES }),
-    map: new FrameLane(fanOut(copies, "map"), { level, packPlainBytes: MAP_PACK_BYTES }),
+    data: new FrameLane(fanOut(together, "data"), { level, packPlainBytes: PACK_PLAIN_BYTES }),
+    map: new FrameLane(fanOut(together, "map"), { level, packPlainBytes: MAP_PACK_BYTES }),
   };
   const { blockSize, segmentBlocks, dataChecksums } = state.facts;
   const writer = new BlockWriter(lanes, { backup: backup.id, blockSize, extentBytes: parent.stored === null ? EXTENT_BYTES.full : EXTENT_BYTES.incremental });

@@ -6,8 +6,8 @@ import { backUp } from "./back-up.ts";
 import type { BackUpResult } from "./backup-types.ts";
 import type { OperationContext } from "../context.ts";
 import { describeBackup } from "./describe-backup.ts";
-import { openAll, runSpec } from "../installation.ts";
-import type { Installation } from "../installation.ts";
+import { hasEnded, isOfOneCopy, openReachable, runSpec } from "../installation.ts";
+import type { Installation, Opened } from "../installation.ts";
 import { recordRun } from "../record-run.ts";
 import type { RunConclusion, RunTrigger } from "../record-run.ts";
 
@@ -25,12 +25,32 @@ export async function runBackup(
   if (rule === undefined) throw new HoldfastError("HF-CONFIG", `the policy ${source.policy.name} has no full backup`, { hint: "add backups.full to it" });
   const spec = runSpec(installation.clock, { source, operation: "backup", type }, request);
   return recordRun(installation.journal, spec, async () => {
-    const repositories = await openAll(installation, rule.repositories);
-    const logRepositories = await openAll(installation, source.policy.log?.repositories ?? []);
+    const { repositories, away } = await openReachable(installation, rule.repositories);
+    const logRepositories = (await openReachable(installation, source.policy.log?.repositories ?? []).catch(noneOfThem)).repositories;
     const target = await installation.target(source);
-    const result = await backUp({ source: target, type, repositories, logRepositories, runId: spec.id, compressionLevel: COMPRESSION_LEVEL, wait: request.wait === true }, context);
+    const result = await backUp(
+      {
+        source: target,
+        type,
+        repositories,
+        away,
+        logRepositories,
+        hasLog: source.policy.log !== null,
+        runId: spec.id,
+        compressionLevel: COMPRESSION_LEVEL,
+        hasEnded: (run) => hasEnded(installation, run),
+        wait: request.wait === true,
+      },
+      context,
+    );
     return conclude(result, new Map(repositories.map(({ name, repositoryId }) => [name, repositoryId])));
   });
+}
+
+/** Without any repository of the log a backup brings its own WAL into each of its copies. */
+function noneOfThem(error: unknown): Opened {
+  if (!isOfOneCopy(error)) throw error;
+  return { repositories: [], away: [] };
 }
 
 function conclude(result: BackUpResult, repositoryIds: ReadonlyMap<string, string>): RunConclusion<BackupView> {

@@ -1,4 +1,4 @@
-import { abandonAttempt, findDeadAttempts, removeBackupObjects, withdrawIntent } from "../../repository/attempts.ts";
+import { abandonAttempt, clearAttempt, findDeadAttempts, readIntents, removeBackupObjects, withdrawIntent } from "../../repository/attempts.ts";
 import { baseName, keys } from "../../repository/layout.ts";
 import type { ManifestListing } from "../../repository/manifest.ts";
 import type { WritableRepository } from "../../repository/repository.ts";
@@ -8,13 +8,25 @@ const HOUR_MS = 3_600_000;
 
 /**
  * Clears away what dead runs left: attempts without a manifest, intents of backups that are complete, half-written files. Only under the source's backup lease: whoever else
- * wrote there is dead or fenced off. Returns the attempts that are given up only now: their ids are taken for ever.
+ * wrote there is dead or fenced off. What copying left stays: it is gone on with. Returns the attempts that are given up only now: their ids are taken, also where nothing shows it.
  */
-export async function sweepAttempts(repository: WritableRepository, source: string, listing: ManifestListing, context: OperationContext): Promise<readonly string[]> {
-  const dead = await findDeadAttempts(repository, source);
-  for (const id of dead) {
+export async function sweepAttempts(
+  repository: WritableRepository,
+  source: string,
+  listing: ManifestListing,
+  context: OperationContext,
+  hasEnded: (runId: string) => boolean = () => false,
+): Promise<readonly string[]> {
+  const intents = new Map((await readIntents(repository, source)).map((intent) => [intent.backup, intent]));
+  const dead: string[] = [];
+  for (const id of await findDeadAttempts(repository, source)) {
+    const intent = intents.get(id);
+    if (intent?.copiedFrom !== undefined) continue;
     context.onNotice(`clearing away an attempt that died: ${id}`);
-    await abandonAttempt(repository, source, id, "the run that made it ended before it was complete");
+    // The copy of a backup that did not come to be here may be made up for under the same id: so it is not used up where its writer is known to have ended.
+    if (intent !== undefined && hasEnded(intent.runId)) await clearAttempt(repository, source, id);
+    else await abandonAttempt(repository, source, id, "the run that made it ended before it was complete");
+    dead.push(id);
   }
   const alive = new Set([...listing.backups, ...listing.dying].map(({ manifest }) => manifest.id));
   const damaged = new Set(listing.damaged.map(({ object }) => baseName(object)));

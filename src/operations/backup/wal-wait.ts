@@ -1,4 +1,4 @@
-import { formatLsn } from "../../domain/lsn.ts";
+import { formatLsn, lsn } from "../../domain/lsn.ts";
 import type { Lsn } from "../../domain/lsn.ts";
 import { contiguousFrom, endOfWal } from "../../domain/wal-coverage.ts";
 import type { TimelineHistory } from "../../domain/timeline.ts";
@@ -8,6 +8,7 @@ import type { WritableRepository } from "../../repository/repository.ts";
 import { listTimelines, listWal, readHistory, readLedger, storeHistory } from "../../repository/wal-archive.ts";
 import type { WalPlace } from "../../repository/wal-archive.ts";
 import type { OperationContext } from "../context.ts";
+import { isOfOneCopy } from "../installation.ts";
 import { copySegment } from "../wal/wal-store.ts";
 import { WalKeys } from "../wal/wal-keys.ts";
 
@@ -39,7 +40,7 @@ export async function waitForWal(repository: WritableRepository, others: readonl
         hint: "let the role stream (REPLICATION attribute, a 'replication' line in pg_hba.conf), or set archive_command = 'holdfast wal push SOURCE %p'",
         facts: { reached: formatLsn(end), needed: formatLsn(need.to) },
       });
-    for (const other of others) await bringOver(other, repository, need, context);
+    for (const other of others) await bringOverIfThere(other, repository, need, context);
     await context.clock.sleep(LOOK_EVERY_MS, context.signal);
   }
 }
@@ -47,8 +48,27 @@ export async function waitForWal(repository: WritableRepository, others: readonl
 /** Waits until any of the repositories holds WAL that reaches `need.from`. */
 export async function waitForArrival(repositories: readonly WritableRepository[], need: WalNeed, context: OperationContext): Promise<void> {
   for (;;) {
-    for (const repository of repositories) if (endOfWal(await listWal(repository, need.place), need.history) >= need.from) return;
+    for (const repository of repositories) if ((await reaches(repository, need)) >= need.from) return;
     await context.clock.sleep(LOOK_EVERY_MS, context.signal);
+  }
+}
+
+/** Where the WAL of a repository ends; one that is away holds nothing. */
+async function reaches(repository: WritableRepository, need: WalNeed): Promise<Lsn> {
+  try {
+    return endOfWal(await listWal(repository, need.place), need.history);
+  } catch (error) {
+    if (!isOfOneCopy(error)) throw error;
+    return lsn(0n);
+  }
+}
+
+/** What another copy cannot give is not this copy's fault: it may come another way. */
+async function bringOverIfThere(from: WritableRepository, to: WritableRepository, need: WalNeed, context: OperationContext): Promise<void> {
+  try {
+    await bringOver(from, to, need, context);
+  } catch (error) {
+    if (!isOfOneCopy(error)) throw error;
   }
 }
 

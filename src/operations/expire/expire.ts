@@ -18,6 +18,8 @@ import { sweepAttempts } from "../backup/sweep-attempts.ts";
 export interface ExpireRequest extends WalExpiryRequest {
   readonly rules: ReadonlyMap<BackupType, RetentionRule>;
   readonly runId: string;
+  /** Whether a run of this host is known to have ended. */
+  readonly hasEnded?: (runId: string) => boolean;
 }
 
 export interface ExpireResult {
@@ -45,7 +47,7 @@ export async function expire(request: ExpireRequest, context: OperationContext):
   const removed: string[] = [];
   let [objects, bytes] = [0, 0];
   if (!request.dryRun) {
-    await sweepAttempts(repository, source, listing, context);
+    await sweepAttempts(repository, source, listing, context, request.hasEnded);
     await finishDeletions(request);
     // Half-written objects of writers that died, of WAL, leases and evidence too: no single one takes a day to write.
     await repository.store.sweep("", new Date(context.clock.now().getTime() - UNFINISHED_MS));

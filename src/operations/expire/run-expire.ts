@@ -2,7 +2,7 @@ import type { SourceConfig } from "../../policy/types.ts";
 import type { OperationContext } from "../context.ts";
 import { expire } from "./expire.ts";
 import type { ExpireResult } from "./expire.ts";
-import { repositoriesOf, runSpec } from "../installation.ts";
+import { hasEnded, repositoriesOf, runSpec } from "../installation.ts";
 import type { Installation } from "../installation.ts";
 import { recordEntry, recordRun } from "../record-run.ts";
 import type { RunTrigger } from "../record-run.ts";
@@ -46,6 +46,7 @@ async function expireAll(installation: Installation, { source, dryRun }: { sourc
           logRetentionSeconds: policy.log?.retentionSeconds ?? null,
           runId,
           dryRun,
+          hasEnded: (run) => hasEnded(installation, run),
           onDeletion: async (facts) => void (await recordEntry(installation.journal, "deletion", facts)),
         },
         context,

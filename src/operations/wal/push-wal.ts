@@ -13,10 +13,12 @@ import type { WritableRepository } from "../../repository/repository.ts";
 import { storeHistory } from "../../repository/wal-archive.ts";
 import type { WalPlace } from "../../repository/wal-archive.ts";
 import type { OperationContext } from "../context.ts";
+import { isOfOneCopy } from "../installation.ts";
+import { fillWal } from "./fill-wal.ts";
 import { CommitScanner, ledgerOf } from "./segment-assembly.ts";
 import type { CommitFacts } from "./segment-assembly.ts";
 import { WalKeys } from "./wal-keys.ts";
-import { storePartInFirstTier, storeSegmentEverywhere } from "./wal-store.ts";
+import { failAtOnce, storePartInFirstTier, storeSegmentEverywhere } from "./wal-store.ts";
 import type { WalStore } from "./wal-store.ts";
 
 export interface PushRequest {
@@ -48,16 +50,65 @@ export async function pushWal(request: PushRequest, context: OperationContext): 
       hint: "it was renamed, or is damaged; it was not stored",
     });
   const { systemIdentifier, segmentBytes } = header;
-  for (const repository of request.repositories)
-    await ensureBound(repository, request.source, { systemIdentifier, version: 0, walSegmentBytes: segmentBytes }, context.clock.now());
-  const store = storeFor(request, { source: request.source, systemIdentifier, segmentBytes }, context);
+  const repositories = await thoseThere(request.repositories, context, (repository) =>
+    ensureBound(repository, request.source, { systemIdentifier, version: 0, walSegmentBytes: segmentBytes }, context.clock.now()),
+  );
+  const place = { source: request.source, systemIdentifier, segmentBytes };
   const start = segmentStart(parsed, segmentBytes);
-  if (kind === "partial") return pushPartial(store, segment, start, bytes);
+  if (kind === "partial") return pushPartial(storeFor(repositories[0], place, context), segment, start, bytes);
   if (bytes.length !== segmentBytes)
     throw new HoldfastError("HF-WAL", `${name} is ${bytes.length} bytes long, a segment is ${segmentBytes}`, { hint: "PostgreSQL will try again" });
   const { facts, summary } = await scanSegment(request.file, { ...header, parsed, start }, bytes);
-  await storeSegmentEverywhere(store, segment, bytes, ledgerOf(store.place, parsed.timeline, start, facts, "push"), [], summary);
+  const stored = await thoseThere(repositories, context, (repository) =>
+    storeSegmentEverywhere(storeFor(repository, place, context), segment, bytes, ledgerOf(place, parsed.timeline, start, facts, "push"), [], summary),
+  );
+  await makeUp(stored, place, context);
   return { file: name, stored: true, reason: null };
+}
+
+/** How many segments a push copies to a repository that was away: PostgreSQL is waiting. */
+const MADE_UP_AT_ONCE = 16;
+
+/**
+ * To PostgreSQL, archived means archived in one repository at least: it would hold back all WAL, and that for the others too, for the sake of one that is away. What a repository lacks is copied from
+ * another with the next segment that reaches it, some at a time, and by `serve`.
+ */
+async function makeUp(stored: readonly WritableRepository[], place: WalPlace, context: OperationContext): Promise<void> {
+  const { clock, signal } = context;
+  for (const to of stored)
+    for (const from of stored.filter((other) => other !== to && other.keyRing.canOpenData)) {
+      try {
+        await fillWal({ from, to, place, walKeys: new WalKeys(clock), clock, signal, unfinished: false, mostSegments: MADE_UP_AT_ONCE });
+      } catch (error) {
+        if (!isOfOneCopy(error)) throw error;
+        context.onNotice(`${to.name} lacks WAL that is in ${from.name}: ${messageOf(error)}`);
+      }
+    }
+}
+
+/** Something done in each repository by itself. Those where it was done; where in none, the first failure. */
+async function thoseThere(
+  repositories: PushRequest["repositories"],
+  context: OperationContext,
+  act: (repository: WritableRepository) => Promise<unknown>,
+): Promise<PushRequest["repositories"]> {
+  const there: WritableRepository[] = [];
+  const failures: unknown[] = [];
+  await Promise.all(
+    repositories.map(async (repository) => {
+      try {
+        await act(repository);
+        there.push(repository);
+      } catch (error) {
+        if (!isOfOneCopy(error)) throw error;
+        failures.push(error);
+        context.onNotice(`not archived in ${repository.name}: ${messageOf(error)}`);
+      }
+    }),
+  );
+  const [first, ...others] = repositories.filter((repository) => there.includes(repository));
+  if (first === undefined) throw failures[0];
+  return [first, ...others];
 }
 
 /** The transactions and changes of a segment. The record it begins in the middle of is known only with the segment before, which usually still lies beside it. */
@@ -78,16 +129,13 @@ async function scanSegment(
   return { facts: scanner.take(start), summary: scanner.summary };
 }
 
-function storeFor({ repositories }: PushRequest, place: WalPlace, context: OperationContext): WalStore {
-  // To PostgreSQL, archived means archived everywhere: a copy that fails makes it try again.
+function storeFor(repository: WritableRepository, place: WalPlace, context: OperationContext): WalStore {
   return {
     place,
-    repositories,
+    repositories: [repository],
     walKeys: new WalKeys(context.clock),
     clock: context.clock,
-    onLagging: (_, error) => {
-      throw error;
-    },
+    onLagging: failAtOnce,
   };
 }
 
@@ -128,7 +176,7 @@ async function pushHistory({ source, repositories }: PushRequest, name: string, 
   // One that tells nothing would hide the whole timeline from every restore.
   if ((parseHistory(timeline, bytes.toString("utf8"))?.forks.length ?? 0) === 0)
     throw new HoldfastError("HF-WAL", `${name} is not the history of a timeline`, { hint: "it is damaged or empty; it was not stored" });
-  for (const repository of repositories) {
+  await thoseThere(repositories, context, async (repository) => {
     const binding = await readBinding(repository, source);
     if (binding === null) throw new HoldfastError("HF-WAL", `${repository.name} knows nothing of ${source} yet`, { hint: "take a backup first" });
     const place = { source, systemIdentifier: binding.systemIdentifier, segmentBytes: binding.walSegmentBytes };
@@ -137,6 +185,6 @@ async function pushHistory({ source, repositories }: PushRequest, name: string, 
       throw new HoldfastError("HF-DIVERGED", `${repository.name} already holds another ${name}`, {
         hint: "two servers made this timeline; both are kept. Find out which one is right",
       });
-  }
+  });
   return { file: name, stored: true, reason: null };
 }

@@ -11,7 +11,7 @@ import type { WritableRepository } from "../../repository/repository.ts";
 import type { WalPlace } from "../../repository/wal-archive.ts";
 import { readControlFile, openClusterReader } from "../cluster-state.ts";
 import type { OperationContext } from "../context.ts";
-import { newRunId, openAll, runSpec } from "../installation.ts";
+import { isOfOneCopy, newRunId, openReachable, runSpec } from "../installation.ts";
 import type { Installation } from "../installation.ts";
 import { recordEntry, recordRun } from "../record-run.ts";
 import type { RunTrigger } from "../record-run.ts";
@@ -19,25 +19,34 @@ import { isOtherStream, startStream } from "./run-stream.ts";
 import type { RunningStream } from "./run-stream.ts";
 import { leaseScopes } from "../source-target.ts";
 import type { SourceTarget } from "../source-target.ts";
+import type { AwayTier } from "./tier-keeper.ts";
 import type { StreamPosition } from "./timeline-stream.ts";
 
-/** The repositories WAL of a source goes to, bound to the cluster that the server is. */
-async function openLog(
-  installation: Installation,
-  source: SourceConfig,
-  target: SourceTarget,
-  context: OperationContext,
-): Promise<{ place: WalPlace; repositories: WritableRepository[] }> {
+interface OpenLog {
+  readonly place: WalPlace;
+  readonly repositories: readonly WritableRepository[];
+  readonly away: readonly AwayTier[];
+}
+
+/** The repositories WAL of a source goes to, bound to the cluster that the server is; and those that cannot be reached now. */
+async function openLog(installation: Installation, source: SourceConfig, target: SourceTarget, context: OperationContext): Promise<OpenLog> {
   const rule = source.policy.log;
   if (rule === null) throw new HoldfastError("HF-CONFIG", `the policy ${source.policy.name} has no log backup`, { hint: "add backups.log to it" });
-  const repositories = await openAll(installation, rule.repositories);
   await using connection = await connect(target, { purpose: "wal" });
   const identity = await readIdentity(connection.client);
   await using reader = await openClusterReader(target, identity);
   const { walSegmentBytes } = await readControlFile(reader, identity, context.signal);
-  for (const repository of repositories)
+  const bind = async (repository: WritableRepository): Promise<WritableRepository> => {
     await ensureBound(repository, source.name, { systemIdentifier: identity.systemIdentifier, version: identity.version, walSegmentBytes }, context.clock.now());
-  return { place: { source: source.name, systemIdentifier: identity.systemIdentifier, segmentBytes: walSegmentBytes }, repositories };
+    return repository;
+  };
+  const { repositories, away } = await openReachable(installation, rule.repositories, bind);
+  for (const { name, error } of away) context.onNotice(`WAL does not go to ${name}: ${error.message}`);
+  return {
+    place: { source: source.name, systemIdentifier: identity.systemIdentifier, segmentBytes: walSegmentBytes },
+    repositories,
+    away: away.map(({ name }) => ({ name, open: async () => bind(await installation.repository(name)) })),
+  };
 }
 
 interface StreamOptions {
@@ -49,12 +58,13 @@ interface StreamOptions {
 /** Starts streaming a source's WAL into its log repositories. */
 export async function startLog(installation: Installation, source: SourceConfig, context: OperationContext, options: StreamOptions): Promise<RunningStream> {
   const target = await installation.target(source);
-  const { place, repositories } = await openLog(installation, source, target, context);
+  const { place, repositories, away } = await openLog(installation, source, target, context);
   return startStream(
     {
       source: target,
       place,
       repositories,
+      away,
       runId: newRunId(installation.clock),
       ...options,
       onGap: async ({ timeline, from, to }) =>
@@ -64,22 +74,41 @@ export async function startLog(installation: Installation, source: SourceConfig,
   );
 }
 
-const SPACE_RETRY_MS = 5000;
+const RETRY_MS = 5000;
+/** Another repository may be there to go on with: it is tried this often before whoever called decides. */
+const MOST_FAILOVERS = 3;
 
 /**
- * Streams until stopped. A repository that is full is waited for: the slot keeps all that was not reported durable, and whoever ended here would only be started again. What any other failure
- * means is for the caller to decide.
+ * Streams until stopped. Where the first tier fails another goes on in its place, and gives it back when it is there again. A repository that is full is waited for, if there is no other: the
+ * slot keeps all that was not reported durable, and whoever ended here would only be started again. What any other failure means is for the caller to decide.
  */
 export async function runStream(installation: Installation, source: SourceConfig, context: OperationContext, options: StreamOptions): Promise<void> {
-  for (;;) {
+  const hasOthers = (source.policy.log?.repositories.length ?? 0) > 1;
+  for (let failovers = 0; ;) {
+    if (isAborted(context.signal)) return;
     try {
-      return await streamOnce(installation, source, context, options);
+      await streamOnce(installation, source, context, {
+        ...options,
+        onPosition: (position) => {
+          failovers = 0;
+          options.onPosition(position);
+        },
+      });
+      continue;
     } catch (error) {
-      if (!(error instanceof HoldfastError) || error.code !== "HF-SPACE" || context.signal.aborted) throw error;
-      context.onNotice(`${error.message}: the server keeps its WAL meanwhile, and the stream goes on when there is space`);
+      if (!(error instanceof HoldfastError) || isAborted(context.signal)) throw error;
+      const isFull = error.code === "HF-SPACE";
+      if (!isFull && !(hasOthers && isOfOneCopy(error) && failovers++ < MOST_FAILOVERS)) throw error;
+      context.onNotice(isFull ? `${error.message}: the server keeps its WAL meanwhile, and the stream goes on when there is space` : `the stream begins again: ${error.message}`);
+      if (!isFull) continue;
     }
-    await context.clock.sleep(SPACE_RETRY_MS, context.signal);
+    await context.clock.sleep(RETRY_MS, context.signal);
   }
+}
+
+/** Asked anew: it may have happened while we waited. */
+function isAborted(signal: AbortSignal): boolean {
+  return signal.aborted;
 }
 
 async function streamOnce(installation: Installation, source: SourceConfig, context: OperationContext, options: StreamOptions): Promise<void> {
@@ -111,6 +140,8 @@ export async function runLogOnce(installation: Installation, request: { source: 
 /** How long another stream of this source (a backup's own, or a long-lived one) may take to bring what we were to bring. */
 const OTHER_STREAM_MS = 60_000;
 const LOOK_EVERY_MS = 500;
+/** How long a log backup waits for the repositories behind the first. What takes longer is copied later. */
+const EVERYWHERE_MS = 60_000;
 
 /** Streams until `until` is durable; where another process is streaming this source, waits for that one to get there, or to end. */
 async function bringUpTo(installation: Installation, source: SourceConfig, until: Lsn, context: OperationContext): Promise<LogRunView> {
@@ -130,6 +161,7 @@ async function bringUpTo(installation: Installation, source: SourceConfig, until
 async function streamUpTo(installation: Installation, source: SourceConfig, until: Lsn, context: OperationContext): Promise<LogRunView> {
   await using stream = await startLog(installation, source, context, { onPosition: () => undefined });
   await stream.reached(until, context.signal);
+  await stream.everywhere(EVERYWHERE_MS, context.signal);
   await stream.stop();
   const position = stream.position();
   if (position === null) throw new HoldfastError("HF-WAL", "the stream ended without a position");
@@ -140,11 +172,14 @@ async function streamUpTo(installation: Installation, source: SourceConfig, unti
   };
 }
 
-/** What the stream that holds the lease last wrote down, in the repository that decides what is durable. */
+/** The furthest that any stream wrote down, in the repository that decided what is durable. */
 async function positionOfOthers(installation: Installation, source: SourceConfig): Promise<LeaseState["position"]> {
-  const [first] = source.policy.log?.repositories ?? [];
-  if (first === undefined) return null;
-  return (await readLease(await installation.repository(first), leaseScopes.wal(source.name)))?.position ?? null;
+  let furthest: LeaseState["position"] = null;
+  await openReachable(installation, source.policy.log?.repositories ?? [], async (repository) => {
+    const position = (await readLease(repository, leaseScopes.wal(source.name)))?.position ?? null;
+    if (position !== null && (furthest === null || parseLsn(position.lsn) > parseLsn(furthest.lsn))) furthest = position;
+  });
+  return furthest;
 }
 
 /** Ends the segment being written, so that it is stored whole; where the role may not, its part is stored. Returns where the server is. */

@@ -1,25 +1,36 @@
+import { settledWithin } from "../../clock.ts";
 import type { Lsn } from "../../domain/lsn.ts";
-import { HoldfastError, messageOf, must } from "../../errors.ts";
+import { HoldfastError, messageOf } from "../../errors.ts";
 import { connect } from "../../postgres/connection.ts";
-import { dropLostSlot } from "../../postgres/replication-slot.ts";
+import { dropLostSlot, slotKeepsFrom } from "../../postgres/replication-slot.ts";
 import { openWalReceiver } from "../../postgres/wal-receiver.ts";
 import type { WalReceiver } from "../../postgres/wal-receiver.ts";
-import { acquireLease } from "../../repository/lease.ts";
-import type { Lease } from "../../repository/lease.ts";
 import type { WritableRepository } from "../../repository/repository.ts";
 import type { WalPlace } from "../../repository/wal-archive.ts";
 import type { OperationContext } from "../context.ts";
-import { leaseScopes, slotName } from "../source-target.ts";
+import { slotName } from "../source-target.ts";
 import type { SourceTarget } from "../source-target.ts";
 import { streamWal } from "./stream-wal.ts";
 import type { StreamPosition } from "./timeline-stream.ts";
+import { chooseTiers, isOfLog } from "./choose-tiers.ts";
+import type { Tiers } from "./choose-tiers.ts";
+import { TierKeeper } from "./tier-keeper.ts";
+import type { AwayTier } from "./tier-keeper.ts";
+import { TierQueue } from "./tier-queue.ts";
 import { WalKeys } from "./wal-keys.ts";
-import type { WalStore } from "./wal-store.ts";
+import { failAtOnce } from "./wal-store.ts";
 
 export interface StreamRequest {
   readonly source: SourceTarget;
   readonly place: WalPlace;
+  /** As the policy names them, those that can be reached. */
   readonly repositories: readonly WritableRepository[];
+  /** Those of the log that cannot be reached now. */
+  readonly away?: readonly AwayTier[];
+  /** Those that are kept complete, by their id; the others take what comes while we stream. Without it, all. */
+  readonly log?: ReadonlySet<string>;
+  /** False: the slot is for others, who are away, and is left alone. */
+  readonly slot?: boolean;
   readonly runId: string;
   /** Waits for another process that streams this source, instead of refusing. */
   readonly wait?: boolean;
@@ -32,7 +43,9 @@ export interface RunningStream extends AsyncDisposable {
   position(): StreamPosition | null;
   /** Resolves when WAL up to `lsn` is durable in the first tier; rejects when the stream failed. */
   reached(lsn: Lsn, signal: AbortSignal): Promise<void>;
-  /** Settles when the stream ends: resolves after `stop`, rejects with why it failed. */
+  /** Resolves when every repository that is kept complete has all that is durable in the first tier, or the time is over. */
+  everywhere(ms: number, signal: AbortSignal): Promise<void>;
+  /** Settles when the stream ends: resolves after `stop`, or when it is to begin again with a repository that is back; rejects with why it failed. */
   readonly ended: Promise<void>;
   stop(): Promise<void>;
 }
@@ -42,68 +55,97 @@ const SLOT_IN_USE = "55006";
 
 /** Whether a stream was refused because another process streams this source. */
 export function isOtherStream(error: unknown): boolean {
-  return error instanceof HoldfastError && (error.code === "HF-BUSY" || error.facts["sqlState"] === SLOT_IN_USE);
+  return error instanceof HoldfastError && (error.code === "HF-BUSY" || isSlotInUse(error));
+}
+
+export function isSlotInUse(error: unknown): boolean {
+  return error instanceof HoldfastError && error.facts["sqlState"] === SLOT_IN_USE;
 }
 
 /** Starts streaming under the WAL lease of the source. Rejects with `HF-BUSY` where another process streams already. */
 export async function startStream(request: StreamRequest, context: OperationContext): Promise<RunningStream> {
-  const leases: Lease[] = [];
-  const releaseAll = async (): Promise<void> => {
-    await Promise.allSettled(leases.map((lease) => lease.release()));
-  };
+  const walKeys = new WalKeys(context.clock);
+  const tiers = await chooseTiers(request, walKeys, context);
   try {
-    const { source, runId } = request;
-    for (const repository of request.repositories)
-      leases.push(
-        await acquireLease(repository, {
-          scope: leaseScopes.wal(source.name),
-          runId,
-          clock: context.clock,
-          signal: context.signal,
-          wait: request.wait === true,
-          onWait: (busy) => context.onNotice(`waiting: ${busy.message}`),
-        }),
-      );
-    const receiver = await openReceiver(source, context);
-    return run(request, { receiver, lease: must(leases[0], "the lease on WAL"), releaseAll }, context);
+    const opened = await openReceiver(request.source, context);
+    return run(request, { ...opened, tiers, walKeys }, context);
   } catch (error) {
-    await releaseAll();
+    await tiers.lease.release().catch(() => undefined);
     throw error;
   }
 }
 
-async function openReceiver(source: SourceTarget, context: OperationContext): Promise<WalReceiver> {
+interface OpenedReceiver {
+  readonly receiver: WalReceiver;
+  /** From where on the server has kept WAL for us; null where it kept none. */
+  readonly keptFrom: Lsn | null;
+}
+
+async function openReceiver(source: SourceTarget, context: OperationContext): Promise<OpenedReceiver> {
   const receiver = await openWalReceiver(source);
   try {
     await using connection = await connect(source, { purpose: "wal" });
     if (await dropLostSlot(connection.client, slotName(source.name))) context.onNotice(`the server had given up slot ${slotName(source.name)}: it is made anew`);
+    const keptFrom = await slotKeepsFrom(connection.client, slotName(source.name));
     await receiver.ensureSlot(slotName(source.name));
-    return receiver;
+    return { receiver, keptFrom };
   } catch (error) {
     await receiver[Symbol.asyncDispose]();
     throw error;
   }
 }
 
-function run(request: StreamRequest, held: { receiver: WalReceiver; lease: Lease; releaseAll: () => Promise<void> }, context: OperationContext): RunningStream {
+interface HeldStream extends OpenedReceiver {
+  readonly tiers: Tiers;
+  readonly walKeys: WalKeys;
+}
+
+function run(request: StreamRequest, { receiver, keptFrom, tiers, walKeys }: HeldStream, context: OperationContext): RunningStream {
+  const { clock, onNotice } = context;
   const stopper = new AbortController();
   const progress = new PositionWatch(request.onPosition);
+  const lags = (repository: WritableRepository) => (error: unknown) => onNotice(`WAL is not reaching ${repository.name}: ${messageOf(error)}`);
+  // What is kept complete is looked at first: it may lack what came while nobody streamed to it.
+  const behind = tiers.behind.map((repository) => new TierQueue(repository, { isLagging: isOfLog(request, repository), onLagging: lags(repository) }));
+  const keeper = new TierKeeper({
+    first: tiers.first,
+    behind: behind.filter(({ repository }) => isOfLog(request, repository)),
+    away: awayTiers(request, tiers),
+    place: request.place,
+    walKeys,
+    clock,
+    onNotice,
+    onReturn: () => stopper.abort(new HoldfastError("HF-INTERRUPTED", "a repository that was away is back")),
+    onDiverged: (error) => stopper.abort(error),
+  });
   const streaming = streamWal({
-    receiver: held.receiver,
-    store: storeOf(request, context),
-    lease: held.lease,
-    slot: slotName(request.source.name),
-    clock: context.clock,
+    receiver,
+    store: {
+      place: request.place,
+      repositories: [tiers.first],
+      behind,
+      walKeys,
+      clock,
+      onLagging: failAtOnce,
+    },
+    lease: tiers.lease,
+    // A copy that is not of the log must not tell the server what it need not keep for the log.
+    slot: request.slot === false && !isOfLog(request, tiers.first) ? null : slotName(request.source.name),
+    keptFrom,
+    clock,
     signal: AbortSignal.any([context.signal, stopper.signal]),
     onPosition: (position) => progress.moved(position),
     onGap: async (gap) => {
-      context.onNotice("a gap in WAL: the server no longer has what follows our last segment");
+      onNotice("a gap in WAL: the server no longer has what follows our last segment");
       await request.onGap?.(gap);
     },
   });
   const ended = settle(streaming, progress, async () => {
-    await held.receiver[Symbol.asyncDispose]();
-    await held.releaseAll();
+    await receiver[Symbol.asyncDispose]();
+    await keeper[Symbol.asyncDispose]();
+    await closeTiers(tiers, behind, context);
+    const { reason } = stopper.signal as { reason: unknown };
+    if (reason instanceof HoldfastError && reason.code === "HF-DIVERGED") throw reason;
   });
   // Whoever needs it waits for it; an unobserved failure is seen by those who wait for a position.
   ended.catch(() => undefined);
@@ -114,10 +156,32 @@ function run(request: StreamRequest, held: { receiver: WalReceiver; lease: Lease
   return {
     position: () => progress.current,
     reached: (lsn, signal) => progress.reached(lsn, signal),
+    everywhere: (ms, signal) => caughtUp(behind, ms, { ...context, signal }),
     ended,
     stop,
     [Symbol.asyncDispose]: () => stop().catch(() => undefined),
   };
+}
+
+/** What a stream may still take to end, for the sake of repositories behind the first: what does not reach them is filled up later. */
+const CLOSE_WITHIN_MS = 3000;
+const LOOK_EVERY_MS = 250;
+
+/** Rejects where a repository turned out to hold another history. */
+async function closeTiers({ lease }: Tiers, behind: readonly TierQueue[], { clock }: OperationContext): Promise<void> {
+  await Promise.all(behind.map((tier) => tier.drained(clock, CLOSE_WITHIN_MS)));
+  await settledWithin(clock, CLOSE_WITHIN_MS, [lease.release()]);
+  for (const { divergence } of behind) if (divergence !== null) throw divergence;
+}
+
+async function caughtUp(behind: readonly TierQueue[], ms: number, { clock, signal }: OperationContext): Promise<void> {
+  for (const since = clock.monotonicMs(); clock.monotonicMs() - since < ms; await clock.sleep(LOOK_EVERY_MS, signal))
+    if (behind.every(({ isLagging }) => !isLagging) && (await Promise.all(behind.map((tier) => tier.drained(clock, ms)))).every(Boolean)) return;
+}
+
+/** What the stream runs without, and takes up when it is back: those that could not be reached, and those that lack too much to be first. */
+function awayTiers({ away = [] }: StreamRequest, { returning }: Tiers): AwayTier[] {
+  return [...away, ...returning.map((repository) => ({ name: repository.name, open: async () => repository }))];
 }
 
 async function settle(streaming: Promise<void>, progress: PositionWatch, close: () => Promise<void>): Promise<void> {
@@ -130,17 +194,6 @@ async function settle(streaming: Promise<void>, progress: PositionWatch, close: 
   } finally {
     await close();
   }
-}
-
-function storeOf({ repositories, place }: StreamRequest, context: OperationContext): WalStore {
-  const [first, ...others] = repositories;
-  return {
-    place,
-    repositories: [must(first, "a repository for WAL"), ...others],
-    walKeys: new WalKeys(context.clock),
-    clock: context.clock,
-    onLagging: (repository, error) => context.onNotice(`WAL is not reaching ${repository.name}: ${messageOf(error)}`),
-  };
 }
 
 /** Lets others wait for a position. */

@@ -21,7 +21,7 @@ export async function streamWal(task: StreamTask): Promise<void> {
   const history = await storeHistories(task, system.timeline);
   let at = await resumePoint(task, history, system.position);
   for (;;) {
-    const end = await streamTimeline(task, at.timeline, at.start, system);
+    const end = await streamTimeline(task, at.timeline, at.start, { timeline: system.timeline, position: beginning(task, history, system.position) });
     if (end === null || task.signal.aborted) return;
     await storeHistories(task, end.nextTimeline);
     at = { timeline: end.nextTimeline, start: segmentStart(segmentAt(end.nextTimeline, end.switchpoint, task.store.place.segmentBytes), task.store.place.segmentBytes) };
@@ -54,7 +54,13 @@ async function resumePoint(task: StreamTask, history: TimelineHistory, position:
     if (start > position) throw behind(start, position);
     return { timeline: span.timeline, start };
   }
-  return { timeline: history.timeline, start: startOfSegment(history.timeline, position, segmentBytes) };
+  return { timeline: history.timeline, start: startOfSegment(history.timeline, beginning(task, history, position), segmentBytes) };
+}
+
+/** Where a repository begins that holds nothing that follows: where the server has kept WAL from, for another repository may be waiting for it; else where the server is. */
+function beginning({ keptFrom = null }: StreamTask, history: TimelineHistory, position: Lsn): Lsn {
+  const fork = history.forks.at(-1)?.switchpoint ?? null;
+  return keptFrom === null || keptFrom > position || (fork !== null && keptFrom < fork) ? position : keptFrom;
 }
 
 /** The start of the first segment on a timeline that is not complete, behind all that we hold of it: parts of it may be there. Null where we hold nothing. */
@@ -97,7 +103,7 @@ async function streamTimeline(
     return await new TimelineStream(task, timeline, start).run();
   } catch (error) {
     if (!(error instanceof HoldfastError) || error.facts["sqlState"] !== WAL_REMOVED) throw error;
-    // The server no longer has what we need next: a gap, on record, and we go on from where it is, on the timeline it is on now.
+    // The server no longer has what we need next: a gap, on record, and we go on from where it still has WAL, on the timeline it is on now.
     const from = startOfSegment(server.timeline, server.position, task.store.place.segmentBytes);
     await task.onGap({ timeline, from: start, to: from });
     return new TimelineStream(task, server.timeline, from).run();

@@ -25,6 +25,8 @@ export interface StreamTask {
   readonly store: WalStore;
   readonly lease: Lease;
   readonly slot: string | null;
+  /** From where on the server has kept WAL for the slot: where a repository that holds less goes on. */
+  readonly keptFrom?: Lsn | null;
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly onPosition: (position: StreamPosition) => void;

@@ -4,11 +4,12 @@ import { crashPoint } from "../../crash-points.ts";
 import type { WalSummary } from "../../domain/wal-summary.ts";
 import { DamageError, HoldfastError } from "../../errors.ts";
 import { keys } from "../../repository/layout.ts";
-import type { WritableRepository } from "../../repository/repository.ts";
+import type { Repository, WritableRepository } from "../../repository/repository.ts";
 import { readParts, readSegment, storeHistory, storePart, storeSegment } from "../../repository/wal-archive.ts";
 import type { SegmentFacts, SegmentLedger, WalPlace } from "../../repository/wal-archive.ts";
 import { writeIndexAfter } from "../../repository/wal-index.ts";
 import { findSummary } from "../../repository/wal-summaries.ts";
+import type { TierQueue } from "./tier-queue.ts";
 import type { WalKeys } from "./wal-keys.ts";
 
 /** Where WAL goes: one cluster's place in one or several repositories, the first of which is the first tier (it alone holds parts, and decides what is durable). */
@@ -17,14 +18,23 @@ export interface WalStore {
   readonly repositories: readonly [WritableRepository, ...WritableRepository[]];
   readonly walKeys: WalKeys;
   readonly clock: Clock;
+  /** Repositories that nobody waits for: each is written from a queue of its own. */
+  readonly behind?: readonly TierQueue[];
   /** Called when a copy behind the first could not be written: it is filled up later. */
   readonly onLagging: (repository: WritableRepository, error: unknown) => void;
+}
+
+/** For a store of one repository: it has none behind the first. */
+export function failAtOnce(_: WritableRepository, error: unknown): never {
+  throw error;
 }
 
 /** Parts of a segment beyond this number are joined into one, so that a slow segment does not become thousands of objects. */
 const PARTS_BEFORE_JOIN = 32;
 
-/** `ownParts`: parts of it that this process made of these very bytes. `summary`: what it changed, if that is known. */
+/**
+ * A segment into every repository that is waited for, and handed to those behind. `ownParts`: parts of it that this process made of these very bytes. `summary`: what it changed, if that is known.
+ */
 export async function storeSegmentEverywhere(
   store: WalStore,
   segment: string,
@@ -33,13 +43,12 @@ export async function storeSegmentEverywhere(
   ownParts: readonly string[] = [],
   summary: WalSummary | null = null,
 ): Promise<void> {
+  for (const tier of store.behind ?? []) tier.hand(bytes.length, (repository) => storeOne(repository, store, segment, bytes, facts, summary));
   await Promise.all(
     store.repositories.map(async (repository, tier) => {
       try {
         crashPoint("wal.before-segment");
-        const outcome = await storeSegment(repository, store.place, segment, bytes, facts, { dataKey: await store.walKeys.for(repository), now: store.clock.now(), summary });
-        if (outcome === "diverged") throw divergence(repository, segment);
-        await writeIndexAfter(repository, store.place, segment);
+        await storeOne(repository, store, segment, bytes, facts, summary);
       } catch (error) {
         if (tier === 0 || (error instanceof HoldfastError && error.code === "HF-DIVERGED")) throw error;
         store.onLagging(repository, error);
@@ -47,7 +56,13 @@ export async function storeSegmentEverywhere(
     }),
   );
   crashPoint("wal.part-to-segment");
-  await replaceParts(store, segment, bytes, new Set(ownParts));
+  await replaceParts(store.repositories[0], store.place, segment, bytes, new Set(ownParts));
+}
+
+async function storeOne(repository: WritableRepository, store: WalStore, segment: string, bytes: Buffer, facts: SegmentFacts, summary: WalSummary | null): Promise<void> {
+  const outcome = await storeSegment(repository, store.place, segment, bytes, facts, { dataKey: await store.walKeys.for(repository), now: store.clock.now(), summary });
+  if (outcome === "diverged") throw divergence(repository, segment);
+  await writeIndexAfter(repository, store.place, segment);
 }
 
 function divergence(repository: WritableRepository, segment: string): HoldfastError {
@@ -81,44 +96,50 @@ export async function joinParts(store: WalStore, segment: string, bytes: Buffer)
 }
 
 /** The parts of a segment go when it is complete, if it begins as they say. Where that cannot be told (this host cannot open them, or they are damaged), they stay until the segment expires. */
-async function replaceParts(store: WalStore, segment: string, bytes: Buffer, own: ReadonlySet<string>): Promise<void> {
-  const [first] = store.repositories;
-  const folder = keys.segmentParts(store.place.source, store.place.systemIdentifier, segment);
-  const objects = (await first.store.listNames(folder)).map((name) => folder + name);
+async function replaceParts(repository: WritableRepository, place: WalPlace, segment: string, bytes: Buffer, own: ReadonlySet<string>): Promise<void> {
+  const folder = keys.segmentParts(place.source, place.systemIdentifier, segment);
+  const objects = (await repository.store.listNames(folder)).map((name) => folder + name);
   const others = objects.some((object) => !own.has(object));
-  if (others && !first.keyRing.canOpenData) return;
+  if (others && !repository.keyRing.canOpenData) return;
   try {
-    const parts = others ? await readParts(first, store.place, segment, objects) : bytes;
-    if (!parts.equals(bytes.subarray(0, parts.length))) throw divergence(first, segment);
+    const parts = others ? await readParts(repository, place, segment, objects) : bytes;
+    if (!parts.equals(bytes.subarray(0, parts.length))) throw divergence(repository, segment);
   } catch (error) {
     if (error instanceof DamageError) return;
     throw error;
   }
-  if (objects.length > 0) await first.store.remove(objects);
+  if (objects.length > 0) await repository.store.remove(objects);
 }
 
 export async function storeHistoryEverywhere(store: WalStore, timeline: number, content: Buffer): Promise<void> {
+  const act = async (repository: WritableRepository): Promise<void> => {
+    const outcome = await storeHistory(repository, store.place, timeline, content, { dataKey: await store.walKeys.for(repository), now: store.clock.now() });
+    if (outcome === "diverged") throw divergence(repository, `history of timeline ${timeline}`);
+  };
   for (const [tier, repository] of store.repositories.entries()) {
     try {
-      const outcome = await storeHistory(repository, store.place, timeline, content, { dataKey: await store.walKeys.for(repository), now: store.clock.now() });
-      if (outcome === "diverged") throw divergence(repository, `history of timeline ${timeline}`);
+      await act(repository);
     } catch (error) {
       if (tier === 0 || (error instanceof HoldfastError && error.code === "HF-DIVERGED")) throw error;
       store.onLagging(repository, error);
     }
   }
+  for (const tier of store.behind ?? []) tier.hand(content.length, act);
 }
 
 /** Copies a complete segment from one repository to another, decoded and encrypted anew, with its summary. */
 export async function copySegment(
-  from: WritableRepository,
+  from: Repository,
   to: WritableRepository,
   store: Pick<WalStore, "place" | "walKeys" | "clock">,
   segment: string,
   objects: readonly string[],
   ledger: SegmentLedger,
 ): Promise<void> {
-  const bytes = await readSegment(from, store.place, segment, objects);
-  const summary = ledger.summarised && objects[0] !== undefined ? await findSummary(from, store.place, objects[0]) : null;
-  await storeSegment(to, store.place, segment, bytes, ledger, { dataKey: await store.walKeys.for(to), now: store.clock.now(), summary });
+  const { place } = store;
+  const bytes = await readSegment(from, place, segment, objects);
+  const summary = ledger.summarised && objects[0] !== undefined ? await findSummary(from, place, objects[0]) : null;
+  const outcome = await storeSegment(to, place, segment, bytes, ledger, { dataKey: await store.walKeys.for(to), now: store.clock.now(), summary });
+  if (outcome === "diverged") throw divergence(to, segment);
+  await replaceParts(to, place, segment, bytes, new Set());
 }

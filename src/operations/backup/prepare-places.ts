@@ -1,0 +1,89 @@
+import { HoldfastError } from "../../errors.ts";
+import { declareIntent } from "../../repository/attempts.ts";
+import type { Intent } from "../../repository/attempts.ts";
+import { ensureBound } from "../../repository/binding.ts";
+import type { Lease } from "../../repository/lease.ts";
+import { listManifests } from "../../repository/manifest.ts";
+import type { WritableRepository } from "../../repository/repository.ts";
+import { storeHistory } from "../../repository/wal-archive.ts";
+import type { ClusterState } from "../cluster-state.ts";
+import type { OperationContext } from "../context.ts";
+import { isOfOneCopy } from "../installation.ts";
+import type { Away } from "../installation.ts";
+import type { BackUpRequest } from "./backup-types.ts";
+import type { CopyPlace } from "./choose-parent.ts";
+import type { HeldLeases } from "./copy-leases.ts";
+import { sweepAttempts } from "./sweep-attempts.ts";
+
+/** A place of a copy that a backup will be written to, and the lease that lets it. */
+export interface LeasedPlace extends CopyPlace {
+  readonly lease: Lease;
+}
+
+/** Something done for each copy by itself: one for which it fails is away from then on. Only when none is left does it fail. */
+async function forEachCopy<T, R>(
+  items: readonly T[],
+  repositoryOf: (item: T) => WritableRepository,
+  away: Away[],
+  context: OperationContext,
+  act: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const done: R[] = [];
+  for (const item of items) {
+    try {
+      done.push(await act(item));
+    } catch (error) {
+      context.signal.throwIfAborted();
+      if (!(error instanceof HoldfastError) || !isOfOneCopy(error)) throw error;
+      away.push({ name: repositoryOf(item).name, error });
+    }
+  }
+  const [first] = away;
+  if (done.length === 0 && first !== undefined) throw first.error;
+  return done;
+}
+
+/** What each repository holds, with the source bound, its history stored and dead attempts cleared away. */
+export async function preparePlaces({ held }: HeldLeases, away: Away[], request: BackUpRequest, state: ClusterState, context: OperationContext): Promise<LeasedPlace[]> {
+  const source = request.source.name;
+  const { systemIdentifier, walSegmentBytes } = state.facts;
+  return forEachCopy(
+    held,
+    ({ repository }) => repository,
+    away,
+    context,
+    async ({ repository, lease }) => {
+      await ensureBound(repository, source, { systemIdentifier, version: state.identity.version, walSegmentBytes }, context.clock.now());
+      await bringHistory(repository, source, state, context);
+      const listing = await listManifests(repository, source);
+      const dead = await sweepAttempts(repository, source, listing, context, request.hasEnded);
+      return { repository, lease, listing: { ...listing, ids: [...listing.ids, ...dead] } };
+    },
+  );
+}
+
+/** Every copy holds the history of its timeline, whichever way WAL comes: without it nothing of that timeline can be restored from there. */
+async function bringHistory(repository: WritableRepository, source: string, { facts, history, historyFile }: ClusterState, context: OperationContext): Promise<void> {
+  if (historyFile === null) return;
+  const place = { source, systemIdentifier: facts.systemIdentifier, segmentBytes: facts.walSegmentBytes };
+  const outcome = await storeHistory(repository, place, history.timeline, historyFile, { dataKey: await repository.keyRing.sealNew(), now: context.clock.now() });
+  if (outcome !== "diverged") return;
+  throw new HoldfastError("HF-DIVERGED", `${repository.name} already holds another history of timeline ${history.timeline}`, {
+    hint: "two servers made this timeline; both are kept. Find out which one is right",
+    facts: { repository: repository.name, timeline: history.timeline },
+  });
+}
+
+/** Says in each copy what will be written there. */
+export async function declareEverywhere(places: readonly LeasedPlace[], away: Away[], source: string, intent: Intent, context: OperationContext): Promise<LeasedPlace[]> {
+  return forEachCopy(
+    places,
+    ({ repository }) => repository,
+    away,
+    context,
+    async (place) => {
+      await declareIntent(place.repository, source, intent);
+      return place;
+    },
+  );
+}
