@@ -110,6 +110,14 @@ export async function openReading(sourceName: string | undefined, options: Commo
   return { name: config.name, app, config, repositories };
 }
 
+/** For what takes opening: rejects where no copy can be opened here, before anything is touched. */
+export function requireOpenable({ repositories }: Reading): void {
+  if (repositories.some(({ keyRing }) => keyRing.canOpenData || keyRing.canOpenFormer)) return;
+  throw new HoldfastError("HF-KEY", `this host only writes in ${repositories.map(({ name }) => name).join(", ")}: it holds nothing that opens what is there`, {
+    hint: "do it where the passphrase is; or here with '--repository URL --key env:NAME' (or file:/path)",
+  });
+}
+
 async function chooseStored(repository: Repository, name: string | undefined): Promise<string> {
   const stored = (await repository.store.listNames(keys.allSources())).map((entry) => entry.slice(0, -1));
   const chosen = name ?? (stored.length === 1 ? stored[0] : undefined);

@@ -12,7 +12,7 @@ import { newRunId } from "../operations/installation.ts";
 import { BY_HAND } from "../operations/record-run.ts";
 import { runDrill } from "../operations/drill/run-drill.ts";
 import { serverUser } from "../postgres/process.ts";
-import { newCommand, openReading, openViews, perform, withoutInventory } from "./action.ts";
+import { newCommand, openReading, openViews, perform, requireOpenable, withoutInventory } from "./action.ts";
 import type { CommonOptions, Reading, Tools } from "./action.ts";
 import { formatSeconds } from "./output.ts";
 
@@ -45,6 +45,7 @@ export function drillCommand(): Command {
 
 async function run(source: string | undefined, options: DrillOptions, tools: Tools): Promise<DrillResult> {
   const reading = await openReading(source, options, tools);
+  requireOpenable(reading);
   if (reading.app !== null && reading.config !== null)
     return runDrill(
       reading.app,

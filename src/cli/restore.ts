@@ -19,7 +19,7 @@ import type { RestoreRequest, RestoreResult } from "../operations/restore/restor
 import { startRestored } from "../operations/restore/start-restored.ts";
 import { findUser, requireReachable, serverUser } from "../postgres/process.ts";
 import type { RunAs } from "../postgres/process.ts";
-import { newCommand, openReading, openViews, perform, withoutInventory } from "./action.ts";
+import { newCommand, openReading, openViews, perform, requireOpenable, withoutInventory } from "./action.ts";
 import type { CommonOptions, Reading, Tools } from "./action.ts";
 import { formatBytes, formatSeconds } from "./output.ts";
 
@@ -69,6 +69,7 @@ async function runRestore(source: string | undefined, options: RestoreOptions, t
   const delta = options.delta === true;
   await (delta ? inspectDeltaTarget(folder, null) : inspectTarget(folder));
   const reading = await openReading(source, options, tools);
+  requireOpenable(reading);
   const plans = await planAll(reading, target, options, tools);
   if (options.plan === true) {
     const [plan] = plans;

@@ -11,6 +11,8 @@ export interface KeyRing {
   readonly current: CurrentKey;
   /** Whether what is written now can be opened here. */
   readonly canOpenData: boolean;
+  /** Whether anything can be opened here, if only what was written before a rotation. */
+  readonly canOpenFormer: boolean;
   /** A new data key, sealed to the newest key: a rotation that happened meanwhile is followed. */
   sealNew(): Promise<SealedKey>;
   open(keyId: string, sealed: string): Promise<Buffer>;
@@ -81,6 +83,7 @@ export function createKeyRing({ current: opened, findCurrent, identities, mapKey
       return current;
     },
     canOpenData: identities.some(({ keyId }) => keyId === opened.keyId),
+    canOpenFormer: identities.length > 0,
     sealNew: async () => {
       current = await findCurrent();
       const key = randomBytes(32);

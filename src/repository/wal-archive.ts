@@ -1,5 +1,6 @@
 import { createHmac } from "node:crypto";
 import { z } from "zod";
+import { formatLsn } from "../domain/lsn.ts";
 import type { WalInventory } from "../domain/wal-coverage.ts";
 import type { WalSummary } from "../domain/wal-summary.ts";
 import { historyFileName, parseSegmentName, segmentName, timelineHex } from "../domain/wal-segment.ts";
@@ -73,7 +74,8 @@ export async function storeSegment(
   if (summary !== null) await storeSummary(repository, place, objectKey, summary, options.now);
   const ledger: SegmentLedger = { ...facts, summarised: summary !== null, follows: await hasPredecessor(repository, place, segment) };
   const outcome = await writeContainer(repository, { source: place.source, kind: "wal", objectKey, boundKey }, bytes, { ledger }, options);
-  if (others.length === 0) return outcome === "created" ? "created" : "same";
+  // A host that cannot open what another wrote cannot compare: both stay, and whoever reads them does.
+  if (others.length === 0 || !repository.keyRing.canOpenData) return outcome === "created" ? "created" : "same";
   // Another name for this segment may be the same bytes under another name key: only the content tells.
   for (const other of others)
     if (!(await readContainer(repository, { source: place.source, kind: "wal", objectKey: other, boundKey }, place.segmentBytes)).equals(bytes)) return "diverged";
@@ -92,11 +94,18 @@ export async function storeHistory(repository: WritableRepository, place: WalPla
   const boundKey = keys.history(place.source, place.systemIdentifier, timelineHex(timeline));
   const objectKey = `${boundKey}-${contentName(repository, content)}`;
   const others = await otherContents(repository, keys.histories(place.source, place.systemIdentifier), timelineHex(timeline), objectKey);
-  const outcome = await writeContainer(repository, { source: place.source, kind: "history", objectKey, boundKey }, content, {}, options);
-  for (const other of others)
+  const outcome = await writeContainer(repository, { source: place.source, kind: "history", objectKey, boundKey }, content, { forks: forksOf(timeline, content) }, options);
+  for (const other of repository.keyRing.canOpenData ? others : [])
     if (!(await readContainer(repository, { source: place.source, kind: "history", objectKey: other, boundKey }, MOST_HISTORY_BYTES)).equals(content)) return "diverged";
   return outcome === "created" && others.length === 0 ? "created" : "same";
 }
+
+/** In clear, for hosts that can open nothing: which timelines a history names, and where each was left. */
+function forksOf(timeline: number, content: Buffer): [number, string][] {
+  return (parseHistory(timeline, content.toString("utf8"))?.forks ?? []).map((fork) => [fork.timeline, formatLsn(fork.switchpoint)]);
+}
+
+const forksSchema = z.array(z.tuple([z.number(), lsnText]));
 
 /** Stores bytes `[from, from + bytes.length)` of a segment that is still being written. */
 export async function storePart(
@@ -216,12 +225,24 @@ export async function readHistory(repository: Repository, place: WalPlace, timel
 /** The parsed history of a timeline: what the repository knows of its past. Timeline 1 has none. */
 export async function readTimelineHistory(repository: Repository, place: WalPlace, timeline: number): Promise<TimelineHistory> {
   if (timeline === 1) return { timeline, forks: [] };
-  const content = await readHistory(repository, place, timeline);
+  const content = await (repository.keyRing.canOpenData ? readHistory(repository, place, timeline) : readForks(repository, place, timeline));
   const object = `${keys.histories(place.source, place.systemIdentifier)}${timelineHex(timeline)}`;
   if (content === null) throw new DamageError(object, `the history file ${historyFileName(timeline)} is not there`, "missing");
   const history = parseHistory(timeline, content.toString("utf8"));
   if (history === null) throw new DamageError(object, "is not a timeline history");
   return history;
+}
+
+/** What a history file says of the past, as its container says in clear. Null where there is none that does. */
+async function readForks(repository: Repository, place: WalPlace, timeline: number): Promise<Buffer | null> {
+  const folder = keys.histories(place.source, place.systemIdentifier);
+  const boundKey = keys.history(place.source, place.systemIdentifier, timelineHex(timeline));
+  for (const name of (await repository.store.listNames(folder)).filter((entry) => entry.startsWith(`${timelineHex(timeline)}-`))) {
+    const { meta } = await openContainer(repository, { source: place.source, kind: "history", objectKey: folder + name, boundKey });
+    const forks = forksSchema.safeParse(meta["forks"]);
+    if (forks.success) return Buffer.from(forks.data.map(([left, lsn]) => `${left}\t${lsn}\n`).join(""));
+  }
+  return null;
 }
 
 /** Timelines of which there is anything: WAL, parts or a history. */

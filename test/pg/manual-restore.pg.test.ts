@@ -1,11 +1,10 @@
-import { execFile } from "node:child_process";
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { giveToServerUser, startCluster, startOnFolder } from "../support/cluster.ts";
 import { digestDatabases } from "../support/digest.ts";
 import type { ClusterDigest } from "../support/digest.ts";
+import { findPython, MANUAL_RESTORE_NEEDS, manualRestore } from "../support/manual-restore.ts";
 import { NOT_RUN } from "../support/not-run.ts";
 import { describePostgres } from "../support/postgres-suite.ts";
 import type { Cluster } from "../support/running-cluster.ts";
@@ -17,16 +16,11 @@ import { untilDurable } from "../support/site-state.ts";
  * The way out: a repository is restored by a page of Python that was written from docs/repository-format.md alone, and PostgreSQL starts on the result.
  * It proves that the description of the format is complete.
  */
-const SCRIPT = join(import.meta.dirname, "../../docs/manual-restore.py");
-/** What Debian calls python3 comes first: its packages are what docs/manual-restore.md asks for. */
-const PYTHONS = ["/usr/bin/python3", "python3"];
-const run = promisify(execFile);
 
 const found = await findPython();
-const REASON = "the manual restore needs python3-cryptography, and zstd or python3-zstandard";
 if (found === null)
   describe("a restore without holdfast", () => {
-    test.skip(`${NOT_RUN}${REASON}`);
+    test.skip(`${NOT_RUN}${MANUAL_RESTORE_NEEDS}`);
   });
 else describePostgres("a restore without holdfast", {}, (binaries) => suite(binaries, found));
 
@@ -74,8 +68,7 @@ function suite(binaries: Cluster["binaries"], python: string): void {
   }
 
   async function script(key: string, ...args: string[]): Promise<string> {
-    const env = { PATH: process.env["PATH"], HOLDFAST_KEY: key, PYTHONDONTWRITEBYTECODE: "1" };
-    return (await run(python, [SCRIPT, join(site.folder, "onsite"), ...args], { env })).stdout;
+    return manualRestore(python, key, join(site.folder, "onsite"), ...args);
   }
 
   async function restoreByHand(...args: string[]): Promise<Cluster> {
@@ -116,16 +109,4 @@ async function promoteToNextTimeline(cluster: Cluster): Promise<void> {
   await writeFile(join(cluster.dataDirectory, "standby.signal"), "");
   await cluster.start();
   await cluster.promote();
-}
-
-/** A Python with what the script imports, and a way to read zstd. */
-async function findPython(): Promise<string | null> {
-  for (const python of PYTHONS)
-    try {
-      await run(python, ["-c", "import cryptography, hashlib, shutil\ntry:\n    import zstandard\nexcept ImportError:\n    assert shutil.which('zstd')"]);
-      return python;
-    } catch {
-      continue; // not this one
-    }
-  return null;
 }

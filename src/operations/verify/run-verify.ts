@@ -1,5 +1,7 @@
+import { reaches, VERIFY_TIERS } from "../../domain/verify-tier.ts";
 import type { VerifyTier } from "../../domain/verify-tier.ts";
 import type { SourceConfig } from "../../policy/types.ts";
+import type { Repository } from "../../repository/repository.ts";
 import type { OperationContext } from "../context.ts";
 import { repositoriesOf, runSpec } from "../installation.ts";
 import type { Installation } from "../installation.ts";
@@ -19,6 +21,15 @@ export interface VerifyView {
   readonly repositories: readonly string[];
 }
 
+/** What a host that cannot open a repository can still look at: that every byte is what its writer signed. */
+function reachableTier({ keyRing }: Repository, tier: VerifyTier): VerifyTier {
+  return keyRing.canOpenData || !reaches(tier, "decoded") ? tier : "stored";
+}
+
+function lowest(tiers: readonly VerifyTier[]): VerifyTier | undefined {
+  return VERIFY_TIERS.find((tier) => tiers.includes(tier));
+}
+
 /** Verifies everything a source has in its repositories, on record: which backup was found good, to which tier, in which copy. */
 export async function runVerify(
   installation: Installation,
@@ -30,12 +41,17 @@ export async function runVerify(
   const spec = runSpec(installation.clock, { source, operation: "verify", type: null }, request);
   return recordRun(installation.journal, spec, async () => {
     const results = [];
-    for (const name of names) results.push(await verifyRepository({ repository: await installation.repository(name), source: source.name, backup, tier }, context));
+    for (const name of names) {
+      const repository = await installation.repository(name);
+      const reached = reachableTier(repository, tier);
+      if (reached !== tier) context.onNotice(`${name} cannot be opened here: its objects are compared with their digests and signatures (tier ${reached}), and not decoded`);
+      results.push(await verifyRepository({ repository, source: source.name, backup, tier: reached }, context));
+    }
     const damage = results.flatMap((result) => result.damage);
     const view: VerifyView = {
       backup,
       ok: damage.length === 0,
-      tier,
+      tier: lowest(results.map((result) => result.tier)) ?? tier,
       objects: results.reduce((sum, { objects }) => sum + objects, 0),
       bytes: results.reduce((sum, { bytes }) => sum + bytes, 0),
       damage,
