@@ -34,6 +34,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   backup: async () => (await import("./cli/backup.ts")).backupCommand(),
   wal: async () => (await import("./cli/wal.ts")).walCommand(),
   key: async () => (await import("./cli/key.ts")).keyCommand(),
+  "recovery-sheet": async () => (await import("./cli/recovery-sheet.ts")).recoverySheetCommand(),
   info: async () => (await import("./cli/info.ts")).infoCommand(),
   verify: async () => (await import("./cli/verify.ts")).verifyCommand(),
   restore: async () => (await import("./cli/restore.ts")).restoreCommand(),

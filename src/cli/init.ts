@@ -12,6 +12,8 @@ import { loadInventory } from "../policy/load.ts";
 import { configError } from "../policy/problem.ts";
 import type { Inventory } from "../policy/types.ts";
 import { grantsSql } from "../postgres/grants.ts";
+import { makeRecoverySheet } from "../operations/keys/recovery-sheet.ts";
+import type { RecoverySheet } from "../operations/keys/recovery-sheet.ts";
 import { recordEntry } from "../operations/record-run.ts";
 import { createRepository } from "../repository/create-repository.ts";
 import { DESCRIPTOR_KEY, isSourceName } from "../repository/layout.ts";
@@ -20,6 +22,7 @@ import { requireSoundStore } from "../storage/store-probe.ts";
 import { newCommand, perform } from "./action.ts";
 import type { CommonOptions, Tools } from "./action.ts";
 import { findOrMakePassphrase, placeOf } from "./passphrase.ts";
+import { describeSheet } from "./recovery-sheet.ts";
 
 interface InitOptions extends CommonOptions {
   readonly source?: string;
@@ -60,9 +63,9 @@ async function init(options: InitOptions, tools: Tools): Promise<number> {
   const loaded = await loadInventory(file);
   if (!loaded.ok) throw configError(loaded.problems);
   const created = await createMissing(loaded.inventory);
-  if (created.length > 0) await recordCreation(file, created);
+  const sheet = created.length > 0 ? await recordCreation(file, created) : null;
   const result = { inventory: file, written, created };
-  tools.output.result(result, () => describe(file, written, created));
+  tools.output.result(result, () => describe(file, written, created, sheet));
   return 0;
 }
 
@@ -146,23 +149,25 @@ async function createMissing(inventory: Inventory): Promise<Created[]> {
   return created;
 }
 
-async function recordCreation(file: string, created: readonly Created[]): Promise<void> {
+/** Puts the new repositories on record, and makes the sheet of them. */
+async function recordCreation(file: string, created: readonly Created[]): Promise<RecoverySheet> {
   await using app = await openApp({ config: file, clock: systemClock, onNotice: () => undefined });
   for (const { name, keyId, envelope } of created) {
     const { repositoryId } = await app.repository(name);
     await recordEntry(app.journal, "repository.created", { repository: name, repositoryId, keyId, envelopes: [envelope] });
   }
   await app.journal.copyToRepositories();
+  const names = new Set(created.map(({ name }) => name));
+  // Awaited here: the installation is closed when we return.
+  return await makeRecoverySheet(
+    app,
+    [...app.inventory.repositories.values()].filter(({ name }) => names.has(name)),
+  );
 }
 
-function describe(file: string, written: readonly string[], created: readonly Created[]): string {
-  const sheets = created.flatMap(({ name, url, endpoint, region, keyId, keptIn }) => [
-    "",
-    `Repository ${name} at ${url}, key ${keyId}`,
-    `  Its passphrase is in ${keptIn}. Keep a copy of it elsewhere: without it nothing can be restored.`,
-    `  On an empty machine, with only that passphrase${url.startsWith("s3://") ? " and credentials of the bucket (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)" : ""}:`,
-    `    HOLDFAST_KEY=… holdfast restore --repository ${url}${endpoint === null ? "" : ` --endpoint ${endpoint}`}${region === null ? "" : ` --region ${region}`} --to latest --target /path/to/new/data`,
-  ]);
+function describe(file: string, written: readonly string[], created: readonly Created[], sheet: RecoverySheet | null): string {
+  const keep = created.map(({ name, keptIn }) => `The passphrase of ${name} is in ${keptIn}. Keep a copy of it elsewhere: without it nothing can be restored.`);
+  const sheets = sheet === null ? [] : ["", ...keep, "", ...describeSheet(sheet)];
   const role =
     written.length === 0
       ? []

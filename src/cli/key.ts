@@ -77,7 +77,8 @@ function addCommand(): Command {
         const result = { repository: admin.repository.name, keyId: admin.identity.keyId, label: added.label, kind: opener.kind, recipient: added.recipient, keptAt: added.keptAt };
         output.result(
           result,
-          () => `${added.label} can open ${admin.repository.name} from now on, and all that is in it${added.keptAt === null ? "" : `; kept at: ${added.keptAt}`}\n`,
+          () =>
+            `${added.label} can open ${admin.repository.name} from now on, and all that is in it${added.keptAt === null ? "" : `; kept at: ${added.keptAt}`}\n  Print the recovery sheet again: 'holdfast recovery-sheet'.\n`,
         );
         return 0;
       }),
@@ -136,6 +137,7 @@ function rotateCommand(): Command {
             `  It is opened by ${result.recipients.join(", ")}. It opens all that was written before, too.`,
             "  What was written before stays readable to whoever had the old key; what is written from now on is not. No data was touched.",
             "  A WAL stream that runs takes the new key within the hour; start it anew to have it at once.",
+            "  Print the recovery sheet again: 'holdfast recovery-sheet'.",
             `  Hosts that only write follow by themselves; where one is set up anew: encryption: { recipient: ${result.recipient} }`,
             "",
           ].join("\n"),

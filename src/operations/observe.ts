@@ -53,7 +53,8 @@ export async function observeAndKeep(installation: Installation, source: SourceC
   return info;
 }
 
-function lastProofOf(installation: Pick<Installation, "catalog">, source: string): LastProof | null {
+/** The last drill that passed. */
+export function lastProofOf(installation: Pick<Installation, "catalog">, source: string): LastProof | null {
   const [run] = listRuns(installation.catalog, { source, operation: "drill", outcome: "succeeded", limit: 1 });
   if (run === undefined) return null;
   const { verdict, backupId, rtoActualSeconds } = run.facts;

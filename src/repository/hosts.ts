@@ -14,7 +14,7 @@ import { baseName, keys } from "./layout.ts";
 import { verifyKeyFromBase64 } from "./signing.ts";
 import type { SigningKey, VerifyKey } from "./signing.ts";
 
-const hostFields = { publicKey: z.string(), name: z.string(), admittedAt: z.string() };
+const hostFields = { publicKey: z.string(), name: z.string(), admittedAt: z.string(), admittedBy: z.string().nullable().default(null) };
 const hostSchema = z.object(hostFields);
 const expelledSchema = z.object({ ...hostFields, expelledAt: z.string(), list: z.object({ object: z.string(), sha256: z.string() }) });
 const requestSchema = z.object({ publicKey: z.string(), name: z.string(), askedAt: z.string() });
@@ -25,6 +25,8 @@ export interface AdmittedHost {
   readonly publicKey: string;
   readonly name: string;
   readonly admittedAt: string;
+  /** Fingerprint of the host on which somebody who had the key admitted it, perhaps itself; null where that was not noted. */
+  readonly admittedBy: string | null;
   /** Null while it may write. */
   readonly expelledAt: string | null;
 }
@@ -119,9 +121,16 @@ function formatExpelledList(signed: ReadonlyMap<string, string>): Buffer {
 }
 
 /** Lets a host write from now on. Only who can open the newest key can: the admin key signs. */
-export async function admitHost(store: ObjectStore, repositoryId: string, identity: RepositoryIdentity, host: { key: VerifyKey; name: string; at: Date }): Promise<void> {
-  const { key, name, at } = host;
-  await writeAdmission(store, repositoryId, identity, { publicKey: key.publicKey, fingerprint: key.fingerprint, name, admittedAt: at.toISOString() });
+export async function admitHost(
+  store: ObjectStore,
+  repositoryId: string,
+  identity: RepositoryIdentity,
+  host: { key: VerifyKey; name: string; at: Date; by: VerifyKey },
+): Promise<AdmittedHost> {
+  const { key, name, at, by } = host;
+  const admitted = { publicKey: key.publicKey, fingerprint: key.fingerprint, name, admittedAt: at.toISOString(), admittedBy: by.fingerprint };
+  await writeAdmission(store, repositoryId, identity, admitted);
+  return { ...admitted, expelledAt: null };
 }
 
 export async function writeAdmission(store: ObjectStore, repositoryId: string, identity: RepositoryIdentity, host: Omit<AdmittedHost, "expelledAt">): Promise<void> {

@@ -74,7 +74,7 @@ async function openWritable(options: WritingOptions): Promise<Opened & { reposit
   const { host } = options;
   const opened = await open(options);
   const { repository, identities, signers } = opened;
-  await ensureAdmitted(opened, options);
+  const admitted = await ensureAdmitted(opened, options);
   signers.set(host.signer.fingerprint, host.signer);
   const mapKey = await chooseMapKey(repository, await host.recall(repository.repositoryId));
   repository.keyRing.addMapKey(mapKey);
@@ -82,24 +82,25 @@ async function openWritable(options: WritingOptions): Promise<Opened & { reposit
     keyIds: repository.chain.links.map(({ keyId }) => keyId),
     mapKeys: [{ id: mapKey.id, key: mapKey.key.toString("base64"), keyId: repository.chain.newest.keyId }],
   });
-  return { repository: { ...repository, signer: host.signer, mapKey }, identities, signers };
+  return { repository: { ...repository, hosts: [...repository.hosts, ...admitted], signer: host.signer, mapKey }, identities, signers };
 }
 
-async function ensureAdmitted({ repository, identities, signers }: Opened, { host, hostName, now }: WritingOptions): Promise<void> {
+/** This host, where it was not known before. */
+async function ensureAdmitted({ repository, identities, signers }: Opened, { host, hostName, now }: WritingOptions): Promise<AdmittedHost[]> {
   const { fingerprint } = host.signer;
   if (repository.hosts.some((entry) => entry.fingerprint === fingerprint && entry.expelledAt !== null))
     throw new HoldfastError("HF-KEY", `this host was expelled from ${repository.name}`, {
       hint: "if that was a mistake, let it have a new key: move host-key.pem and evidence/ out of its state folder, and admit that one",
       facts: { fingerprint },
     });
-  if (signers.has(fingerprint)) return;
+  if (signers.has(fingerprint)) return [];
   const admin = identities.find(({ keyId }) => keyId === repository.chain.newest.keyId);
   if (admin === undefined)
     throw new HoldfastError("HF-KEY", `this host may not write in ${repository.name} yet`, {
       hint: "ask with 'holdfast key request', and let who has the passphrase answer: 'holdfast key admit'; or run one command here with the passphrase",
       facts: { fingerprint },
     });
-  await admitHost(repository.store, repository.repositoryId, admin, { key: host.signer, name: hostName, at: now });
+  return [await admitHost(repository.store, repository.repositoryId, admin, { key: host.signer, name: hostName, at: now, by: host.signer })];
 }
 
 interface Opened {

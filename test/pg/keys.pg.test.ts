@@ -1,4 +1,4 @@
-import { readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { generateX25519Identity, identityToRecipient } from "age-encryption";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -134,6 +134,27 @@ describePostgres("a repository whose key was rotated", {}, (binaries) => {
     } finally {
       await rm(object);
     }
+  });
+
+  test("is proven by a stranger with the recovery sheet and a key, and the sheet holds no secret", async () => {
+    const { stdout: sheet } = await done("recovery-sheet");
+    expect(sheet).toContain("ann: the age key of age1");
+    expect(sheet).toContain("kept at: her token");
+    expect(sheet).not.toMatch(/AGE-SECRET-KEY-1[A-Z0-9]{8}|abcde-fghij|bbbbb-fghij/);
+    const asStranger = async (name: string, text: string): Promise<Outcome> => {
+      await writeFile(join(site.folder, name), text);
+      const scratch = await mkdtemp(join(site.folder, "stranger-"));
+      await giveToServerUser(scratch);
+      const environment = { HOLDFAST_CONFIG: "/nowhere/holdfast.yaml", SITE_KEY: "", HOLDFAST_KEY: ann };
+      return site.runWith(environment, "drill", "--as-stranger", join(site.folder, name), "--scratch", scratch, "--binaries", binaries.directory, "--json");
+    };
+    expect((await asStranger("sheet.txt", sheet)).json()).toMatchObject({ verdict: expect.stringMatching(/^pass/) as string, backupId: backups[3]?.id });
+    const { keyId } = (await done("key", "list", "--json")).json<{ keyId: string }>();
+    expect(await asStranger("other.txt", sheet.replaceAll(keyId, "0".repeat(32)))).toMatchObject({
+      exitCode: 2,
+      stdout: expect.stringContaining("does not have the key of onsite") as string,
+    });
+    expect(await asStranger("half.txt", sheet.slice(0, -60))).toMatchObject({ exitCode: 2, stdout: expect.stringContaining("that is no recovery sheet") as string });
   });
 
   test("shows in the list of keys, without the one that was removed", async () => {

@@ -48,7 +48,7 @@ export async function admitRequested(
     const at = installation.clock.now();
     const { key } = asking;
     const name = request.name ?? asking.name;
-    await admitHost(store, repositoryId, identity, { key, name, at });
+    await admitHost(store, repositoryId, identity, { key, name, at, by: repository.signer });
     await store.remove([keys.request(key.fingerprint)]);
     await recordChange(installation, admin, "host.admitted", { host: key.fingerprint, name, keyId: identity.keyId });
     return { fingerprint: key.fingerprint, name, admittedAt: at.toISOString() };

@@ -152,7 +152,7 @@ test("a host that was admitted under an old key only, by whoever kept that, is n
   const { repository, identity } = await admin();
   await rotate();
   const stranger = await openHostState(join(fixture.folder, "../state-stranger"));
-  await admitHost(fixture.store, repository.repositoryId, identity, { key: stranger.signer, name: "stranger", at: systemClock.now() });
+  await admitHost(fixture.store, repository.repositoryId, identity, { key: stranger.signer, name: "stranger", at: systemClock.now(), by: repository.signer });
   expect((await open(PASSPHRASE)).findSigner(stranger.signer.fingerprint)).toBeNull();
 });
 
@@ -182,7 +182,7 @@ test("a host without any secret is trusted with the recipient it was given, and 
   await expect(openForWriting({ ...options, recipient: await identityToRecipient(await generateX25519Identity()) })).rejects.toThrow(/is not that of the recipient/);
   await expect(openForWriting({ ...options, recipient: first })).rejects.toThrow(/may not write in test yet/);
   const { repository, identity } = await admin();
-  await admitHost(fixture.store, repository.repositoryId, identity, { key: host.signer, name: "writer", at: systemClock.now() });
+  await admitHost(fixture.store, repository.repositoryId, identity, { key: host.signer, name: "writer", at: systemClock.now(), by: repository.signer });
   const writer = await openForWriting({ ...options, recipient: first });
   expect(writer.keyRing.canOpenData).toBe(false);
   await write(writer, "sealed");
