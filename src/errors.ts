@@ -23,6 +23,7 @@ const ERROR_EXIT_CODES = {
   "HF-SOURCE-CHANGED": 3,
   "HF-COPIES": 3,
   "HF-TIMEOUT": 3,
+  "HF-HOOK": 3,
   "HF-OTHER-CLUSTER": 4,
   "HF-DIVERGED": 4,
   "HF-BUSY": 4,

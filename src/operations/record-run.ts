@@ -59,13 +59,16 @@ interface VerifiedFact {
   readonly ok: boolean;
 }
 
-/** Runs an operation on record: that it began (before it does anything), and how it ended. */
-export async function recordRun<T>(journal: Journal, spec: RunSpec, act: () => Promise<RunConclusion<T>>): Promise<T> {
+/** Runs an operation on record: that it began (before it does anything), and how it ended. What it told to keep is on record also if it throws. */
+export async function recordRun<T>(journal: Journal, spec: RunSpec, act: (keep: (figures: object) => void) => Promise<RunConclusion<T>>): Promise<T> {
   const { id: run, ...what } = spec;
   await closeInterrupted(journal);
   await recordEntry(journal, "run.started", { run, ...what, holder: thisProcess(journal.hostName) });
+  let kept: object = {};
   try {
-    const conclusion = await act();
+    const conclusion = await act((figures) => {
+      kept = figures;
+    });
     const { outcome, reason, figures, verified = [], made = [] } = conclusion;
     await recordEntry(
       journal,
@@ -85,7 +88,7 @@ export async function recordRun<T>(journal: Journal, spec: RunSpec, act: () => P
       type: spec.type,
       outcome: cancelled ? "cancelled" : "failed",
       reason,
-      figures: {},
+      figures: kept,
     });
     await journal.copyToRepositories();
     throw error;

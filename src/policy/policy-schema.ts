@@ -3,6 +3,7 @@ import { BACKUP_TYPES } from "../domain/backup-id.ts";
 import type { BackupType } from "../domain/backup-id.ts";
 import type { Schedule } from "../domain/schedule.ts";
 import { choiceField, durationField, field, flagField, isName, listOf, nameField, numberField, says, section, textValue, versionField } from "./fields.ts";
+import { hooksSection } from "./hooks-fields.ts";
 import { suggest } from "./nearest.ts";
 import { logRetentionField, logScheduleField, retentionField, scheduleField } from "./schedule-fields.ts";
 import { VERIFY_TIERS } from "../domain/verify-tier.ts";
@@ -121,8 +122,9 @@ export const policySchema: z.ZodType<Policy> = section({
   verify: section({ schedule: scheduleField.default(DEFAULT_VERIFY_SCHEDULE), tier: verifyTierField.default("decoded") }).prefault({}),
   expire: section({ schedule: scheduleField.default(DEFAULT_EXPIRE_SCHEDULE) }).prefault({}),
   drills: drillSection.optional(),
+  hooks: hooksSection.prefault({}),
   windows: section({ heavy: listOf(windowField, WINDOW_HINT).default([]), blackout: listOf(blackoutField, BLACKOUT_HINT).default([]) }).prefault({}),
-}).transform(({ name, objectives, backups, jitter, verify, expire, drills, windows }): Policy => ({
+}).transform(({ name, objectives, backups, jitter, verify, expire, drills, hooks, windows }): Policy => ({
   name,
   objectives: { rtoSeconds: objectives.rto ?? null, rpoSeconds: objectives.rpo ?? null },
   backups: new Map(BACKUP_TYPES.flatMap((type) => (backups[type] === undefined ? [] : [[type, backups[type]] as const]))),
@@ -131,5 +133,6 @@ export const policySchema: z.ZodType<Policy> = section({
   verify,
   expire,
   drills: drills ?? null,
+  hooks,
   windows,
 }));

@@ -114,12 +114,22 @@ export interface Policy {
   readonly verify: { readonly schedule: Schedule; readonly tier: VerifyTier } | null;
   readonly expire: { readonly schedule: Schedule };
   readonly drills: DrillRule | null;
+  readonly hooks: Hooks;
   readonly windows: {
     /** When scheduled full and incremental backups may begin. None: always. */
     readonly heavy: readonly Window[];
     /** When no scheduled backup begins. */
     readonly blackout: readonly Blackout[];
   };
+}
+
+/** Programs that run beside a backup, as argument lists; an empty one is none. */
+export interface Hooks {
+  readonly beforeBackup: readonly string[];
+  readonly afterBackup: readonly string[];
+  readonly onFailure: readonly string[];
+  /** Of each of them. */
+  readonly timeoutSeconds: number;
 }
 
 export interface Blackout {

@@ -1,3 +1,4 @@
+import type { ChildProcess } from "node:child_process";
 import { stat } from "node:fs/promises";
 import path from "node:path";
 import { execa } from "execa";
@@ -22,11 +23,15 @@ export interface ProgramOptions {
   readonly timeoutMs: number;
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Nothing of our own environment, which may hold secrets. */
+  readonly cleanEnv?: boolean;
   readonly signal?: AbortSignal;
 }
 
 const MAX_OUTPUT_BYTES = 4 << 20;
 const KILL_AFTER_MS = 5000;
+/** What it wrote before it ended arrives within this time. */
+const REST_OF_OUTPUT_MS = 1000;
 
 export async function runProgram(program: string, args: readonly string[], options: ProgramOptions): Promise<ProgramResult> {
   const settings: Options = {
@@ -37,13 +42,26 @@ export async function runProgram(program: string, args: readonly string[], optio
     maxBuffer: MAX_OUTPUT_BYTES,
     cwd: options.cwd ?? "/",
     env: { LC_ALL: "C", ...options.env },
+    extendEnv: options.cleanEnv !== true,
     ...userOf(options.runAs ?? null),
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
   };
-  const result = await execa(program, [...args], settings);
+  const child = execa(program, [...args], settings);
+  leaveItsChildren(child.nodeChildProcess);
+  const result = await child;
   if (result.code === "ENOENT" || result.code === "EACCES")
     throw new HoldfastError("HF-BINARIES", `cannot run ${program}: ${result.code}`, { hint: "check 'postgres.binaries' in the inventory" });
   return { exitCode: result.exitCode ?? null, stdout: String(result.stdout ?? ""), stderr: String(result.stderr ?? ""), timedOut: result.timedOut };
+}
+
+/** What a program left running holds its output open: it is not waited for. */
+function leaveItsChildren(child: ChildProcess): void {
+  child.once("exit", () => {
+    setTimeout(() => {
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+    }, REST_OF_OUTPUT_MS).unref();
+  });
 }
 
 function userOf(runAs: RunAs | null): { uid?: number; gid?: number } {

@@ -6,6 +6,7 @@ import { backUp } from "./back-up.ts";
 import type { BackUpResult } from "./backup-types.ts";
 import type { OperationContext } from "../context.ts";
 import { describeBackup } from "./describe-backup.ts";
+import { withHooks } from "./hooked-backup.ts";
 import { hasEnded, isOfOneCopy, openReachable, runSpec } from "../installation.ts";
 import type { Installation, Opened } from "../installation.ts";
 import { recordRun } from "../record-run.ts";
@@ -24,7 +25,10 @@ export async function runBackup(
   const rule = source.policy.backups.get(type) ?? source.policy.backups.get("full");
   if (rule === undefined) throw new HoldfastError("HF-CONFIG", `the policy ${source.policy.name} has no full backup`, { hint: "add backups.full to it" });
   const spec = runSpec(installation.clock, { source, operation: "backup", type }, request);
-  return recordRun(installation.journal, spec, async () => {
+  const { inventory, clock, journal } = installation;
+  const { signal, onNotice } = context;
+  const facts = { source: source.name, run: spec.id, type };
+  const act = async (): Promise<RunConclusion<BackupView>> => {
     const { repositories, away } = await openReachable(installation, rule.repositories);
     const logRepositories = (await openReachable(installation, source.policy.log?.repositories ?? []).catch(noneOfThem)).repositories;
     const target = await installation.target(source);
@@ -44,7 +48,8 @@ export async function runBackup(
       context,
     );
     return conclude(result, new Map(repositories.map(({ name, repositoryId }) => [name, repositoryId])));
-  });
+  };
+  return recordRun(journal, spec, async (keep) => withHooks({ hooks: source.policy.hooks, inventory, clock, signal, facts, keep, onNotice }, act));
 }
 
 /** Without any repository of the log a backup brings its own WAL into each of its copies. */

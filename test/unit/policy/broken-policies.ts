@@ -105,4 +105,19 @@ export const POLICIES: readonly Broken[] = [
   ["a window of no length", '"02:00-04:00"', '"02:00-02:00"', "19:29 daily must be two times of day", '"02:00-04:00", in quotes, and in UTC unless a zone is named'],
   ["an hour that is none", '"02:00-04:00"', '"22:00-24:00"', "19:29 daily must be two times of day", '"02:00-04:00", in quotes, and in UTC unless a zone is named'],
   ["windows that are no list", '[{ daily: "02:00-04:00" }]', "02:00-04:00", "19:19 heavy must be a list", '[{ daily: "02:00-04:00" }], in UTC'],
+  [
+    "a hook as one text",
+    "windows:",
+    "hooks: { beforeBackup: ./freeze.sh }\nwindows:",
+    "19:24 beforeBackup must be a list of words: a program and its arguments",
+    "such as [./freeze.sh, --quick]; there is no shell",
+  ],
+  ["a hook that does not exist", "windows:", "hooks: { beforeBackups: [./freeze.sh] }\nwindows:", "19:10 unknown key 'beforeBackups'", "did you mean 'beforeBackup'?"],
+  [
+    "a hook without a program",
+    "windows:",
+    'hooks: { onFailure: [""] }\nwindows:',
+    "19:21 onFailure must be a list of words: a program and its arguments",
+    "such as [./freeze.sh, --quick]; there is no shell",
+  ],
 ];

@@ -22,6 +22,7 @@ function source(rules: readonly [BackupType, BackupRule][], heavy: readonly stri
     backups: new Map(rules),
     log: null,
     jitterSeconds: 0,
+    hooks: { beforeBackup: [], afterBackup: [], onFailure: [], timeoutSeconds: 60 },
     verify: { schedule: DAILY, tier: "decoded" },
     expire: { schedule: DAILY },
     drills: null,
