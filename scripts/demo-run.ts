@@ -119,6 +119,8 @@ async function writeInventory(folder: string, source: DemoSource): Promise<void>
     "scratch: { directory: ./scratch }",
     "sources:",
     "  shop: { kind: postgres, connection: env:DEMO_SOURCE_URL, policy: demo, tier: critical, dataClass: financial, heartbeat: true }",
+    // Whoever is on this machine may look, without a token.
+    "api: { listen: 127.0.0.1:8420, demo: true }",
     "",
   ];
   await mkdir(path.join(folder, "policies"), { recursive: true });

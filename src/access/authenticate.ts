@@ -1,12 +1,12 @@
 import type { Catalog } from "../catalog/catalog.ts";
 import { findToken } from "../catalog/tokens.ts";
 import type { TokenRecord } from "../catalog/tokens.ts";
-import { isRole } from "./identity.ts";
+import { isRole } from "../domain/access.ts";
 import type { Identity } from "./identity.ts";
 import { isTokenOf, tokenId } from "./token.ts";
 
 /** Where tokens are looked up: the catalog, and the host (its evidence writer) whose tokens alone count. */
-interface TokenStore {
+export interface TokenStore {
   readonly catalog: Catalog;
   readonly writer: string;
   readonly now: Date;
@@ -27,7 +27,7 @@ export function authenticate({ catalog, writer, now }: TokenStore, bearer: strin
   if (!isTokenOf(bearer, record?.sha256 ?? NOBODY) || record === null || !isRole(record.role)) return { ok: false, why: "unknown", token: null };
   const why = whyNotInForce(record, now);
   if (why !== null) return { ok: false, why, token: record.id };
-  return { ok: true, identity: { id: record.id, name: record.name, role: record.role, scope: record.scope } };
+  return { ok: true, identity: { kind: "token", id: record.id, name: record.name, role: record.role, scope: record.scope } };
 }
 
 /** Null: it is in force. */

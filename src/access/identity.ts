@@ -1,44 +1,12 @@
-/** Who somebody is to Holdfast, and what of it they may see. */
-export const ROLES = ["viewer", "auditor", "operator", "admin", "metrics"] as const;
-export type Role = (typeof ROLES)[number];
+import type { Role, Scope } from "../domain/access.ts";
 
-/** Names of sources, and `label=value` for all that carry the label; null: every source. */
-export type Scope = readonly string[] | null;
-
+/** Who somebody is to Holdfast. */
 export interface Identity {
-  /** Of the token, or what the sign-in service calls the person. */
+  readonly kind: "token" | "person" | "certificate" | "demo";
+  /** Of the token; else what the certificate or the sign-in service calls them. */
   readonly id: string;
   /** What people call it; stands in the audit log. */
   readonly name: string;
   readonly role: Role;
   readonly scope: Scope;
-}
-
-interface LabelledSource {
-  readonly name: string;
-  readonly labels: Readonly<Record<string, string>>;
-}
-
-export function isRole(text: string): text is Role {
-  return ROLES.some((role) => role === text);
-}
-
-const SCOPE_TERM = /^(?:[a-z0-9][a-z0-9_.-]{0,62}|[A-Za-z_][A-Za-z0-9_]{0,62}=[^,\p{Cc}]{1,200})$/u;
-
-/** The scope in `orders,team=payments`; null where a term is neither a name nor a label. */
-export function parseScope(text: string): readonly string[] | null {
-  const terms = text.split(",").map((term) => term.trim());
-  return terms.every((term) => SCOPE_TERM.test(term)) ? [...new Set(terms)] : null;
-}
-
-/** True where any term of the scope names the source or a label it carries. A source of which nothing is known any more is seen by its name only. */
-export function isInScope(scope: Scope, { name, labels }: LabelledSource): boolean {
-  return scope === null || scope.some((term) => term === name || isLabelOf(term, labels));
-}
-
-function isLabelOf(term: string, labels: LabelledSource["labels"]): boolean {
-  const at = term.indexOf("=");
-  if (at < 0) return false;
-  const label = term.slice(0, at);
-  return Object.hasOwn(labels, label) && labels[label] === term.slice(at + 1);
 }

@@ -1,6 +1,8 @@
+import type { z } from "zod";
 import { pageOfRuns } from "../catalog/compliance-queries.ts";
 import { findRun } from "../catalog/runs.ts";
 import type { Run } from "../catalog/runs.ts";
+import type { ComplianceReport } from "../domain/compliance.ts";
 import { drillRecord } from "../compliance/drill-record.ts";
 import { buildReportInTurns } from "../compliance/report.ts";
 import { runRecord } from "../compliance/run-record.ts";
@@ -10,28 +12,43 @@ import { pageOf, periodOf, sourcesOf } from "./route-context.ts";
 import type { Api, RouteContext } from "./route-context.ts";
 import { drillsQuery, drillsSchema, runDetailSchema, runsQuery, runsSchema } from "./run-schemas.ts";
 import { idParams, noQuery } from "./schema-parts.ts";
+import { sees, visibleTo } from "./visible.ts";
+import type { VisibleContext } from "./visible.ts";
 
 const MONTH_SECONDS = 30 * 86_400;
 
 /** What was done, and what that is evidence for. Runs of sources that are no longer in the inventory stay in the history. */
 export function addHistoryRoutes(api: Api, context: RouteContext): void {
-  const { catalog, inventory, clock, evidenceHead } = context;
+  const { catalog } = context;
+  const config = { access: "look" } as const;
 
-  api.get("/api/v1/runs", { schema: { summary: "Runs and slots that were passed over, newest first", querystring: runsQuery, response: { 200: runsSchema } } }, ({ query }) => {
-    const { source = null, operation = null, outcome = null, from, to, limit, offset } = query;
-    const page = { source, operation, outcome, from: from?.toISOString() ?? null, to: to?.toISOString() ?? null, limit: limit + 1, offset };
-    return pageOf(pageOfRuns(catalog, page).map(runView), query);
-  });
+  api.get(
+    "/api/v1/runs",
+    { config, schema: { summary: "Runs and slots that were passed over, newest first", querystring: runsQuery, response: { 200: runsSchema } } },
+    (request) => {
+      const { query } = request;
+      const { names } = visibleTo(context, request);
+      const { source = null, operation = null, outcome = null, from, to, limit, offset } = query;
+      const page = { sources: names, source, operation, outcome, from: from?.toISOString() ?? null, to: to?.toISOString() ?? null, limit: limit + 1, offset };
+      return pageOf(pageOfRuns(catalog, page).map(runView), query);
+    },
+  );
 
-  api.get("/api/v1/runs/:id", { schema: { summary: "One run with its figures", params: idParams, querystring: noQuery, response: { 200: runDetailSchema } } }, ({ params }) => {
-    const run = findRun(catalog, params.id);
-    if (run === null) throw new ApiProblem(404, "there is no run of that id", { hint: "see /api/v1/runs" });
-    return { ...runView(run), facts: run.facts };
-  });
+  api.get(
+    "/api/v1/runs/:id",
+    { config, schema: { summary: "One run with its figures", params: idParams, querystring: noQuery, response: { 200: runDetailSchema } } },
+    (request) => {
+      const run = findRun(catalog, request.params.id);
+      if (run === null || !sees(visibleTo(context, request), run.source)) throw new ApiProblem(404, "there is no run of that id", { hint: "see /api/v1/runs" });
+      return { ...runView(run), facts: run.facts };
+    },
+  );
 
-  api.get("/api/v1/drills", { schema: { summary: "Drills and slots for them, newest first", querystring: drillsQuery, response: { 200: drillsSchema } } }, ({ query }) => {
+  api.get("/api/v1/drills", { config, schema: { summary: "Drills and slots for them, newest first", querystring: drillsQuery, response: { 200: drillsSchema } } }, (request) => {
+    const { query } = request;
+    const { names } = visibleTo(context, request);
     const { source = null, limit, offset } = query;
-    const found = pageOfRuns(catalog, { source, operation: "drill", outcome: null, from: null, to: null, limit: limit + 1, offset });
+    const found = pageOfRuns(catalog, { sources: names, source, operation: "drill", outcome: null, from: null, to: null, limit: limit + 1, offset });
     return pageOf(
       found.map((run) => drillRecord(run, slotsOf(run))),
       query,
@@ -40,13 +57,16 @@ export function addHistoryRoutes(api: Api, context: RouteContext): void {
 
   api.get(
     "/api/v1/compliance",
-    { schema: { summary: "The compliance report of a period (the last 30 days)", querystring: complianceQuery, response: { 200: complianceSchema } } },
-    async ({ query }) => {
-      const now = clock.now();
-      const sources = sourcesOf(context, query.source).map(({ name }) => name);
-      return buildReportInTurns({ catalog, inventory, ...periodOf(query, now, MONTH_SECONDS), now, sources, evidenceHead: await evidenceHead() });
-    },
+    { config, schema: { summary: "The compliance report of a period (the last 30 days)", querystring: complianceQuery, response: { 200: complianceSchema } } },
+    (request) => complianceOf(visibleTo(context, request), request.query),
   );
+}
+
+async function complianceOf(visible: VisibleContext, query: z.output<typeof complianceQuery>): Promise<ComplianceReport> {
+  const { catalog, inventory, clock, evidenceHead } = visible;
+  const now = clock.now();
+  const sources = sourcesOf(visible, query.source).map(({ name }) => name);
+  return buildReportInTurns({ catalog, inventory, ...periodOf(query, now, MONTH_SECONDS), now, sources, evidenceHead: await evidenceHead() });
 }
 
 function runView(run: Run): ReturnType<typeof runRecord> & Pick<Run, "outcome"> {

@@ -10,6 +10,8 @@ import type { Inventory, SourceConfig } from "../policy/types.ts";
 export interface MetricsInput {
   readonly catalog: Catalog;
   readonly inventory: Inventory;
+  /** Sources that may be told of, also those that are in the history only; null: all. */
+  readonly names: readonly string[] | null;
   readonly now: Date;
   readonly version: string;
 }
@@ -20,7 +22,7 @@ export const METRICS_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
  * Everything a Prometheus server may ask, as it stands at this moment: nothing is kept between scrapes, so that a figure can never outlive what it says. What is unknown is absent; the only zeros are zeros.
  * Labels hold names of sources, repositories, operations and types. Never ids, paths or the text of errors: they would have no end.
  */
-export async function renderMetrics({ catalog, inventory, now, version }: MetricsInput): Promise<string> {
+export async function renderMetrics({ catalog, inventory, names, now, version }: MetricsInput): Promise<string> {
   const registry = new Registry();
   const metrics = defineMetrics(registry);
   for (const source of inventory.sources.values()) {
@@ -31,6 +33,7 @@ export async function renderMetrics({ catalog, inventory, now, version }: Metric
     setLastSuccesses(metrics, catalog, source);
   }
   for (const { source, operation, outcome, count } of countRuns(catalog)) {
+    if (names !== null && !names.includes(source)) continue;
     if (outcome === "missed") metrics.missed.inc({ source, operation }, count);
     else metrics.runs.inc({ source, operation, outcome }, count);
   }

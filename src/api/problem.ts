@@ -1,6 +1,7 @@
 import { STATUS_CODES } from "node:http";
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import type { z } from "zod";
+import { AccessRefused } from "../access/refused.ts";
 import { HoldfastError } from "../errors.ts";
 
 /** Everything that is not an answer is a problem document (RFC 9457): the same form whatever went wrong, with what to do about it. */
@@ -45,6 +46,7 @@ export function invalidRequest(httpPart: string, issues: readonly z.core.$ZodIss
 }
 
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
+  if (problem.status === 401) void reply.header("www-authenticate", 'Bearer realm="holdfast"');
   // Already text: a problem must not pass through the schema of the answer it stands for.
   return reply
     .code(problem.status)
@@ -60,6 +62,7 @@ export function problemOf(status: number, detail: string, more: Partial<Pick<Pro
 /** What a request may know of an error: of wrong use all, of our own trouble only that there is some. Its text may hold paths and addresses. */
 export function problemOfError(error: unknown): Problem {
   if (error instanceof ApiProblem) return problemOf(error.statusCode, error.message, { hint: error.hint, errors: error.errors });
+  if (error instanceof AccessRefused) return problemOf(error.statusCode, error.message, { hint: error.hint });
   if (error instanceof HoldfastError && error.exitCode === 2) return problemOf(400, error.message, { code: error.code, hint: error.hint });
   if (error instanceof HoldfastError) return problemOf(500, "the request could not be answered", { code: error.code, hint: "the log of the server says more" });
   if (isFastifyError(error) && error.statusCode !== undefined && error.statusCode < 500) return problemOf(error.statusCode, error.message.toLowerCase());

@@ -1,22 +1,30 @@
+import { randomUUID } from "node:crypto";
 import type { Socket } from "node:net";
+import rateLimit from "@fastify/rate-limit";
 import fastify from "fastify";
-import type { HTTPMethods } from "fastify";
+import type { FastifyServerOptions, HTTPMethods } from "fastify";
 import { z } from "zod";
+import { AccessLog } from "../access/access-log.ts";
+import type { RecordAccess } from "../access/access-log.ts";
+import { Gate } from "../access/gate.ts";
 import type { Catalog } from "../catalog/catalog.ts";
-import { lastApplied } from "../catalog/runs.ts";
 import type { Clock } from "../clock.ts";
 import type { EvidenceHead } from "../domain/compliance.ts";
+import { assert } from "../errors.ts";
 import type { Inventory } from "../policy/types.ts";
 import { SECURITY_HEADERS, tagAnswer } from "./headers.ts";
+import { addHealthRoutes } from "./health-routes.ts";
 import { addHistoryRoutes } from "./history-routes.ts";
-import { refuseForeignHost, requireLoopback } from "./loopback.ts";
-import { METRICS_TYPE, renderMetrics } from "./metrics.ts";
+import { refuseForeignHost, requireServable } from "./loopback.ts";
+import { describedRoutes } from "./described-routes.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { DescribedRoute } from "./openapi.ts";
 import { answerNotFound, ApiProblem, PROBLEM_TYPE, problemOf, problemOfError, sendProblem } from "./problem.ts";
 import type { Api } from "./route-context.ts";
 import { noQuery } from "./schema-parts.ts";
 import { addSourceRoutes } from "./source-routes.ts";
+import type { TlsMaterial } from "./tls.ts";
+import { tlsOptions } from "./tls.ts";
 import { serializerCompiler, validatorCompiler } from "./zod-provider.ts";
 import type { ZodTypeProvider } from "./zod-provider.ts";
 
@@ -24,100 +32,120 @@ export interface ApiOptions {
   readonly catalog: Catalog;
   readonly inventory: Inventory;
   readonly clock: Clock;
+  /** The evidence writer of this host: tokens of others open nothing here. */
+  readonly writer: string;
+  /** Puts a use of the API on record, durably. */
+  readonly recordAccess: RecordAccess;
+  /** Certificate and key, where the inventory says TLS. */
+  readonly tls: TlsMaterial | null;
   readonly isSchedulerRunning: () => boolean;
   readonly version: string;
   /** The newest entry of this host's evidence log, for compliance reports. Left out: reports say that it was not looked up. */
   readonly evidenceHead?: () => Promise<EvidenceHead | null>;
   /** Told of every error that is our own trouble: the one who asked gets no details. */
-  readonly onError?: (error: unknown) => void;
+  readonly onError?: (error: unknown, requestId: string | null) => void;
+  /** Of one address, health apart. */
+  readonly requestsPerMinute?: number;
 }
 
-/** Nothing is uploaded here; a body is read only to be refused. */
-const MOST_BODY_BYTES = 1024;
+/** Nothing is uploaded here: what can be asked for fits into a few lines. */
+const MOST_BODY_BYTES = 16 * 1024;
 const MOST_NAME_LENGTH = 200;
 const REQUEST_TIMEOUT_MS = 30_000;
+/** A wall of dashboards behind one address stays below; one that asks without a pause does not. */
+const REQUESTS_PER_MINUTE = 1200;
+const FLUSH_ACCESS_LOG_MS = 60_000;
 
-/** The API, ready to listen. It reads the catalog and the inventory and changes nothing. Throws `HF-CONFIG` where it would be open to other machines. */
-export function createApi(options: ApiOptions): Api {
-  requireLoopback(options.inventory.api.host);
-  const api = fastify({
+/** The API, ready to listen; other pages may be registered on it before, and pass the same gate. Throws `HF-CONFIG` where it would be open to those it should not be. */
+export async function createApi(options: ApiOptions): Promise<Api> {
+  const { inventory, tls } = options;
+  requireServable(inventory.api);
+  assert((tls === null) === (inventory.api.tls === null), "certificate and key where the inventory says TLS, and nowhere else");
+  const server: FastifyServerOptions = {
     bodyLimit: MOST_BODY_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    genReqId: () => randomUUID(),
+    // One proxy, ours: what those before it claim is not believed.
+    trustProxy: inventory.api.behindProxy ? (_address, hop) => hop === 0 : false,
     routerOptions: { maxParamLength: MOST_NAME_LENGTH },
     clientErrorHandler: (_error, socket) => refuseMalformed(socket),
     frameworkErrors: (error, _request, reply) => void sendProblem(reply.headers(SECURITY_HEADERS), problemOfError(error)),
-  }).withTypeProvider<ZodTypeProvider>();
+  };
+  // To Fastify's types a server over TLS is another one; nothing here depends on which it is.
+  const api = fastify(tls === null ? server : ({ ...server, https: tlsOptions(tls) } as FastifyServerOptions)).withTypeProvider<ZodTypeProvider>();
   api.setValidatorCompiler(validatorCompiler).setSerializerCompiler(serializerCompiler);
   api.addHook("onRequest", async (request, reply) => {
-    void reply.headers(SECURITY_HEADERS);
-    refuseForeignHost(request);
+    void reply.headers({ ...SECURITY_HEADERS, "x-request-id": request.id });
+    refuseForeignHost(inventory.api, request);
   });
   api.addHook("onSend", async (request, reply, payload) => tagAnswer(request, reply, payload));
+  await limitRate(api, options);
+  addGate(api, options);
   api.setNotFoundHandler(answerNotFound);
-  api.setErrorHandler((error, _request, reply) => {
+  api.setErrorHandler((error, request, reply) => {
     const problem = problemOfError(error);
-    if (problem.status >= 500) options.onError?.(error);
+    if (problem.status >= 500) options.onError?.(error, request.id);
     return sendProblem(reply, problem);
   });
   addRoutes(api, options);
   return api;
 }
 
+async function limitRate(api: Api, { requestsPerMinute = REQUESTS_PER_MINUTE }: ApiOptions): Promise<void> {
+  await api.register(rateLimit, {
+    max: requestsPerMinute,
+    timeWindow: 60_000,
+    // Health is asked by those who decide whether we live.
+    allowList: (request) => request.routeOptions.config.access === "open",
+    errorResponseBuilder: (_request, { ttl }) => new ApiProblem(429, "too many requests", { hint: `again in ${Math.ceil(ttl / 1000)} s` }),
+  });
+}
+
+/** Who asks and whether they may: before anything else of a request is read. */
+function addGate(api: Api, { catalog, inventory, clock, writer, recordAccess, onError }: ApiOptions): void {
+  const log = new AccessLog(recordAccess, clock, (error) => onError?.(error, null));
+  const { demo, tls } = inventory.api;
+  const gate = new Gate({ catalog, writer, clock, demo, clients: tls?.clients ?? new Map(), log });
+  api.decorateRequest("identity", null).decorateRequest("session", null);
+  api.addHook("onRoute", ({ method, url, config }) => {
+    if (config?.access === undefined) throw new Error(`${String(method)} ${url} has no rule of access`);
+  });
+  api.addHook("onRequest", async (request) => gate.admit(request));
+  const flushing = setInterval(() => void log.flush("due"), FLUSH_ACCESS_LOG_MS).unref();
+  api.addHook("onClose", async () => {
+    clearInterval(flushing);
+    await log.flush("all");
+  });
+}
+
 function addRoutes(api: Api, options: ApiOptions): void {
   const routes: DescribedRoute[] = [];
-  api.addHook("onRoute", ({ method, url, schema = {} }) => {
-    // Pages for people have no summary, and no place in the description.
-    if (method === "GET" && schema.summary !== undefined)
-      routes.push({ url, summary: schema.summary, querystring: zodOrNull(schema.querystring), params: zodOrNull(schema.params), answer: answerOf(schema.response) });
-  });
+  api.addHook("onRoute", (route) => void routes.push(...describedRoutes(route)));
   const context = { ...options, evidenceHead: options.evidenceHead ?? (async () => null) };
-  addHealthRoutes(api, options);
+  addHealthRoutes(api, context);
   addSourceRoutes(api, context);
   addHistoryRoutes(api, context);
-  api.get("/api/v1/openapi.json", { schema: { summary: "This description", querystring: noQuery, response: { 200: z.record(z.string(), z.unknown()) } } }, () =>
-    openApiDocument(routes, options.version),
+  api.get(
+    "/api/v1/openapi.json",
+    { config: { access: "look" }, schema: { summary: "This description", querystring: noQuery, response: { 200: z.record(z.string(), z.unknown()) } } },
+    () => openApiDocument(described, options.version),
   );
-  refuseOtherMethods(api, new Set(routes.map(({ url }) => url)));
+  const described = [...routes];
+  refuseOtherMethods(api, described);
 }
 
-function addHealthRoutes(api: Api, { catalog, inventory, clock, isSchedulerRunning, version }: ApiOptions): void {
-  api.get("/healthz", { schema: { summary: "The process is alive; looks at nothing", querystring: noQuery, response: { 200: z.object({ status: z.literal("ok") }) } } }, () => ({
-    status: "ok" as const,
-  }));
-
-  const ready = z.object({ status: z.literal("ready") });
-  api.get("/readyz", { schema: { summary: "The catalog answers and the scheduler runs; 503 otherwise", querystring: noQuery, response: { 200: ready } } }, () => {
-    const down = [...(answers(catalog) ? [] : ["the catalog does not answer"]), ...(isSchedulerRunning() ? [] : ["the scheduler does not run"])];
-    if (down.length > 0) throw new ApiProblem(503, down.join(", and "));
-    return { status: "ready" as const };
-  });
-
-  api.get("/metrics", { schema: { summary: "Metrics for Prometheus", querystring: noQuery } }, async (_request, reply) => {
-    const text = await renderMetrics({ catalog, inventory, now: clock.now(), version });
-    return reply.header("content-type", METRICS_TYPE).send(text);
-  });
-}
-
-function answers(catalog: Catalog): boolean {
-  try {
-    lastApplied(catalog, "");
-    return true;
-  } catch {
-    // Whatever is wrong with it: it does not answer.
-    return false;
-  }
-}
-
-/** There is something at the address, but nothing to be done there. Refused before a body is read. */
-function refuseOtherMethods(api: Api, urls: ReadonlySet<string>): void {
-  const method = api.supportedMethods.filter((name): name is HTTPMethods => name !== "GET" && name !== "HEAD");
-  for (const url of urls) {
+/** There is something at the address, but not that to be done there. Refused before a body is read, and to those who may do the other thing. */
+function refuseOtherMethods(api: Api, routes: readonly DescribedRoute[]): void {
+  for (const [url, known] of Map.groupBy(routes, (route) => route.url)) {
+    const allowed = new Set(known.flatMap(({ method }) => (method === "GET" ? ["GET", "HEAD"] : [method])));
+    const [access = "govern"] = known.map((route) => route.access);
     api.route({
-      method,
+      method: api.supportedMethods.filter((name): name is HTTPMethods => !allowed.has(name)),
       url,
+      config: { access },
       onRequest: async (_request, reply) => {
-        void reply.header("allow", "GET, HEAD");
-        throw new ApiProblem(405, "this address can only be read");
+        void reply.header("allow", [...allowed].join(", "));
+        throw new ApiProblem(405, allowed.has("GET") ? "this address can only be read" : "this address takes only POST");
       },
       handler: answerNotFound,
     });
@@ -129,12 +157,4 @@ function refuseMalformed(socket: Socket): void {
   if (!socket.writable) return;
   const body = JSON.stringify(problemOf(400, "this is not a valid HTTP request"));
   socket.end(`HTTP/1.1 400 Bad Request\r\nContent-Type: ${PROBLEM_TYPE}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
-}
-
-function zodOrNull(schema: unknown): z.ZodType | null {
-  return schema instanceof z.ZodType ? schema : null;
-}
-
-function answerOf(response: unknown): z.ZodType | null {
-  return typeof response === "object" && response !== null && 200 in response ? zodOrNull(response[200]) : null;
 }

@@ -81,6 +81,8 @@ function firstOf(catalog: Catalog, sql: string, values: Record<string, SqlValue>
 }
 
 export interface RunPage {
+  /** Of these sources only; null: of all. */
+  readonly sources: readonly string[] | null;
   readonly source: string | null;
   readonly operation: string | null;
   readonly outcome: RunOutcome | null;
@@ -92,19 +94,20 @@ export interface RunPage {
 }
 
 const PAGE_CONDITIONS = {
+  sources: "source in (select value from json_each(:sources))",
   source: "source = :source",
   operation: "operation = :operation",
   outcome: "outcome = :outcome",
   from: "started_at >= :from",
   to: "started_at < :to",
 } as const;
-const PAGE_FILTERS = ["source", "operation", "outcome", "from", "to"] as const;
+const PAGE_FILTERS = ["sources", "source", "operation", "outcome", "from", "to"] as const;
 
 /** One page of runs, newest first. Only the conditions that are asked for are in the query, so that an index can serve them. */
 export function pageOfRuns(catalog: Catalog, page: RunPage): Run[] {
   const asked = PAGE_FILTERS.filter((filter) => page[filter] !== null);
   const where = asked.length === 0 ? "" : `where ${asked.map((filter) => PAGE_CONDITIONS[filter]).join(" and ")}`;
-  const values = Object.fromEntries(asked.map((filter) => [filter, page[filter]]));
+  const values = Object.fromEntries(asked.map((filter) => [filter, filter === "sources" ? JSON.stringify(page.sources) : page[filter]]));
   const rows = catalog.all(`select id from runs ${where} order by started_at desc, sequence desc limit :limit offset :offset`, {
     ...values,
     limit: page.limit,

@@ -146,4 +146,16 @@ export const MIGRATIONS: readonly string[] = [
     summary text not null
   ) strict;
   `,
+  // Sessions of people in browsers.
+  `
+  create table sessions (
+    sha256 text primary key,
+    csrf text not null,
+    token_id text,
+    identity text not null,
+    started_at text not null,
+    expires_at text not null
+  ) strict;
+  create index sessions_by_start on sessions (started_at);
+  `,
 ];

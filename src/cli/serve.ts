@@ -2,12 +2,11 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { pino } from "pino";
-import { createApi } from "../api/server.ts";
 import type { App } from "../app.ts";
 import { systemClock } from "../clock.ts";
 import { keepSummary } from "../compliance/source-summary.ts";
+import { isInScope } from "../domain/access.ts";
 import { addDashboard } from "../dashboard/dashboard.ts";
-import { HoldfastError } from "../errors.ts";
 import { forgetOldSamples } from "../catalog/observations.ts";
 import { newRunId } from "../operations/installation.ts";
 import { observeAndKeep } from "../operations/observe.ts";
@@ -19,6 +18,7 @@ import { VERSION } from "../version.ts";
 import { newCommand, perform } from "./action.ts";
 import type { CommonOptions, Tools } from "./action.ts";
 import { serveAlerts } from "./serve-alerts.ts";
+import { listen, openServedApi } from "./serve-api.ts";
 
 /** How often each source is looked at: often enough for its objective, and never idle or frantic. */
 const OBSERVE_SECONDS = { shortest: 2, longest: 15, perRpo: 10 } as const;
@@ -40,15 +40,7 @@ async function serve({ context, openApp }: Tools): Promise<number> {
     recordPassedOver: (passed) => recordPassedOver(app, passed),
     log: (event, fields) => log.info(fields, event),
   });
-  const api = createApi({
-    catalog: app.catalog,
-    inventory: app.inventory,
-    clock: systemClock,
-    isSchedulerRunning: () => scheduler.isAlive,
-    version: VERSION,
-    evidenceHead: () => app.journal.evidence.head(),
-    onError: (error) => log.error({ error: String(error) }, "a request failed"),
-  });
+  const api = await openServedApi(app, { isSchedulerRunning: () => scheduler.isAlive, log });
   addDashboard(api, {
     catalog: app.catalog,
     inventory: app.inventory,
@@ -57,14 +49,11 @@ async function serve({ context, openApp }: Tools): Promise<number> {
     version: VERSION,
     evidenceHead: () => app.journal.evidence.head(),
     evidence: (upTo, limit) => app.journal.evidence.entriesBefore(upTo, limit),
-    visibleSources: () => [...app.inventory.sources.values()],
+    visibleSources: ({ identity }) => [...app.inventory.sources.values()].filter((source) => identity !== null && isInScope(identity.scope, source)),
     onError: (error) => log.error({ error: String(error) }, "a page failed"),
   });
   await closeInterrupted(app.journal);
-  const { host, port } = app.inventory.api;
-  const address = await api.listen({ host, port }).catch((cause: unknown) => {
-    throw new HoldfastError("HF-CONFIG", `cannot listen on ${host}:${port}`, { hint: "choose another address in 'api.listen'", cause });
-  });
+  const address = await listen(api, app.inventory.api);
   log.info({ address, sources: app.inventory.sources.size, findings: app.findings.length }, "serving");
   scheduler.start();
   const observing = observe(app, context.signal, (source, error) => log.warn({ source, error: String(error) }, "cannot observe"));

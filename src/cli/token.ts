@@ -1,7 +1,7 @@
 import { Command, Option } from "commander";
 import { whyNotInForce } from "../access/authenticate.ts";
-import { parseScope, ROLES } from "../access/identity.ts";
-import type { Role, Scope } from "../access/identity.ts";
+import { parseScope, ROLES } from "../domain/access.ts";
+import type { Role, Scope } from "../domain/access.ts";
 import type { TokenRecord } from "../catalog/tokens.ts";
 import { listTokens } from "../catalog/tokens.ts";
 import { parseDuration } from "../domain/duration.ts";

@@ -16,7 +16,7 @@ const SEGMENT_BYTES = 16 * 1024 * 1024;
 export function predictRecovery(catalog: Catalog, source: string, info: SourceInfo | null): RecoveryEstimate | null {
   const work = info === null ? null : workNow(info);
   if (work === null) return null;
-  const drills = pageOfRuns(catalog, { source, operation: "drill", outcome: null, from: null, to: null, limit: MOST_DRILLS, offset: 0 });
+  const drills = pageOfRuns(catalog, { sources: null, source, operation: "drill", outcome: null, from: null, to: null, limit: MOST_DRILLS, offset: 0 });
   return estimateRecovery(drills.flatMap(measuredOf), work);
 }
 

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { AccessRefused } from "../access/refused.ts";
 import type { Clock } from "../clock.ts";
 import type { SourceConfig } from "../policy/types.ts";
 import { html } from "../compliance/html.ts";
@@ -14,6 +15,7 @@ import { policiesPage } from "./pages/policies-page.ts";
 import { reportDownload, reportPage } from "./pages/report-page.ts";
 import { runPage } from "./pages/run-page.ts";
 import { runsPage } from "./pages/runs-page.ts";
+import { signInPage } from "./pages/sign-in-page.ts";
 import { sourcePage } from "./pages/source-page.ts";
 import { storagePage } from "./pages/storage-page.ts";
 import { PageProblem } from "./view.ts";
@@ -51,12 +53,16 @@ export function addDashboard(server: Pick<FastifyInstance, "register">, options:
   void server.register(async (scope) => {
     scope.setErrorHandler((error, request, reply) => sendProblem(options, request, reply, error));
     for (const [path, page] of Object.entries(PAGES))
-      scope.get(path, async (request, reply) => sendPage(options, request, reply, await page(viewOf(options, request), wordsOf(request.params))));
-    scope.get("/report/download", async (request, reply) => {
+      scope.get(path, { config: { access: path === pathTo.audit ? "audit" : "look" } }, async (request, reply) =>
+        sendPage(options, request, reply, await page(viewOf(options, request), wordsOf(request.params))),
+      );
+    scope.get("/sign-in", { config: { access: "open" } }, (request, reply) => sendPage(options, request, reply, signInPage({ query: wordsOf(request.query) })));
+    scope.get("/report/download", { config: { access: "look" } }, async (request, reply) => {
       const { name, type, body } = await reportDownload(viewOf(options, request));
       return reply.header("content-disposition", `attachment; filename="${name}"`).type(type).send(body);
     });
-    for (const asset of Object.values(ASSETS)) scope.get(asset.path, (_request, reply) => reply.header("cache-control", A_YEAR).type(asset.type).send(asset.body));
+    for (const asset of Object.values(ASSETS))
+      scope.get(asset.path, { config: { access: "open" } }, (_request, reply) => reply.header("cache-control", A_YEAR).type(asset.type).send(asset.body));
   });
 }
 
@@ -85,9 +91,13 @@ function sendPage({ version, clock }: DashboardOptions, request: FastifyRequest,
 }
 
 function sendProblem(options: DashboardOptions, request: FastifyRequest, reply: FastifyReply, error: unknown): FastifyReply {
-  const known = error instanceof PageProblem ? error : null;
+  if (error instanceof AccessRefused && error.statusCode === 401) return reply.redirect("/sign-in", 303);
+  const known = error instanceof AccessRefused ? new PageProblem(error.statusCode, `Not for you: ${error.message}.`) : error instanceof PageProblem ? error : null;
   if (known === null) options.onError(error);
   const live = html`<p>${known?.message ?? "The page could not be made. The log of the server says more."}</p>
     <p><a href="/">To the overview</a></p>`;
-  return sendPage(options, request, reply.code(known?.status ?? 500), { title: known === null ? "Something went wrong here" : "Not found", live });
+  return sendPage(options, request, reply.code(known?.status ?? 500), {
+    title: known === null ? "Something went wrong here" : known.status === 403 ? "Not for you" : "Not found",
+    live,
+  });
 }

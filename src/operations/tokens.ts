@@ -1,5 +1,5 @@
 import { whyNotInForce } from "../access/authenticate.ts";
-import type { Role, Scope } from "../access/identity.ts";
+import type { Role, Scope } from "../domain/access.ts";
 import { makeToken } from "../access/token.ts";
 import { findToken, listTokens } from "../catalog/tokens.ts";
 import type { TokenRecord } from "../catalog/tokens.ts";

@@ -7,7 +7,6 @@ import {
   field,
   flagField,
   listOf,
-  listenField,
   nameField,
   namedMap,
   pathField,
@@ -22,6 +21,7 @@ import {
   textValue,
   versionField,
 } from "./fields.ts";
+import { apiSection } from "./api-section.ts";
 import { bandwidthField, limitsSection } from "./limit-fields.ts";
 import { DATA_CLASSES, TIERS } from "./types.ts";
 
@@ -87,7 +87,7 @@ export const inventorySchema = section({
   limits: limitsSection.prefault({}),
   sources: namedMap("source", sourceSection),
   ...alertingShape,
-  api: section({ listen: listenField.default({ host: "127.0.0.1", port: 8420 }) }).prefault({}),
+  api: apiSection.prefault({}),
 });
 
 export type InventoryFile = z.infer<typeof inventorySchema>;

@@ -2,6 +2,7 @@ import { readdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { codeOf, must } from "../errors.ts";
 import { channelProblems } from "./channel-fields.ts";
+import { apiProblems, completeApi } from "./api-section.ts";
 import { inventorySchema } from "./inventory-schema.ts";
 import type { InventoryFile, RepositorySection, SourceSection } from "./inventory-schema.ts";
 import { policySchema } from "./policy-schema.ts";
@@ -60,6 +61,7 @@ export async function loadInventory(file: string): Promise<LoadedInventory | Fai
     if (loaded.ok) policies.set(name, loaded);
     else problems.push(...loaded.problems);
   }
+  if (parsed.success) problems.push(...apiProblems(yaml, completeApi(parsed.data.api)));
   if (!parsed.success || problems.length > 0) return { ok: false, problems: sortProblems(problems) };
   return {
     ok: true,
@@ -113,7 +115,7 @@ function complete(file: string, written: InventoryFile, policies: ReadonlyMap<st
     channels: mapOf(written.channels, (channel, name) => ({ name, ...channel })),
     alerting: written.alerting,
     alive: written.alive === undefined ? null : { url: written.alive.url, everySeconds: written.alive.every },
-    api: written.api.listen,
+    api: completeApi(written.api),
   };
 }
 

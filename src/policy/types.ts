@@ -1,3 +1,4 @@
+import type { Role, Scope } from "../domain/access.ts";
 import type { BackupType } from "../domain/backup-id.ts";
 import type { BandwidthRule } from "../domain/bandwidth.ts";
 import type { FeasibilityBackup, FeasibilityLog } from "../domain/feasibility.ts";
@@ -20,7 +21,26 @@ export interface Inventory {
   readonly channels: ReadonlyMap<string, ChannelConfig>;
   readonly alerting: Alerting;
   readonly alive: AlivePing | null;
-  readonly api: { readonly host: string; readonly port: number };
+  readonly api: ApiConfig;
+}
+
+export interface ApiConfig {
+  readonly host: string;
+  readonly port: number;
+  /** Answers without tokens; on loopback only. */
+  readonly demo: boolean;
+  /** A proxy in front speaks TLS to the world and says who asks. */
+  readonly behindProxy: boolean;
+  readonly tls: TlsConfig | null;
+}
+
+export interface TlsConfig {
+  readonly certificate: SecretRef;
+  readonly key: SecretRef;
+  /** Who signs the certificates of clients; null: they have none. */
+  readonly clientCa: SecretRef | null;
+  /** Clients by the common name of their certificate. */
+  readonly clients: ReadonlyMap<string, { readonly role: Role; readonly scope: Scope }>;
 }
 
 /** How much of scheduled work goes on at once, over all sources; null and names that are not there: as much as is due. */

@@ -36,6 +36,11 @@ const EVIDENCE_KINDS = [
   "report.written",
   "token.added",
   "token.revoked",
+  "access.used",
+  "access.refused",
+  "access.read",
+  "access.signed-in",
+  "access.signed-out",
 ] as const;
 export type EvidenceKind = (typeof EVIDENCE_KINDS)[number];
 

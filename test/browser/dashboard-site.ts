@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { Api } from "../../src/api/route-context.ts";
 import { createApi } from "../../src/api/server.ts";
 import { systemClock } from "../../src/clock.ts";
 import type { Clock } from "../../src/clock.ts";
@@ -38,6 +39,7 @@ sources:
   orders: { connection: env:U, policy: critical, tier: critical, dataClass: financial, labels: { team: payments } }
   sessions: { connection: env:U, policy: guide, tier: standard, dataClass: user, labels: { team: web } }
   wiki: { connection: env:U, policy: guide, tier: non-critical, dataClass: system }
+api: { demo: true }
 `;
 
 export async function openDashboardSite(fill: (history: History, inventory: Inventory, now: Date) => void = fillSources, clock: Clock = systemClock): Promise<DashboardSite> {
@@ -47,7 +49,7 @@ export async function openDashboardSite(fill: (history: History, inventory: Inve
   fill(history, inventory, now);
   for (const source of inventory.sources.values()) if (source.name !== "wiki") keepSummary(history.catalog, source, now);
   const errors: unknown[] = [];
-  const make = (): ReturnType<typeof createApi> => {
+  const make = async (): Promise<Api> => {
     const common = {
       catalog: history.catalog,
       inventory,
@@ -56,7 +58,7 @@ export async function openDashboardSite(fill: (history: History, inventory: Inve
       onError: (error: unknown) => void errors.push(error),
       evidenceHead: async () => headOf(history),
     };
-    const api = createApi({ ...common, isSchedulerRunning: () => true });
+    const api = await createApi({ ...common, writer: WRITER, recordAccess: async () => undefined, tls: null, isSchedulerRunning: () => true });
     addDashboard(api, {
       ...common,
       findings,
@@ -65,7 +67,7 @@ export async function openDashboardSite(fill: (history: History, inventory: Inve
     });
     return api;
   };
-  let api = make();
+  let api = await make();
   const address = await api.listen({ host: "127.0.0.1", port: 0 });
   return {
     address,
@@ -74,7 +76,7 @@ export async function openDashboardSite(fill: (history: History, inventory: Inve
     errors,
     stop: () => api.close(),
     start: async () => {
-      api = make();
+      api = await make();
       await api.listen({ host: "127.0.0.1", port: Number(new URL(address).port) });
     },
     [Symbol.asyncDispose]: async () => {

@@ -46,7 +46,7 @@ describePostgres("holdfast serve", {}, (binaries) => {
         policy: everything("stream", RETENTION),
         policies: { polled: everything("{ every: 5s }", RETENTION) },
         sourceExtra: ", heartbeat: true",
-        inventoryExtra: ["  polled: { kind: postgres, connection: env:SITE_URL, policy: polled }", `api: { listen: "127.0.0.1:${port}" }`],
+        inventoryExtra: ["  polled: { kind: postgres, connection: env:SITE_URL, policy: polled }", `api: { listen: "127.0.0.1:${port}", demo: true }`],
       }),
     );
     await source.sql("create table t as select g, md5(g::text) from generate_series(1, 10000) g");

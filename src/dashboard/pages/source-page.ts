@@ -181,7 +181,7 @@ function backupSection(name: string, info: SourceInfo | null, view: View): Html 
 }
 
 function runSection(name: string, { facts: { catalog } }: View): Html {
-  const runs = pageOfRuns(catalog, { source: name, operation: null, outcome: null, from: null, to: null, limit: MOST_RUNS, offset: 0 });
+  const runs = pageOfRuns(catalog, { sources: null, source: name, operation: null, outcome: null, from: null, to: null, limit: MOST_RUNS, offset: 0 });
   return html`<section>
     <h2>Runs</h2>
     ${runTable("The newest", runs, { withSource: false })}

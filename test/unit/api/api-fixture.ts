@@ -1,31 +1,66 @@
+import type { InjectOptions, LightMyRequestResponse } from "fastify";
 import type { Clock } from "../../../src/clock.ts";
 import { createApi } from "../../../src/api/server.ts";
 import type { ApiOptions } from "../../../src/api/server.ts";
 import type { Api } from "../../../src/api/route-context.ts";
+import { makeToken } from "../../../src/access/token.ts";
+import type { Role, Scope } from "../../../src/domain/access.ts";
 import { VERSION } from "../../../src/version.ts";
-import { iso, loadTestInventory, openHistory, SNAPSHOT, VERIFY_FIGURES } from "../compliance/recorded-history.ts";
+import { iso, loadTestInventory, openHistory, SNAPSHOT, VERIFY_FIGURES, WRITER } from "../compliance/recorded-history.ts";
 import type { History } from "../compliance/recorded-history.ts";
 
 const NOW = "2026-11-08 12:00:10";
 const clock: Clock = { now: () => new Date(iso(NOW)), monotonicMs: () => 0, sleep: async () => undefined };
+
+interface AccessEntry {
+  readonly kind: string;
+  readonly facts: Readonly<Record<string, unknown>>;
+}
 
 /** An API over a catalog that tests fill; asked through `inject`, without a port. */
 export interface ApiFixture extends AsyncDisposable {
   readonly api: Api;
   readonly history: History;
   readonly errors: readonly unknown[];
+  /** What the use of it put on record. */
+  readonly access: readonly AccessEntry[];
   json(url: string): Promise<Record<string, unknown>>;
+  /** A token that is on record. */
+  token(role: Role, more?: { scope?: Scope; expiresAt?: string; name?: string }): string;
+  /** Asks with a token, or without. */
+  ask(url: string, token?: string | null, more?: InjectOptions): Promise<LightMyRequestResponse>;
 }
 
 export async function openApi(more: Partial<ApiOptions> = {}): Promise<ApiFixture> {
   const history = await openHistory();
   const errors: unknown[] = [];
   const inventory = await loadTestInventory();
-  const api = createApi({ catalog: history.catalog, inventory, clock, isSchedulerRunning: () => true, version: VERSION, onError: (error) => void errors.push(error), ...more });
+  const access: AccessEntry[] = [];
+  const api = await createApi({
+    catalog: history.catalog,
+    inventory,
+    clock,
+    writer: WRITER,
+    recordAccess: async (kind, facts) => void access.push({ kind, facts }),
+    tls: null,
+    isSchedulerRunning: () => true,
+    version: VERSION,
+    onError: (error) => void errors.push(error),
+    requestsPerMinute: 1_000_000,
+    ...more,
+  });
   return {
     api,
     history,
     errors,
+    access,
+    token: (role, { scope = null, expiresAt = null, name = role } = {}) => {
+      const { id, token, sha256 } = makeToken();
+      history.entry("token.added", "2026-11-08 09:00", { id, name, role, scope, sha256, expiresAt, by: "ann (shell)" });
+      return token;
+    },
+    ask: async (url, token = null, { method = "GET", headers = {}, ...rest } = {}) =>
+      api.inject({ method, url, headers: { ...headers, ...(token === null ? {} : { authorization: `Bearer ${token}` }) }, ...rest }),
     json: async (url) => {
       const response = await api.inject({ method: "GET", url });
       if (response.statusCode !== 200) throw new Error(`${response.statusCode} ${url}: ${response.body}`);
@@ -36,6 +71,12 @@ export async function openApi(more: Partial<ApiOptions> = {}): Promise<ApiFixtur
       await history[Symbol.asyncDispose]();
     },
   };
+}
+
+/** The same, where nothing is open without a token. */
+export async function openGuardedApi(more: Partial<ApiOptions> = {}): Promise<ApiFixture> {
+  const inventory = await loadTestInventory();
+  return openApi({ inventory: { ...inventory, api: { ...inventory.api, demo: false } }, ...more });
 }
 
 /** A week as it should be, with one drill, one missed slot and a copy that is not observed. */

@@ -1,10 +1,8 @@
 import { connect } from "node:net";
 import type { AddressInfo } from "node:net";
 import { expect, test } from "vitest";
-import { requireLoopback } from "../../../src/api/loopback.ts";
+import { requireServable } from "../../../src/api/loopback.ts";
 import type { Problem } from "../../../src/api/problem.ts";
-import { createApi } from "../../../src/api/server.ts";
-import { HoldfastError } from "../../../src/errors.ts";
 import { loadTestInventory } from "../compliance/recorded-history.ts";
 import { fillWeek, openApi } from "./api-fixture.ts";
 
@@ -142,27 +140,21 @@ test.each(["localhost", "LOCALHOST:8420", "127.0.0.1:8420", "127.8.9.1", "[::1]:
   expect((await fixture.api.inject({ url: "/healthz", headers: { host } })).statusCode).toBe(200);
 });
 
-test.each(["0.0.0.0", "::", "192.168.1.5", "db1.example.com", "128.0.0.1", "127.0.0.1.example.com"])("without tokens nothing may listen on %s", async (host) => {
-  await using fixture = await openApi();
-  const inventory = { ...(await loadTestInventory()), api: { host, port: 8420 } };
-  let thrown: unknown;
-  try {
-    createApi({
-      catalog: fixture.history.catalog,
-      inventory,
-      clock: { now: () => new Date(0), monotonicMs: () => 0, sleep: async () => undefined },
-      isSchedulerRunning: () => true,
-      version: "0",
-    });
-  } catch (error) {
-    thrown = error;
-  }
-  expect(thrown).toBeInstanceOf(HoldfastError);
-  expect(thrown).toMatchObject({ code: "HF-CONFIG", hint: expect.stringContaining("api.listen") as string });
-});
+test.each(["0.0.0.0", "::", "192.168.1.5", "db1.example.com", "128.0.0.1", "127.0.0.1.example.com", "127.0.0.256", "127.1"])(
+  "nothing may listen on %s without TLS, nor let in everybody there",
+  async (host) => {
+    const { api } = await loadTestInventory();
+    const tls = { certificate: { kind: "file", path: "/c" }, key: { kind: "file", path: "/k" }, clientCa: null, clients: new Map() } as const;
+    for (const wrong of [{}, { demo: false }, { tls }, { behindProxy: true }])
+      expect(() => requireServable({ ...api, host, ...wrong })).toThrow(expect.objectContaining({ code: "HF-CONFIG", hint: expect.any(String) as string }) as Error);
+    for (const right of [{ tls }, { behindProxy: true }]) expect(() => requireServable({ ...api, host, demo: false, ...right })).not.toThrow();
+  },
+);
 
-test.each(["127.0.0.1", "127.0.0.53", "::1", "localhost"])("%s is a loopback address", (host) => {
-  expect(() => requireLoopback(host)).not.toThrow();
+test.each(["127.0.0.1", "127.0.0.53", "::1", "localhost", "::ffff:127.0.0.1"])("%s is a loopback address", async (host) => {
+  const { api } = await loadTestInventory();
+  expect(() => requireServable({ ...api, host })).not.toThrow();
+  expect(() => requireServable({ ...api, host, behindProxy: true })).toThrow(/demo/);
 });
 
 test("what is not HTTP at all gets a problem and the end of the connection", async () => {

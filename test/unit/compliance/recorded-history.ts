@@ -235,7 +235,7 @@ repositories:
 sources:
   orders: { connection: env:ORDERS_URL, dataDirectory: /var/lib/postgresql/17/main, policy: critical, tier: critical, dataClass: financial, labels: { team: payments } }
   wiki: { connection: env:WIKI_URL, policy: critical, tier: standard, dataClass: application }
-api: { listen: "${listen}" }
+api: { listen: "${listen}", demo: true }
 `;
 
 /** An inventory as it is loaded from files: `orders` and `wiki`, with one policy, in two repositories. */

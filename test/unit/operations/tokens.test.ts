@@ -49,7 +49,7 @@ test("a token is known by what it was made with, and nothing like it is", async 
   const { token, record } = await addToken(host.journal, { ...WISH, role: "operator", name: "ann", scope: ["orders", "team=payments"] });
   expect(authenticate({ catalog: host.journal.catalog, writer: host.journal.evidence.writer, now: NOON }, token)).toEqual({
     ok: true,
-    identity: { id: record.id, name: "ann", role: "operator", scope: ["orders", "team=payments"] },
+    identity: { kind: "token", id: record.id, name: "ann", role: "operator", scope: ["orders", "team=payments"] },
   });
   const other = await addToken(host.journal, WISH);
   const swapped = `${token.slice(0, 16)}${other.token.slice(16)}`;

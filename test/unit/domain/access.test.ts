@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { isInScope, parseScope } from "../../../src/access/identity.ts";
+import { isInScope, parseScope } from "../../../src/domain/access.ts";
 
 const orders = { name: "orders", labels: { team: "payments", region: "eu=1" } };
 

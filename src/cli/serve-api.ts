@@ -1,0 +1,45 @@
+import type { Logger } from "pino";
+import type { Api } from "../api/route-context.ts";
+import { createApi } from "../api/server.ts";
+import type { TlsMaterial } from "../api/tls.ts";
+import type { App } from "../app.ts";
+import { systemClock } from "../clock.ts";
+import { resolveSecret } from "../config.ts";
+import { HoldfastError } from "../errors.ts";
+import { recordEntry } from "../operations/record-run.ts";
+import type { TlsConfig } from "../policy/types.ts";
+import { VERSION } from "../version.ts";
+
+/** The API of this installation, not listening yet. */
+export async function openServedApi(app: App, { isSchedulerRunning, log }: { isSchedulerRunning: () => boolean; log: Logger }): Promise<Api> {
+  const { tls } = app.inventory.api;
+  return createApi({
+    catalog: app.catalog,
+    inventory: app.inventory,
+    clock: systemClock,
+    writer: app.journal.evidence.writer,
+    recordAccess: async (kind, facts) => {
+      await recordEntry(app.journal, kind, facts);
+    },
+    tls: tls === null ? null : await readTls(tls),
+    isSchedulerRunning,
+    version: VERSION,
+    evidenceHead: () => app.journal.evidence.head(),
+    onError: (error, requestId) => log.error({ error: String(error), requestId }, "a request failed"),
+  });
+}
+
+/** Listens where the inventory says, and answers with the address. */
+export async function listen(api: Api, { host, port }: App["inventory"]["api"]): Promise<string> {
+  return api.listen({ host, port }).catch((cause: unknown) => {
+    throw new HoldfastError("HF-CONFIG", `cannot listen on ${host}:${port}`, { hint: "choose another address in 'api.listen'", cause });
+  });
+}
+
+async function readTls({ certificate, key, clientCa }: TlsConfig): Promise<TlsMaterial> {
+  return {
+    certificate: await resolveSecret(certificate, "the certificate of the API"),
+    key: await resolveSecret(key, "the key of the API's certificate"),
+    clientCa: clientCa === null ? null : await resolveSecret(clientCa, "the authority for client certificates"),
+  };
+}
