@@ -8,6 +8,7 @@ import { factsOf } from "./access-log.ts";
 import type { AccessLog } from "./access-log.ts";
 import { authenticate } from "./authenticate.ts";
 import type { TokenStore } from "./authenticate.ts";
+import { readSessionCookie } from "./cookie.ts";
 import type { Identity } from "./identity.ts";
 import { AccessRefused } from "./refused.ts";
 import { isCsrfOf, readSession } from "./session.ts";
@@ -81,7 +82,7 @@ export class Gate {
       const found = authenticate(store, bearer);
       return found.ok ? { identity: found.identity, session: null } : found;
     }
-    const cookie = sessionCookie(request.headers.cookie);
+    const cookie = readSessionCookie(request.headers.cookie);
     const session = cookie === null ? null : readSession(store, cookie);
     if (session !== null) return { identity: session.identity, session };
     const client = this.#clientOf(request);
@@ -115,9 +116,7 @@ export class Gate {
 
   /** A cookie comes along whoever made the browser send it: what changes something must come from a page of ours. */
   async #requireOurPage(request: FastifyRequest, session: Session): Promise<void> {
-    const { origin } = request.headers;
-    const site = request.headers["sec-fetch-site"];
-    const isOurs = (site === undefined || site === "same-origin") && (origin === undefined || hostOf(origin) === request.host);
+    const isOurs = isFromHere(request);
     const isProven = request.routeOptions.config.csrfInBody === true || isCsrfOf(session, request.headers["x-csrf-token"]);
     if (!isOurs || !isProven) throw await this.#forbidden(request, session.identity, "another site", "the request does not come from a page of this server");
   }
@@ -140,23 +139,18 @@ export function identityOf(request: FastifyRequest): Identity {
   return request.identity;
 }
 
+/** False where a browser says that another site made it send this. */
+export function isFromHere(request: FastifyRequest): boolean {
+  const { origin } = request.headers;
+  const site = request.headers["sec-fetch-site"];
+  return (site === undefined || site === "same-origin") && (origin === undefined || hostOf(origin) === request.host);
+}
+
 /** The pattern, never the address: that may hold anything. */
-function routeOf(request: FastifyRequest): string {
+export function routeOf(request: FastifyRequest): string {
   return `${request.method} ${request.routeOptions.url ?? "(nothing)"}`;
 }
 
 function hostOf(origin: string): string | null {
   return URL.canParse(origin) ? new URL(origin).host : null;
-}
-
-/** With TLS the name makes browsers hold on to it: only over TLS, only for this host, only set by it. */
-const SESSION_COOKIES = { plain: "holdfast-session", secure: "__Host-holdfast-session" } as const;
-
-function sessionCookie(header: string | undefined): string | null {
-  const cookies = (header ?? "").split(";").map((pair) => pair.trim());
-  for (const name of [SESSION_COOKIES.secure, SESSION_COOKIES.plain]) {
-    const found = cookies.find((pair) => pair.startsWith(`${name}=`));
-    if (found !== undefined) return found.slice(name.length + 1);
-  }
-  return null;
 }

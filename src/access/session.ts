@@ -1,6 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { z } from "zod";
-import { findSession, insertSession } from "../catalog/sessions.ts";
+import { deleteSession, findSession, insertSession } from "../catalog/sessions.ts";
 import { findToken } from "../catalog/tokens.ts";
 import { isRole, ROLES } from "../domain/access.ts";
 import { whyNotInForce } from "./authenticate.ts";
@@ -17,7 +17,7 @@ export interface Session {
 }
 
 /** A working day. Whoever stays longer signs in again. */
-const SESSION_SECONDS = 8 * 3600;
+export const SESSION_SECONDS = 8 * 3600;
 
 const identitySchema = z.object({
   kind: z.enum(["token", "person", "certificate", "demo"]),
@@ -51,6 +51,10 @@ export function readSession({ catalog, writer, now }: TokenStore, cookie: string
   const token = findToken(catalog, writer, tokenId);
   if (token === null || whyNotInForce(token, now) !== null || !isRole(token.role)) return null;
   return { sha256, csrf, identity: { ...identity, role: token.role, scope: token.scope } };
+}
+
+export function closeSession({ catalog }: Pick<TokenStore, "catalog">, { sha256 }: Session): void {
+  deleteSession(catalog, sha256);
 }
 
 /** Whether a form or a script sends what only a page of ours was given. */

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { AccessLog } from "../access/access-log.ts";
 import type { RecordAccess } from "../access/access-log.ts";
 import { Gate } from "../access/gate.ts";
+import type { SignInOptions } from "../access/sign-in.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Clock } from "../clock.ts";
 import type { EvidenceHead } from "../domain/compliance.ts";
@@ -22,6 +23,7 @@ import type { DescribedRoute } from "./openapi.ts";
 import { answerNotFound, ApiProblem, PROBLEM_TYPE, problemOf, problemOfError, sendProblem } from "./problem.ts";
 import type { Api } from "./route-context.ts";
 import { noQuery } from "./schema-parts.ts";
+import { addSignInRoutes } from "./sign-in-routes.ts";
 import { addSourceRoutes } from "./source-routes.ts";
 import type { TlsMaterial } from "./tls.ts";
 import { tlsOptions } from "./tls.ts";
@@ -54,6 +56,7 @@ const MOST_NAME_LENGTH = 200;
 const REQUEST_TIMEOUT_MS = 30_000;
 /** A wall of dashboards behind one address stays below; one that asks without a pause does not. */
 const REQUESTS_PER_MINUTE = 1200;
+const HEALTH: readonly string[] = ["/healthz", "/readyz"];
 const FLUSH_ACCESS_LOG_MS = 60_000;
 
 /** The API, ready to listen; other pages may be registered on it before, and pass the same gate. Throws `HF-CONFIG` where it would be open to those it should not be. */
@@ -80,7 +83,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   });
   api.addHook("onSend", async (request, reply, payload) => tagAnswer(request, reply, payload));
   await limitRate(api, options);
-  addGate(api, options);
+  const { gate, signIn } = addGate(api, options);
   api.setNotFoundHandler(answerNotFound);
   api.setErrorHandler((error, request, reply) => {
     const problem = problemOfError(error);
@@ -88,6 +91,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     return sendProblem(reply, problem);
   });
   addRoutes(api, options);
+  addSignInRoutes(api, signIn, gate);
   return api;
 }
 
@@ -96,13 +100,13 @@ async function limitRate(api: Api, { requestsPerMinute = REQUESTS_PER_MINUTE }: 
     max: requestsPerMinute,
     timeWindow: 60_000,
     // Health is asked by those who decide whether we live.
-    allowList: (request) => request.routeOptions.config.access === "open",
+    allowList: ({ routeOptions }) => HEALTH.includes(routeOptions.url ?? ""),
     errorResponseBuilder: (_request, { ttl }) => new ApiProblem(429, "too many requests", { hint: `again in ${Math.ceil(ttl / 1000)} s` }),
   });
 }
 
 /** Who asks and whether they may: before anything else of a request is read. */
-function addGate(api: Api, { catalog, inventory, clock, writer, recordAccess, onError }: ApiOptions): void {
+function addGate(api: Api, { catalog, inventory, clock, writer, recordAccess, onError }: ApiOptions): { gate: Gate; signIn: SignInOptions } {
   const log = new AccessLog(recordAccess, clock, (error) => onError?.(error, null));
   const { demo, tls } = inventory.api;
   const gate = new Gate({ catalog, writer, clock, demo, clients: tls?.clients ?? new Map(), log });
@@ -116,6 +120,7 @@ function addGate(api: Api, { catalog, inventory, clock, writer, recordAccess, on
     clearInterval(flushing);
     await log.flush("all");
   });
+  return { gate, signIn: { catalog, writer, clock, log } };
 }
 
 function addRoutes(api: Api, options: ApiOptions): void {

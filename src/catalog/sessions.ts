@@ -35,6 +35,10 @@ export function findSession(catalog: Catalog, sha256: string): SessionRecord | n
   return row === undefined ? null : sessionOf(row);
 }
 
+export function deleteSession(catalog: Catalog, sha256: string): void {
+  catalog.run("delete from sessions where sha256 = :sha256", { sha256 });
+}
+
 function sessionOf(row: SqlRow): SessionRecord {
   return {
     sha256: textOf(row, "sha256"),
