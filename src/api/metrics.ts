@@ -1,8 +1,13 @@
+import { setImmediate } from "node:timers/promises";
 import { Counter, Gauge, Registry } from "prom-client";
+import { countOpenAlerts } from "../catalog/alerts.ts";
+import { readCapacity } from "../catalog/capacity.ts";
 import type { Catalog } from "../catalog/catalog.ts";
-import { countRuns, lastSuccessOfCopy, newestRun } from "../catalog/compliance-queries.ts";
+import { countRunning, countRuns, lastSuccessOfCopy, newestRun } from "../catalog/compliance-queries.ts";
+import { readSummary } from "../catalog/summaries.ts";
 import { currentStatus } from "../compliance/current-status.ts";
 import type { CurrentStatus } from "../compliance/current-status.ts";
+import { projectFull } from "../domain/capacity.ts";
 import { copiesOf } from "../domain/compliance.ts";
 import type { CurrentCopy } from "../domain/control-now.ts";
 import type { Inventory, SourceConfig } from "../policy/types.ts";
@@ -16,6 +21,9 @@ export interface MetricsInput {
   readonly version: string;
 }
 
+/** Between two pauses in which others are answered. */
+const SOURCES_AT_ONCE = 20;
+
 export const METRICS_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 
 /**
@@ -25,13 +33,19 @@ export const METRICS_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 export async function renderMetrics({ catalog, inventory, names, now, version }: MetricsInput): Promise<string> {
   const registry = new Registry();
   const metrics = defineMetrics(registry);
-  for (const source of inventory.sources.values()) {
+  for (const [index, source] of [...inventory.sources.values()].entries()) {
+    // A thousand sources take a while, and others wait for answers too.
+    if (index % SOURCES_AT_ONCE === SOURCES_AT_ONCE - 1) await setImmediate();
     const status = currentStatus(catalog, source, now);
     setObjectives(metrics, status);
     for (const copy of status.copies) setCopy(metrics, source.name, copy);
     setDrill(metrics, status);
     setLastSuccesses(metrics, catalog, source);
+    setKnown(metrics.rtoPredicted, { source: source.name }, readSummary(catalog, source.name)?.predicted?.seconds ?? null);
   }
+  for (const repository of inventory.repositories.keys()) setCapacity(metrics, catalog, repository, now);
+  for (const [severity, count] of Object.entries(countOpenAlerts(catalog))) metrics.alerts.set({ severity }, count);
+  for (const [operation, count] of countRunning(catalog)) metrics.running.set({ operation }, count);
   for (const { source, operation, outcome, count } of countRuns(catalog)) {
     if (names !== null && !names.includes(source)) continue;
     if (outcome === "missed") metrics.missed.inc({ source, operation }, count);
@@ -50,6 +64,7 @@ interface Metrics {
   readonly observed: OfCopy;
   readonly rpo: OfSource;
   readonly rto: OfSource;
+  readonly rtoPredicted: OfSource;
   readonly windowStart: OfCopy;
   readonly windowEnd: OfCopy;
   readonly gaps: OfCopy;
@@ -58,6 +73,11 @@ interface Metrics {
   readonly drillRto: OfSource;
   readonly runs: Counter<"source" | "operation" | "outcome">;
   readonly missed: Counter<"source" | "operation">;
+  readonly running: Gauge<"operation">;
+  readonly repositoryUsed: Gauge<"repository">;
+  readonly repositoryFree: Gauge<"repository">;
+  readonly repositoryFull: Gauge<"repository">;
+  readonly alerts: Gauge<"severity">;
   readonly build: Gauge<"version">;
 }
 
@@ -73,6 +93,7 @@ function defineMetrics(registry: Registry): Metrics {
     observed: gauge("holdfast_observed", "1 while the exposure of this copy is observed, else 0.", copy),
     rpo: gauge("holdfast_rpo_objective_seconds", "Recovery point objective.", source),
     rto: gauge("holdfast_rto_objective_seconds", "Recovery time objective.", source),
+    rtoPredicted: gauge("holdfast_rto_predicted_seconds", "Recovery time estimated from drills, for the newest state. Absent without a drill to estimate from.", source),
     windowStart: gauge("holdfast_recovery_window_start_timestamp_seconds", "The earliest time in the stretch of time travel that reaches furthest.", copy),
     windowEnd: gauge("holdfast_recovery_window_end_timestamp_seconds", "Until when everything committed can be brought back.", copy),
     gaps: gauge("holdfast_wal_gaps", "Gaps in the WAL of this copy when it was last looked at.", copy),
@@ -85,7 +106,25 @@ function defineMetrics(registry: Registry): Metrics {
     drillRto: gauge("holdfast_drill_rto_seconds", "Recovery time measured by the last drill that came to a result.", source),
     runs: counter("holdfast_runs_total", "Runs that ended, by outcome; slots that a stronger backup served are superseded.", [...source, "operation", "outcome"]),
     missed: counter("holdfast_runs_missed_total", "Slots of the schedule at which nothing ran.", [...source, "operation"]),
+    running: gauge("holdfast_running", "Runs that are going on, by operation.", ["operation"]),
+    ...defineRepositoryMetrics(gauge),
+    alerts: gauge("holdfast_alerts", "Alerts that are not over, by severity.", ["severity"]),
     build: gauge("holdfast_build_info", "Always 1; the label says which version runs.", ["version"]),
+  };
+}
+
+function defineRepositoryMetrics(
+  gauge: (name: string, help: string, labelNames: readonly "repository"[]) => Gauge<"repository">,
+): Pick<Metrics, "repositoryUsed" | "repositoryFree" | "repositoryFull"> {
+  const repository = ["repository"] as const;
+  return {
+    repositoryUsed: gauge("holdfast_repository_used_bytes", "What all objects of the repository take, when it was last measured.", repository),
+    repositoryFree: gauge("holdfast_repository_free_bytes", "What is free where the repository is. Absent where the place does not say.", repository),
+    repositoryFull: gauge(
+      "holdfast_repository_full_timestamp_seconds",
+      "When nothing will be free any more, if it goes on as it did. Absent where it does not shrink.",
+      repository,
+    ),
   };
 }
 
@@ -107,6 +146,17 @@ function setCopy(metrics: Metrics, source: string, copy: CurrentCopy): void {
 function setDrill(metrics: Metrics, { name: source, lastProvenAt, lastRtoSeconds }: CurrentStatus): void {
   setKnown(metrics.drillPass, { source }, unixSeconds(lastProvenAt));
   setKnown(metrics.drillRto, { source }, lastRtoSeconds);
+}
+
+/** How far back a trend is followed. */
+const TREND_MS = 14 * 86_400_000;
+
+function setCapacity(metrics: Metrics, catalog: Catalog, repository: string, now: Date): void {
+  const readings = readCapacity(catalog, repository, new Date(now.getTime() - TREND_MS).toISOString());
+  const last = readings.at(-1);
+  setKnown(metrics.repositoryUsed, { repository }, last?.usedBytes ?? null);
+  setKnown(metrics.repositoryFree, { repository }, last?.freeBytes ?? null);
+  setKnown(metrics.repositoryFull, { repository }, unixSeconds(projectFull(readings)?.toISOString() ?? null));
 }
 
 /** Operations whose figures say which copies they reached; the log is of no single copy. */

@@ -154,6 +154,13 @@ export function countRuns(catalog: Catalog): RunCount[] {
     .map((row) => ({ source: textOf(row, "source"), operation: textOf(row, "operation"), outcome: textOf(row, "outcome"), count: numberOrNull(row, "count") ?? 0 }));
 }
 
+/** How many runs are going on, by operation. */
+export function countRunning(catalog: Catalog): [operation: string, count: number][] {
+  return catalog
+    .all("select operation, count(*) as count from runs where outcome = 'running' group by operation")
+    .map((row) => [textOf(row, "operation"), numberOrNull(row, "count") ?? 0]);
+}
+
 export interface CopySample {
   readonly at: string;
   readonly seconds: number | null;

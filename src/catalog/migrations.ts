@@ -158,4 +158,14 @@ export const MIGRATIONS: readonly string[] = [
   ) strict;
   create index sessions_by_start on sessions (started_at);
   `,
+  // How full each repository was.
+  `
+  create table capacity (
+    repository text not null,
+    at text not null,
+    used_bytes integer,
+    free_bytes integer,
+    primary key (repository, at)
+  ) strict;
+  `,
 ];

@@ -71,6 +71,10 @@ const OUTCOME_TONES: Readonly<Record<string, Tone>> = {
   skipped: "open",
   infeasible: "bad",
   warning: "fair",
+  P1: "bad",
+  P2: "bad",
+  P3: "fair",
+  P4: "open",
   "can hold": "good",
   "cannot hold": "bad",
 };

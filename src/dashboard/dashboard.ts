@@ -1,12 +1,15 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { AccessRefused } from "../access/refused.ts";
+import { readSummaries } from "../catalog/summaries.ts";
 import type { Clock } from "../clock.ts";
 import type { SourceConfig } from "../policy/types.ts";
 import { html } from "../compliance/html.ts";
+import type { SourceSummary } from "../domain/source-summary.ts";
 import { ASSETS } from "./assets.ts";
 import { pathTo } from "./links.ts";
 import { renderPage } from "./page.ts";
 import type { Page } from "./page.ts";
+import { alertsPage } from "./pages/alerts-page.ts";
 import { auditPage } from "./pages/audit-page.ts";
 import { backupPage } from "./pages/backup-page.ts";
 import { drillsPage } from "./pages/drills-page.ts";
@@ -21,7 +24,7 @@ import { storagePage } from "./pages/storage-page.ts";
 import { PageProblem } from "./view.ts";
 import type { DashboardFacts, PageQuery, View } from "./view.ts";
 
-export interface DashboardOptions extends DashboardFacts {
+export interface DashboardOptions extends Omit<DashboardFacts, "summaries"> {
   readonly clock: Clock;
   /** What whoever asks may see. */
   readonly visibleSources: (request: FastifyRequest) => readonly SourceConfig[];
@@ -37,6 +40,7 @@ type Pages = Readonly<Record<string, (view: View, params: PageQuery) => Page | P
 
 const PAGES: Pages = {
   [pathTo.overview]: overviewPage,
+  [pathTo.alerts]: alertsPage,
   [pathTo.runs]: runsPage,
   "/runs/:id": runPage,
   [pathTo.drills]: drillsPage,
@@ -48,17 +52,30 @@ const PAGES: Pages = {
   "/sources/:name/backups/:id": backupPage,
 };
 
+const SUMMARIES_HOLD_MS = 1000;
+
+function summariesOf({ catalog, clock }: DashboardOptions): () => readonly SourceSummary[] {
+  let held: { readonly untilMs: number; readonly summaries: readonly SourceSummary[] } | null = null;
+  return () => {
+    const nowMs = clock.monotonicMs();
+    if (held === null || nowMs >= held.untilMs) held = { untilMs: nowMs + SUMMARIES_HOLD_MS, summaries: readSummaries(catalog) };
+    return held.summaries;
+  };
+}
+
 /** Pages for people, on the server that answers the API: rendered here, complete without a script, and in step with the same judgements. */
 export function addDashboard(server: Pick<FastifyInstance, "register">, options: DashboardOptions): void {
+  const facts: DashboardFacts = { ...options, summaries: summariesOf(options) };
+  const viewOf = (request: FastifyRequest): View => viewFor(facts, options, request);
   void server.register(async (scope) => {
     scope.setErrorHandler((error, request, reply) => sendProblem(options, request, reply, error));
     for (const [path, page] of Object.entries(PAGES))
       scope.get(path, { config: { access: path === pathTo.audit ? "audit" : "look" } }, async (request, reply) =>
-        sendPage(options, request, reply, await page(viewOf(options, request), wordsOf(request.params))),
+        sendPage(options, request, reply, await page(viewOf(request), wordsOf(request.params))),
       );
     scope.get("/sign-in", { config: { access: "open" } }, (request, reply) => sendPage(options, request, reply, signInPage({ query: wordsOf(request.query) })));
     scope.get("/report/download", { config: { access: "look" } }, async (request, reply) => {
-      const { name, type, body } = await reportDownload(viewOf(options, request));
+      const { name, type, body } = await reportDownload(viewOf(request));
       return reply.header("content-disposition", `attachment; filename="${name}"`).type(type).send(body);
     });
     for (const asset of Object.values(ASSETS))
@@ -66,10 +83,10 @@ export function addDashboard(server: Pick<FastifyInstance, "register">, options:
   });
 }
 
-function viewOf(options: DashboardOptions, request: FastifyRequest): View {
+function viewFor(facts: DashboardFacts, options: DashboardOptions, request: FastifyRequest): View {
   const sources = options.visibleSources(request);
   return {
-    facts: options,
+    facts,
     sources: new Map(sources.map((source) => [source.name, source])),
     seesAll: sources.length === options.inventory.sources.size,
     now: options.clock.now(),

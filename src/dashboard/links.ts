@@ -5,6 +5,7 @@ import type { PageQuery } from "./view.ts";
 /** Addresses of pages, in one place. Names come from configuration and history: each part is encoded. */
 export const pathTo = {
   overview: "/",
+  alerts: "/alerts",
   runs: "/runs",
   drills: "/drills",
   policies: "/policies",

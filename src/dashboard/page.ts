@@ -17,6 +17,7 @@ export interface Page {
 
 const SECTIONS = [
   { path: pathTo.overview, name: "Overview" },
+  { path: pathTo.alerts, name: "Alerts" },
   { path: pathTo.runs, name: "Runs" },
   { path: pathTo.drills, name: "Drills" },
   { path: pathTo.policies, name: "Policies" },

@@ -1,5 +1,6 @@
 import type { Catalog } from "../catalog/catalog.ts";
 import type { EvidenceHead } from "../domain/compliance.ts";
+import type { SourceSummary } from "../domain/source-summary.ts";
 import type { PolicyFinding } from "../policy/feasibility.ts";
 import type { Inventory, SourceConfig } from "../policy/types.ts";
 
@@ -10,6 +11,8 @@ export interface DashboardFacts {
   /** What the policies cannot hold as they are written. */
   readonly findings: readonly PolicyFinding[];
   readonly version: string;
+  /** How every source stood when it was last observed, read again at most once a second: fifty readers do not make it fifty readings. */
+  readonly summaries: () => readonly SourceSummary[];
   /** The newest entry of this host's evidence log; null: there is none. */
   readonly evidenceHead: () => Promise<EvidenceHead | null>;
   /** Entries of this host's evidence log, newest first, up to `upTo` (inclusive). */

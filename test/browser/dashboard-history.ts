@@ -1,3 +1,4 @@
+import { recordCapacity } from "../../src/catalog/capacity.ts";
 import type { SourceInfo } from "../../src/domain/source-info.ts";
 import type { Inventory } from "../../src/policy/types.ts";
 import { SNAPSHOT, VERIFY_FIGURES } from "../unit/compliance/recorded-history.ts";
@@ -16,6 +17,13 @@ export function fillSources(history: History, _inventory: Inventory, now: Date):
   fillGood(history, "orders", now);
   fillGapped(history, now);
   fillExposed(history, now);
+  for (let day = 10; day >= 0; day--) recordCapacity(history.catalog, "onsite", { at: ago(now, day * DAY_MS), usedBytes: 5e11 - day * 3e9, freeBytes: 6e10 + day * 3e9 });
+  const since = ago(now, HOUR_MS);
+  const gap = { source: "billing", repository: "onsite", title: "a gap in the WAL of billing", whatToDo: "'holdfast info billing' shows which times cannot be brought back" };
+  history.entry("alert.raised", since, { alert: "20261127T1-1", key: "wal_gap", kind: "wal_gap", severity: "P1", detail: HOSTILE, since, ...gap });
+  const near = { source: "sessions", title: "sessions has used up 80 % of its RPO", whatToDo: "is the stream running?" };
+  history.entry("alert.raised", since, { alert: "20261127T1-2", key: "rpo_near", kind: "rpo_near", severity: "P3", since, ...near });
+  history.entry("alert.acknowledged", ago(now, 60_000), { alert: "20261127T1-2", by: "dba", reason: null });
 }
 
 function fillGood(history: History, source: string, now: Date): void {

@@ -1,4 +1,3 @@
-import { readSummaries } from "../../catalog/summaries.ts";
 import { html, NOTHING } from "../../compliance/html.ts";
 import type { Html, HtmlValue } from "../../compliance/html.ts";
 import { duration, NONE } from "../../compliance/report-format.ts";
@@ -34,7 +33,7 @@ export function overviewPage(view: View): Page {
 
 /** As they were last summed up and still hold; a source that nobody has observed yet is there too. */
 function summariesOf({ facts, sources, now }: View): SourceSummary[] {
-  const known = new Map(readSummaries(facts.catalog).map((summary) => [summary.name, summary]));
+  const known = new Map(facts.summaries().map((summary) => [summary.name, summary]));
   return [...sources.values()].map((source) => {
     const summary = known.get(source.name);
     return summary === undefined ? neverObserved(source) : { ...summaryNow(summary, now), objectives: source.objectives };

@@ -1,8 +1,10 @@
+import { readCapacity } from "../../catalog/capacity.ts";
 import { readSnapshot } from "../../catalog/snapshots.ts";
 import { html } from "../../compliance/html.ts";
 import type { Html, HtmlValue } from "../../compliance/html.ts";
-import { bytes, count } from "../../compliance/report-format.ts";
+import { bytes, count, NONE, time } from "../../compliance/report-format.ts";
 import { table } from "../../compliance/report-parts.ts";
+import { projectFull } from "../../domain/capacity.ts";
 import type { SourceInfo } from "../../domain/source-info.ts";
 import { growthChart } from "../charts/growth-chart.ts";
 import type { Level } from "../charts/growth-chart.ts";
@@ -41,7 +43,7 @@ export function storagePage(view: View): Page {
             </figure>
           </section>`
     }
-    ${sourceTable(stored)}`,
+    ${view.seesAll ? repositoryTable(view) : ""} ${sourceTable(stored)}`,
   };
 }
 
@@ -58,6 +60,29 @@ function levelsOf(backups: readonly Backup[]): Level[] {
 
 function storedIn({ storedBytes, copies }: Backup): number {
   return storedBytes * copies.filter(({ state }) => state !== "failed").length;
+}
+
+const TREND_MS = 14 * 86_400_000;
+
+/** As last measured, and when it will be full if it goes on like this. */
+function repositoryTable({ facts: { catalog, inventory }, now }: View): Html {
+  const rows = [...inventory.repositories.values()].map(({ name, site }): HtmlValue[] => {
+    const readings = readCapacity(catalog, name, new Date(now.getTime() - TREND_MS).toISOString());
+    const last = readings.at(-1);
+    const full = projectFull(readings);
+    return [
+      name,
+      site ?? NONE,
+      bytes(last?.usedBytes ?? null),
+      last === undefined || last.freeBytes !== null ? bytes(last?.freeBytes ?? null) : html`<span class="none">it does not say</span>`,
+      full === null ? html`<span class="none">not in sight</span>` : html`${time(full.toISOString())} <span class="estimate">estimate</span>`,
+      time(last?.at ?? null, html`never`),
+    ];
+  });
+  return html`<section>
+    <h2>Repositories</h2>
+    ${table({ caption: "Everything in them, the log too", columns: ["Repository", "Site", "Used#", "Free#", "Full", "Measured"], rows, empty: "there is none" })}
+  </section>`;
 }
 
 function sourceTable(stored: readonly Stored[]): Html {

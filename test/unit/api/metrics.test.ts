@@ -4,6 +4,9 @@ import { fillWeek, openApi } from "./api-fixture.ts";
 import type { ApiFixture } from "./api-fixture.ts";
 import { parsePrometheusText } from "./prometheus-text.ts";
 import type { MetricFamily } from "./prometheus-text.ts";
+import { recordCapacity } from "../../../src/catalog/capacity.ts";
+import { keepSummary } from "../../../src/compliance/source-summary.ts";
+import { loadTestInventory } from "../compliance/recorded-history.ts";
 import { NOT_RUN } from "../../support/not-run.ts";
 
 async function scrape(fixture: ApiFixture): Promise<{ text: string; families: Map<string, MetricFamily> }> {
@@ -28,6 +31,7 @@ test("the text is what Prometheus reads, strictly, under the names of the contra
   fillWeek(fixture.history);
   const { families } = await scrape(fixture);
   expect([...families.keys()].toSorted()).toEqual([
+    "holdfast_alerts",
     "holdfast_build_info",
     "holdfast_drill_last_pass_timestamp_seconds",
     "holdfast_drill_rto_seconds",
@@ -37,8 +41,13 @@ test("the text is what Prometheus reads, strictly, under the names of the contra
     "holdfast_observed",
     "holdfast_recovery_window_end_timestamp_seconds",
     "holdfast_recovery_window_start_timestamp_seconds",
+    "holdfast_repository_free_bytes",
+    "holdfast_repository_full_timestamp_seconds",
+    "holdfast_repository_used_bytes",
     "holdfast_rpo_objective_seconds",
     "holdfast_rto_objective_seconds",
+    "holdfast_rto_predicted_seconds",
+    "holdfast_running",
     "holdfast_runs_missed_total",
     "holdfast_runs_total",
     "holdfast_wal_gaps",
@@ -72,7 +81,7 @@ test("an empty catalog has objectives and nothing that was never measured", asyn
   await using fixture = await openApi();
   const { families } = await scrape(fixture);
   const withSamples = [...families.values()].filter(({ samples }) => samples.length > 0).map(({ name }) => name);
-  expect(withSamples.toSorted()).toEqual(["holdfast_build_info", "holdfast_observed", "holdfast_rpo_objective_seconds", "holdfast_rto_objective_seconds"]);
+  expect(withSamples.toSorted()).toEqual(["holdfast_alerts", "holdfast_build_info", "holdfast_observed", "holdfast_rpo_objective_seconds", "holdfast_rto_objective_seconds"]);
   expect(value(families, "holdfast_rpo_objective_seconds", { source: "orders" })).toBe(300);
 });
 
@@ -141,8 +150,30 @@ test("labels hold names and never ids, paths or the text of errors", async () =>
   const { text, families } = await scrape(fixture);
   expect(text).not.toMatch(/2026|stored in|file:|\/srv|\/mnt|env:/);
   expect(new Set([...families.values()].flatMap(({ samples }) => samples.flatMap(({ labels }) => Object.keys(labels))))).toEqual(
-    new Set(["source", "repository", "operation", "type", "outcome", "version"]),
+    new Set(["source", "repository", "operation", "type", "outcome", "version", "severity"]),
   );
+});
+
+test("a repository is as full as last measured, and its end is in sight only where free space shrinks", async () => {
+  await using fixture = await openApi();
+  for (const [hour, freeBytes] of [4e9, 3e9, 2e9].entries())
+    recordCapacity(fixture.history.catalog, "onsite", { at: `2026-11-08T${String(8 + hour).padStart(2, "0")}:00:00.000Z`, usedBytes: 7e9 - freeBytes, freeBytes });
+  recordCapacity(fixture.history.catalog, "cloud", { at: "2026-11-08T10:00:00.000Z", usedBytes: 5, freeBytes: null });
+  const { families } = await scrape(fixture);
+  const of = (name: string, repository: string): number | null => value(families, `holdfast_repository_${name}`, { repository });
+  expect(["used_bytes", "free_bytes", "full_timestamp_seconds"].map((name) => of(name, "onsite"))).toEqual([5e9, 2e9, Date.parse("2026-11-08T12:00:00Z") / 1000]);
+  expect(["used_bytes", "free_bytes", "full_timestamp_seconds"].map((name) => of(name, "cloud"))).toEqual([5, null, null]);
+});
+
+test("how long a recovery would take is there once it was summed up, and is an estimate from drills", async () => {
+  await using fixture = await openApi();
+  fillWeek(fixture.history);
+  expect(value((await scrape(fixture)).families, "holdfast_rto_predicted_seconds", { source: "orders" })).toBeNull();
+  const { sources } = await loadTestInventory();
+  for (const source of sources.values()) keepSummary(fixture.history.catalog, source, new Date("2026-11-08T12:00:10Z"));
+  const { families } = await scrape(fixture);
+  expect(value(families, "holdfast_rto_predicted_seconds", { source: "orders" })).toBeGreaterThan(370);
+  expect(value(families, "holdfast_rto_predicted_seconds", { source: "wiki" })).toBeNull();
 });
 
 test("two scrapes in a row are the same, and a change shows in the next", async () => {
