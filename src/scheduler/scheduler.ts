@@ -147,7 +147,7 @@ export class Scheduler {
     const startedMs = clock.monotonicMs();
     this.#streams.set(name, { ...state, notBeforeMs: Number.POSITIVE_INFINITY });
     workers
-      .run(name, jobFile("stream"), { config: inventory.file, task: { source: source.name } })
+      .run(name, jobFile("stream"), { config: inventory.file, task: { source: source.name, slot: null, command: null } })
       .then((end) => {
         const lasted = clock.monotonicMs() - startedMs;
         const delayMs = lasted > STREAM_RESTART_MS.most ? STREAM_RESTART_MS.first : Math.min(state.delayMs * 2, STREAM_RESTART_MS.most);
