@@ -10,6 +10,7 @@ import { readEnvironment, resolveSecret } from "./config.ts";
 import { HoldfastError } from "./errors.ts";
 import type { Administration } from "./operations/administration.ts";
 import type { Installation } from "./operations/installation.ts";
+import { recordEntry } from "./operations/record-run.ts";
 import type { Journal } from "./operations/record-run.ts";
 import { inventoryFindings } from "./policy/feasibility.ts";
 import type { PolicyFinding } from "./policy/feasibility.ts";
@@ -20,6 +21,7 @@ import type { RepositoryConfig, S3Config, SecretRef } from "./policy/types.ts";
 import { EvidenceLog } from "./repository/evidence-log.ts";
 import { openHostState } from "./repository/host-state.ts";
 import type { HostState } from "./repository/host-state.ts";
+import type { AdmittedHost } from "./repository/hosts.ts";
 import { openAsAdmin, openForWriting, openRepository } from "./repository/repository.ts";
 import type { Repository, WritableRepository } from "./repository/repository.ts";
 import { openLocalStore } from "./storage/local-store.ts";
@@ -57,11 +59,19 @@ export async function openApp(options: { config: string | undefined; clock: Cloc
     if (config !== undefined) return config;
     throw new HoldfastError("HF-USAGE", `there is no repository ${JSON.stringify(name)}`, { hint: `choose one of: ${[...inventory.repositories.keys()].join(", ")}` });
   };
+  /** A host that has the passphrase admits itself on its first use of a repository: on record, as every change of who may write. */
+  const openRecorded = async (config: RepositoryConfig): Promise<WritableRepository> => {
+    const admitted: AdmittedHost[] = [];
+    const writable = await openConfigured(config, host, clock, (admission) => admitted.push(admission));
+    for (const { fingerprint, name } of admitted)
+      await recordEntry(journal, "host.admitted", { repository: config.name, repositoryId: writable.repositoryId, host: fingerprint, name, keyId: writable.chain.newest.keyId });
+    return writable;
+  };
   const repository = (name: string): Promise<WritableRepository> => {
     const config = configOf(name);
     let pending = opened.get(name);
     if (pending === undefined) {
-      pending = openConfigured(config, host, clock);
+      pending = openRecorded(config);
       opened.set(name, pending);
       // An outage ends: the next one who asks tries again.
       pending.catch(() => opened.delete(name));
@@ -101,12 +111,12 @@ async function catchUp(catalog: Catalog, evidence: EvidenceLog): Promise<void> {
 }
 
 /** Without the passphrase a host that was admitted before can still write (and read maps): it holds the map key. */
-async function openConfigured(config: RepositoryConfig, host: HostState, clock: Clock): Promise<WritableRepository> {
+async function openConfigured(config: RepositoryConfig, host: HostState, clock: Clock, onAdmitted: (host: AdmittedHost) => void): Promise<WritableRepository> {
   const secret = await passphraseOf(config).catch((error: unknown) => {
     if (error instanceof HoldfastError && host.knowsAny) return null;
     throw error;
   });
-  return openForWriting({ ...(await writingOptions(config, host, clock)), secret, recipient: config.recipient });
+  return openForWriting({ ...(await writingOptions(config, host, clock)), secret, recipient: config.recipient, onAdmitted });
 }
 
 /** Null where the inventory names none, because this host only writes. */

@@ -63,6 +63,8 @@ async function checkRepository(installation: Installation, name: string): Promis
     const repository = await installation.repository(name);
     const free = await repository.store.freeBytes();
     const detail = `${repository.store.url} opens with its key${free === null ? "" : `, ${(free / 2 ** 30).toFixed(1)} GiB free`}`;
+    if (installation.inventory.repositories.get(name)?.passphrase === null)
+      return ok(`repository ${name}`, `${repository.store.url} is written to with its recipient; nothing is opened here, and restores and drills are for a host with a key`);
     return repository.keyRing.canOpenData
       ? ok(`repository ${name}`, detail)
       : {

@@ -47,6 +47,8 @@ interface WritingOptions extends OpenOptions {
   readonly host: HostState;
   readonly hostName: string;
   readonly now: Date;
+  /** Called where this host was not known before, and admitted itself. */
+  readonly onAdmitted?: (host: AdmittedHost) => void;
 }
 
 /**
@@ -75,6 +77,7 @@ async function openWritable(options: WritingOptions): Promise<Opened & { reposit
   const opened = await open(options);
   const { repository, identities, signers } = opened;
   const admitted = await ensureAdmitted(opened, options);
+  for (const admission of admitted) options.onAdmitted?.(admission);
   signers.set(host.signer.fingerprint, host.signer);
   const mapKey = await chooseMapKey(repository, await host.recall(repository.repositoryId));
   repository.keyRing.addMapKey(mapKey);

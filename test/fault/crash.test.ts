@@ -125,6 +125,21 @@ describePostgres("killed in the middle", {}, (binaries) => {
     await expectRecoverable();
   });
 
+  test.each(CRASH_POINTS.filter((point) => point.startsWith("rotate.")))("a rotation killed at %s has happened or has not, and the next one works", async (point) => {
+    const before = await newestKey();
+    await killed(point, "key", "rotate");
+    expect((await newestKey()) === before).toBe(point === "rotate.before-commit");
+    expect(await site.run("verify")).toMatchObject({ exitCode: 0 });
+    expect(await site.run("key", "rotate")).toMatchObject({ exitCode: 0 });
+    expect((await site.run("backup", "--type", "full")).exitCode).toBe(0);
+    expect(await site.run("verify")).toMatchObject({ exitCode: 0 });
+    await expectRecoverable();
+  });
+
+  async function newestKey(): Promise<string> {
+    return (await site.run("key", "list", "--json")).json<{ keyId: string }>().keyId;
+  }
+
   test("a run that was killed is on record as interrupted", async () => {
     expect((await site.run("status", "--json")).json<{ sources: unknown[] }>().sources).toHaveLength(1);
     const { DatabaseSync } = await import("node:sqlite");

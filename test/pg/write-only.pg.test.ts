@@ -74,6 +74,14 @@ describePostgres("a host that only writes", {}, (binaries) => {
     expect(await digestDatabases(restored.url())).toEqual(atEnd);
   });
 
+  test("knows what there is and how far it reaches", async () => {
+    const { sources } = (await write("info", "--json")).json<{ sources: { backups: unknown[]; gaps: unknown[]; windows: unknown[]; exposure: { seconds: number | null }[] }[] }>();
+    expect(sources).toMatchObject([{ gaps: [], windows: [{ timeline: 1 }] }]);
+    expect(sources[0]?.backups.length).toBe(2);
+    expect(sources[0]?.exposure[0]?.seconds).not.toBeNull();
+    expect((await write("check")).stdout).toContain("is written to with its recipient");
+  });
+
   test("verifies what can be without opening it, and says so", async () => {
     const outcome = await write("verify", "--tier", "pages", "--json");
     expect(outcome).toMatchObject({ exitCode: 0, stderr: expect.stringContaining("cannot be opened here") as string });

@@ -95,12 +95,13 @@ test("a rotation without the passphrase of each is refused before anything is to
 });
 
 test("each change is on record in the repository", async () => {
+  await app.repository("onsite");
   await addBob();
   await rotate(app, await admin(), [BOB]);
   await removeRecipient(app, await admin(), "bob");
   const { repository } = await admin();
   const kinds = (await readEvidence(repository)).entries.map(({ kind }) => kind);
-  expect(kinds).toEqual(["key.added", "key.rotated", "key.removed"]);
+  expect(kinds).toEqual(["host.admitted", "key.added", "key.rotated", "key.removed"]);
 });
 
 test("a host asks, is admitted, and is expelled; each step is on record, and verify finds nothing wrong", async () => {
