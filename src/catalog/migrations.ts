@@ -168,4 +168,17 @@ export const MIGRATIONS: readonly string[] = [
     primary key (repository, at)
   ) strict;
   `,
+  // Refused calls and changes of access, for alerts.
+  `
+  create table access_events (
+    writer text not null,
+    sequence integer not null,
+    at text not null,
+    kind text not null,
+    text text not null,
+    count integer not null,
+    primary key (writer, sequence)
+  ) strict;
+  create index access_events_by_time on access_events (at);
+  `,
 ];

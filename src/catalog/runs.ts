@@ -1,4 +1,5 @@
 import type { RunFacts } from "../domain/control-population.ts";
+import { applyAccessEntry } from "./access-events.ts";
 import { applyAlertEntry } from "./alerts.ts";
 import type { Catalog, SqlRow } from "./catalog.ts";
 import { numberOrNull, textOf, textOrNull } from "./catalog.ts";
@@ -29,6 +30,7 @@ export function applyEntry(catalog: Catalog, entry: HistoryEntry): void {
     else {
       applyTokenEntry(catalog, entry);
       applyAlertEntry(catalog, entry);
+      applyAccessEntry(catalog, entry);
     }
     catalog.run("insert into applied (writer, sequence) values (:writer, :sequence) on conflict (writer) do update set sequence = max(sequence, excluded.sequence)", {
       writer: entry.writer,

@@ -6,6 +6,7 @@ import { getAddress } from "../alerts/http-post.ts";
 import { planDeliveries } from "../alerts/plan-deliveries.ts";
 import { readSourceFacts } from "../alerts/source-facts.ts";
 import type { App } from "../app.ts";
+import { accessEventsSince } from "../catalog/access-events.ts";
 import { forgetOldFailures, listChannelHealth } from "../catalog/alert-deliveries.ts";
 import { listTokens } from "../catalog/tokens.ts";
 import { resolveSecret } from "../config.ts";
@@ -19,6 +20,8 @@ import { openChannel } from "./open-channels.ts";
 /** How often what is wrong is looked for, and how often the outbox is. */
 const LOOK_EVERY_MS = 3000;
 const SEND_EVERY_MS = 500;
+/** Longer than anything about access is shown. */
+const ACCESS_SHOWN_MS = 86_400_000;
 
 export interface ServedAlerts {
   readonly isSchedulerOnTime: () => boolean;
@@ -108,14 +111,14 @@ function copierOf(app: App, onTrouble: (error: unknown) => void): { want(): void
   };
 }
 
-function systemFacts({ findings, catalog, inventory, journal }: App, schedulerOnTime: boolean): SystemAlertFacts {
+function systemFacts({ findings, catalog, inventory, journal, clock }: App, schedulerOnTime: boolean): SystemAlertFacts {
   return {
     schedulerOnTime,
     findings: findings.map(({ severity, file, line, message, sources }) => ({ severity, place: `${path.basename(file)}:${line}`, message, sources })),
     expiring: listTokens(catalog, journal.evidence.writer).flatMap(({ name, expiresAt, revokedAt }) =>
       expiresAt === null || revokedAt !== null ? [] : [{ what: `token ${name}`, expiresAt }],
     ),
-    access: [],
+    access: accessEventsSince(catalog, new Date(clock.now().getTime() - ACCESS_SHOWN_MS)),
     channels: listChannelHealth(catalog).flatMap(({ channel, failingSince, error }) => (inventory.channels.has(channel) ? [{ name: channel, failingSince, error }] : [])),
   };
 }

@@ -121,6 +121,8 @@ export interface AccessFact {
   readonly kind: "refused" | "changed";
   /** In words: who tried what. */
   readonly text: string;
+  /** How often, where it was counted. */
+  readonly count: number;
 }
 
 interface ChannelFact {

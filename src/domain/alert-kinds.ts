@@ -130,7 +130,7 @@ export const ALERT_KINDS = {
   },
   many_refused: {
     severity: "P2",
-    means: "many calls of the API were refused within a quarter of an hour: somebody tries",
+    means: "ten and more calls of the API were refused within 20 minutes: somebody tries",
     whatToDo: "the evidence log names addresses and tokens; revoke what leaked ('holdfast token revoke'), and close the way there",
     raiseAfterSeconds: 0,
     clearAfterSeconds: 300,

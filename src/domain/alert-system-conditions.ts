@@ -2,8 +2,8 @@ import { conditionOf } from "./alert-conditions.ts";
 import type { AccessFact, AlertAssessment, AlertCondition, CopyFact, ExpiringFact, PolicyFindingFact, SystemAlertFacts } from "./alert-facts.ts";
 
 const DAY_MS = 86_400_000;
-/** Refused calls in a quarter of an hour from which on somebody seems to try. */
-const MANY_REFUSED = { calls: 10, withinMs: 15 * 60_000 } as const;
+/** Refused calls from which on somebody seems to try. They are counted in windows of 15 minutes, and the count comes at the end of one. */
+const MANY_REFUSED = { calls: 10, withinMs: 20 * 60_000 } as const;
 /** What happened once is shown this long: long enough to be read, and acknowledged by those who are on duty. */
 const SHOWN_MS = { refused: 3_600_000, changed: DAY_MS } as const;
 
@@ -49,11 +49,15 @@ function aboutAccess(access: readonly AccessFact[], now: Date): AlertCondition[]
   const found = recent("changed", SHOWN_MS.changed).map(({ at, text }) => conditionOf({ kind: "access_changed", subject: `${at} ${text}`, title: text, since: at }));
   if (last !== undefined)
     found.push(
-      conditionOf({ kind: "refused", title: "calls of the API were refused", detail: `${refused.length} within an hour, the last: ${last.text}`, since: refused[0]?.at ?? null }),
+      conditionOf({ kind: "refused", title: "calls of the API were refused", detail: `${callsOf(refused)} within an hour, the last: ${last.text}`, since: refused[0]?.at ?? null }),
     );
-  if (rush.length >= MANY_REFUSED.calls)
-    found.push(conditionOf({ kind: "many_refused", title: "many calls of the API are refused", detail: `${rush.length} within 15 minutes`, since: rush[0]?.at ?? null }));
+  if (callsOf(rush) >= MANY_REFUSED.calls)
+    found.push(conditionOf({ kind: "many_refused", title: "many calls of the API are refused", detail: `${callsOf(rush)} within 20 minutes`, since: rush[0]?.at ?? null }));
   return found;
+}
+
+function callsOf(access: readonly AccessFact[]): number {
+  return access.reduce((sum, { count }) => sum + count, 0);
 }
 
 /** A source as it was judged, with what was seen of its copies. */

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { acknowledgeAlert } from "../../../src/alerts/acknowledge.ts";
 import { AlertKeeper } from "../../../src/alerts/alert-keeper.ts";
+import { accessEventsSince } from "../../../src/catalog/access-events.ts";
 import type { Catalog } from "../../../src/catalog/catalog.ts";
 import { countOpenAlerts, listOpenAlerts, pageOfAlerts } from "../../../src/catalog/alerts.ts";
 import type { HistoryEntry } from "../../../src/catalog/history-entry.ts";
@@ -139,6 +140,24 @@ describe("alerts", () => {
     expect(open()).toEqual(["P2 rpo_breached/orders/onsite open", "P2 copy_unobserved/orders/onsite open"]);
     await pass(120, exposed(2));
     expect(open()).toEqual([]);
+  });
+
+  test("a token that was added is told, a refused call is, and a flood of them is told as one", async () => {
+    await record("token.added", { id: "t1", name: "ci", role: "operator", sha256: "0".repeat(64), scope: null, by: "anna (shell)" });
+    await record("access.refused", { why: "wrong token", by: null, address: "10.0.0.9", count: 1 });
+    const told = async (): Promise<string[]> => {
+      system = { ...QUIET, access: accessEventsSince(history.catalog, new Date(START)) };
+      await keeper.look();
+      return listOpenAlerts(history.catalog).map(({ severity, title, detail }) => `${severity} ${title}${detail === null ? "" : `: ${detail}`}`);
+    };
+    expect(await told()).toEqual([
+      "P3 calls of the API were refused: 1 within an hour, the last: nobody known from 10.0.0.9: wrong token",
+      "P4 a token was added: ci as operator by anna (shell)",
+    ]);
+    ms += 15 * 60_000;
+    seen({});
+    await record("access.refused", { why: "wrong token", by: null, address: "10.0.0.9", count: 5000 });
+    expect((await told())[0]).toBe("P2 many calls of the API are refused: 5001 within 20 minutes");
   });
 
   test("a look at a thousand sources takes less than a second", async () => {

@@ -35,7 +35,7 @@ function found(source: Partial<SourceAlertFacts>, system: Partial<SystemAlertFac
 
 const finding = { place: "critical.yaml:7", message: "too slow", sources: ["orders"] };
 const refusals = (count: number): SystemAlertFacts["access"] =>
-  Array.from({ length: count }, (_, i) => ({ at: ago(60 + i), kind: "refused" as const, text: "10.0.0.1 without a token" }));
+  Array.from({ length: count }, (_, i) => ({ at: ago(60 + i), kind: "refused" as const, text: "10.0.0.1 without a token", count: 1 }));
 
 /** For every kind what makes it, and it alone. */
 const WRONG: Readonly<Record<AlertKind, readonly [source: Partial<SourceAlertFacts>, system?: Partial<SystemAlertFacts>]>> = {
@@ -68,7 +68,7 @@ const WRONG: Readonly<Record<AlertKind, readonly [source: Partial<SourceAlertFac
   refused: [{}, { access: refusals(1) }],
   expires_within_7_days: [{}, { expiring: [{ what: "token ci", expiresAt: ago(-7 * DAY) }] }],
   policy_warning: [{}, { findings: [{ severity: "warning", ...finding }] }],
-  access_changed: [{}, { access: [{ at: ago(60), kind: "changed", text: "admin made the token ci" }] }],
+  access_changed: [{}, { access: [{ at: ago(60), kind: "changed", text: "admin made the token ci", count: 1 }] }],
   expires_within_30_days: [{}, { expiring: [{ what: "token ci", expiresAt: ago(-30 * DAY) }] }],
 };
 /** Many refused calls are refused calls too. */
