@@ -6,7 +6,7 @@ import type { Installation } from "./installation.ts";
 const MEASURE_EVERY_MS = 3_600_000;
 
 /** Lists everything in a repository and puts on record how much it is, and how much room is left where the place says so. */
-export async function measureCapacity(installation: Installation, name: string, signal: AbortSignal): Promise<void> {
+async function measureCapacity(installation: Installation, name: string, signal: AbortSignal): Promise<void> {
   const { catalog, clock } = installation;
   const { store } = await installation.repository(name);
   let usedBytes = 0;

@@ -16,7 +16,7 @@ export const noPrometheus: string | null = PROGRAMS.every((program) => spawnSync
   ? null
   : `there is no ${PROGRAMS.join(" and ")} here (apt-get install)`;
 
-export interface Notice {
+interface Notice {
   readonly name: string;
   readonly state: string;
 }
