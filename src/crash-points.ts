@@ -21,6 +21,11 @@ export const CRASH_POINTS = [
   "restore.before-done",
   "expire.after-tombstone",
   "expire.after-manifest",
+  "copy.begun",
+  "copy.packing",
+  "copy.wal",
+  "copy.before-manifest",
+  "copy.after-manifest",
   "rotate.before-commit",
   "rotate.after-commit",
 ] as const;

@@ -39,6 +39,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   verify: async () => (await import("./cli/verify.ts")).verifyCommand(),
   restore: async () => (await import("./cli/restore.ts")).restoreCommand(),
   drill: async () => (await import("./cli/drill.ts")).drillCommand(),
+  copy: async () => (await import("./cli/copy.ts")).copyCommand(),
   expire: async () => (await import("./cli/expire.ts")).expireCommand(),
   report: async () => (await import("./cli/report.ts")).reportCommand(),
   alert: async () => (await import("./cli/alert.ts")).alertCommand(),

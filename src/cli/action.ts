@@ -4,12 +4,13 @@ import type { App } from "../app.ts";
 import { systemClock } from "../clock.ts";
 import { readEnvironment } from "../config.ts";
 import { armCrashPoint } from "../crash-points.ts";
-import { HoldfastError } from "../errors.ts";
+import { HoldfastError, messageOf } from "../errors.ts";
 import type { OperationContext } from "../operations/context.ts";
 import { CopyView } from "../operations/copy-view.ts";
-import { chooseSource, repositoriesOf } from "../operations/installation.ts";
+import { byNearness, chooseSource, repositoriesOf } from "../operations/installation.ts";
 import type { SourceConfig } from "../policy/types.ts";
 import { keys } from "../repository/layout.ts";
+import { isOfThisCopy } from "../repository/map-reader.ts";
 import type { Repository } from "../repository/repository.ts";
 import { findKey } from "./find-key.ts";
 import { createContext, createOutput, interruptible, reportError } from "./output.ts";
@@ -94,7 +95,7 @@ export async function openReading(sourceName: string | undefined, options: Commo
   }
   const app = await tools.openApp();
   const config = chooseSource(app.inventory, sourceName);
-  const names = options.from === undefined ? repositoriesOf(config) : [options.from];
+  const names = options.from === undefined ? byNearness(app.inventory, repositoriesOf(config)) : [options.from];
   const repositories: Repository[] = [];
   let failure: unknown = null;
   for (const name of names) {
@@ -126,8 +127,23 @@ async function chooseStored(repository: Repository, name: string | undefined): P
   throw new HoldfastError("HF-USAGE", name === undefined ? "which source?" : `the repository holds no source ${JSON.stringify(name)}`, { hint, facts: { sources: stored } });
 }
 
-/** The copies that hold something of the source. */
-export async function openViews(reading: Reading): Promise<CopyView[]> {
-  const views = await Promise.all(reading.repositories.map((repository) => CopyView.open(repository, reading.name)));
-  return views.filter((view) => view !== null);
+/** The copies that hold something of the source. One that cannot be looked at is left out, with a word, while there is another. */
+export async function openViews(reading: Reading, notice: (text: string) => void = () => undefined): Promise<CopyView[]> {
+  const views: CopyView[] = [];
+  const failures: unknown[] = [];
+  const opening = reading.repositories.map((repository) => ({ repository, view: CopyView.open(repository, reading.name) }));
+  // Each is waited for in turn, and its failure seen then.
+  for (const { view } of opening) view.catch(() => undefined);
+  for (const { repository, view } of opening) {
+    try {
+      const found = await view;
+      if (found !== null) views.push(found);
+    } catch (error) {
+      if (!isOfThisCopy(error)) throw error;
+      failures.push(error);
+      if (opening.length > 1) notice(`note: ${repository.name}: ${messageOf(error)}`);
+    }
+  }
+  if (views.length === 0 && failures.length > 0) throw failures[0];
+  return views;
 }

@@ -93,7 +93,7 @@ function chooseFromSheet({ repositories }: RecoverySheet, name: string | undefin
 /** Without an inventory nothing is recorded and there are no objectives; the proof is the same. */
 async function drillBare(reading: Reading, options: DrillOptions, tools: Tools): Promise<DrillResult> {
   if (options.scratch === undefined) throw new HoldfastError("HF-USAGE", "where should the drill restore to?", { hint: "--scratch /folder/with/room" });
-  const [view] = await openViews(reading);
+  const [view] = await openViews(reading, tools.output.notice);
   const seed = newRunId(systemClock);
   const asked = options.to === undefined ? null : parseRestoreTarget(options.to);
   if (typeof asked === "string") throw new HoldfastError("HF-TARGET", asked);

@@ -33,7 +33,9 @@ async function collect(source: string | undefined, options: CommonOptions, tools
     return infos;
   }
   const reading = await openReading(source, options, tools);
-  return [await describeSource({ name: reading.name, views: await openViews(reading), server: null, verified: [], lastProof: null, rules: null, now: systemClock.now() })];
+  return [
+    await describeSource({ name: reading.name, views: await openViews(reading), server: null, verified: [], lastProof: null, lagging: [], rules: null, now: systemClock.now() }),
+  ];
 }
 
 /** A source of which no copy could be read is not one without backups: that is an error, and no answer. */

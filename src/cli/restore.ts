@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import type { Command } from "commander";
 import { Option } from "commander";
-import { formatLsn } from "../domain/lsn.ts";
+import { bytesBetween, formatLsn } from "../domain/lsn.ts";
 import { parseRestoreTarget } from "../domain/restore-target.ts";
 import type { RestoreTarget } from "../domain/restore-target.ts";
 import { formatMicros } from "../domain/timestamp.ts";
@@ -113,7 +113,9 @@ async function runRestore(source: string | undefined, options: RestoreOptions, t
 async function planAll(reading: Reading, target: RestoreTarget, options: RestoreOptions, tools: Tools): Promise<RestorePlan[]> {
   const plans: RestorePlan[] = [];
   let refusal: unknown = null;
-  const views = await openViews(reading);
+  const opened = await openViews(reading, tools.output.notice);
+  // One that was named stands for itself.
+  const views = opened.map((view) => view.withOthers(opened));
   if (views.length === 0)
     throw new HoldfastError("HF-NO-BACKUP", `there is nothing of ${reading.name} in ${reading.repositories.map(({ name }) => name).join(", ")}`, { hint: "see 'holdfast info'" });
   for (const view of views) {
@@ -134,7 +136,15 @@ async function planAll(reading: Reading, target: RestoreTarget, options: Restore
     }
   }
   if (plans.length === 0) throw refusal;
-  return plans;
+  return target.kind === "latest" ? furthestFirst(plans, tools) : plans;
+}
+
+/** Latest is what was last committed, whichever copy holds it: the nearest may have been away, and not have caught up yet. */
+function furthestFirst(plans: readonly RestorePlan[], { output }: Tools): RestorePlan[] {
+  const sorted = plans.toSorted(({ resolved: a }, { resolved: b }) => (a.timeline === b.timeline ? bytesBetween(a.end, b.end) : b.timeline - a.timeline));
+  const [first, nearest] = [must(sorted[0], "a plan"), must(plans[0], "a plan")];
+  if (first !== nearest) output.notice(`note: ${first.view.repository.name} reaches further than ${nearest.view.repository.name}: ${formatLsn(first.resolved.end)}`);
+  return sorted;
 }
 
 function parseTimeline(text: string): number | "latest" | "current" {
@@ -157,13 +167,16 @@ function parseTablespaces(options: readonly string[]): Map<string, string> {
 /** From the first copy that is whole: where one turns out to be damaged the next is taken, and that is said. */
 async function restoreFromFirst(plans: readonly RestorePlan[], request: Omit<RestoreRequest, "plan">, tools: Tools): Promise<{ result: RestoreResult; plan: RestorePlan }> {
   let damage: unknown = null;
+  const passedOver: { repository: string; object: string; reason: string }[] = [];
   for (const plan of plans) {
     try {
-      return { result: await restore({ ...request, plan }, tools.context), plan };
+      const result = await restore({ ...request, plan }, tools.context);
+      return { result: { ...result, fallbacks: [...passedOver.map((one) => ({ ...one, servedBy: result.repository })), ...result.fallbacks] }, plan };
     } catch (error) {
       if (!(error instanceof DamageError)) throw error;
       damage ??= error;
       tools.output.notice(`note: ${plan.view.repository.name} cannot serve this restore: ${error.message}`);
+      passedOver.push({ repository: plan.view.repository.name, object: error.object, reason: error.message });
     }
   }
   throw damage;
@@ -239,6 +252,7 @@ function describe(result: RestoreResult, { resolved }: RestorePlan, { owner, sta
   const lines = [
     `restored ${result.backupId} from ${result.repository} to ${result.target} (${formatBytes(result.bytes)}${delta ? `, ${formatBytes(result.writtenBytes)} of it written` : ""}, ${result.walSegments} WAL segments, ${formatSeconds(result.durationSeconds)})`,
     `  recovery will end at ${result.reachedLsn} on timeline ${result.timeline}${resolved.lastCommit === null ? "" : `; newest transaction ${formatMicros(resolved.lastCommit.at)}`}`,
+    ...result.fallbacks.map(({ object, repository, servedBy, reason }) => `  ${object} came from ${servedBy}, not from ${repository}: ${reason}`),
     ...(result.leftOut.length === 0 ? [] : [`  left out of the configuration, see postgresql.conf: ${result.leftOut.join(", ")}`]),
     ...(started ? ["  the server is running"] : [`  start it${owner === null ? "" : " as its owner"}: pg_ctl -D ${result.target} start`]),
   ];

@@ -10,6 +10,15 @@ export interface SourceInfo {
   readonly gaps: readonly GapView[];
   readonly exposure: readonly ExposureView[];
   readonly lastProof: LastProof | null;
+  /** Repositories that lack something that another holds and the policy wants there too; those that could not be looked at are not named. Absent in what an older version observed. */
+  readonly lagging?: readonly LagView[];
+}
+
+export interface LagView {
+  readonly repository: string;
+  /** Ids of the backups that it lacks. */
+  readonly backups: readonly string[];
+  readonly walSegments: number;
 }
 
 /** A backup set with its copies. */
@@ -69,7 +78,11 @@ export interface ExposureView {
   /** Null: not observed, never 0. */
   readonly seconds: number | null;
   readonly bytes: number | null;
+  /** When the copy was last looked at: it grows where that is long ago, for nothing new is known to be there. */
   readonly observedAt: string | null;
+  /** How far it could bring the source back, and until when all that was committed is in that. Absent in what an older version observed. */
+  readonly recoverableLsn?: string | null;
+  readonly completeUntil?: string | null;
 }
 
 export interface LastProof {

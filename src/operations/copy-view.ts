@@ -7,12 +7,14 @@ import type { Micros } from "../domain/timestamp.ts";
 import { contiguousFrom, endOfWal, gapsOn, heldSegments } from "../domain/wal-coverage.ts";
 import type { WalGap, WalInventory } from "../domain/wal-coverage.ts";
 import { parseSegmentName, timelineHex } from "../domain/wal-segment.ts";
-import { DamageError } from "../errors.ts";
+import type { Fallback } from "../domain/fallback.ts";
+import { DamageError, messageOf } from "../errors.ts";
 import { readBinding } from "../repository/binding.ts";
 import type { LeaseState } from "../repository/lease.ts";
 import { readLease } from "../repository/lease.ts";
 import { listManifests } from "../repository/manifest.ts";
 import type { ManifestListing, StoredManifest } from "../repository/manifest.ts";
+import { isOfThisCopy } from "../repository/map-reader.ts";
 import type { Repository } from "../repository/repository.ts";
 import { listTimelines, listWal, readLedger, readParts, readSegment, readTimelineHistory } from "../repository/wal-archive.ts";
 import type { SegmentLedger, WalPlace } from "../repository/wal-archive.ts";
@@ -20,6 +22,11 @@ import { readExpired } from "../repository/wal-expiry.ts";
 import type { ExpiredRange } from "../repository/wal-expiry.ts";
 import { readIndexes } from "../repository/wal-index.ts";
 import { leaseScopes } from "./source-target.ts";
+
+function nothingOfThisCopy(error: unknown): null {
+  if (!isOfThisCopy(error)) throw error;
+  return null;
+}
 
 /** What one copy holds of one source: its backups, its WAL, and how far each reaches. Names and small documents only; content is read on demand. */
 export class CopyView {
@@ -34,9 +41,15 @@ export class CopyView {
   /** Timelines whose history (or list of expired WAL) cannot be read. */
   readonly damage: ReadonlyMap<number, DamageError>;
   readonly expired: ReadonlyMap<number, readonly ExpiredRange[]>;
+  /** Other copies of the source, in the order in which they are asked for what this one cannot give. */
+  readonly others: readonly CopyView[];
+  readonly #fallbacks: Fallback[] = [];
   #indexed: Map<string, SegmentLedger> | null = null;
 
-  private constructor(fields: Pick<CopyView, "repository" | "source" | "place" | "listing" | "inventory" | "histories" | "stream" | "damage" | "expired">) {
+  private constructor(
+    fields: Pick<CopyView, "repository" | "source" | "place" | "listing" | "inventory" | "histories" | "stream" | "damage" | "expired">,
+    others: readonly CopyView[] = [],
+  ) {
     this.repository = fields.repository;
     this.source = fields.source;
     this.place = fields.place;
@@ -46,6 +59,24 @@ export class CopyView {
     this.stream = fields.stream;
     this.damage = fields.damage;
     this.expired = fields.expired;
+    this.others = others;
+  }
+
+  /** The same copy, where what it cannot give is taken from others: it is on record then. */
+  withOthers(others: readonly CopyView[]): CopyView {
+    return new CopyView(
+      this,
+      others.filter(({ repository, place }) => repository.repositoryId !== this.repository.repositoryId && place.systemIdentifier === this.place.systemIdentifier),
+    );
+  }
+
+  /** What others gave in the place of this copy, each thing once. */
+  get fallbacks(): readonly Fallback[] {
+    return this.#fallbacks;
+  }
+
+  noteFallback(object: string, reason: string, servedBy: string): void {
+    if (!this.#fallbacks.some((noted) => noted.object === object)) this.#fallbacks.push({ repository: this.repository.name, object, reason, servedBy });
   }
 
   /** Null where the repository holds nothing of this source. */
@@ -123,8 +154,23 @@ export class CopyView {
     );
   }
 
-  /** The bytes of a segment, or of the beginning that is there of an unfinished one. */
+  /** The bytes of a segment, or of the beginning that is there of an unfinished one; of one that is hurt here, those of another copy that holds all of it. */
   async read(name: string): Promise<Buffer> {
+    try {
+      return await this.#readHere(name);
+    } catch (error) {
+      if (!isOfThisCopy(error)) throw error;
+      for (const other of this.others) {
+        const bytes = other.inventory.segments.has(name) ? await other.#readHere(name).catch(nothingOfThisCopy) : null;
+        if (bytes === null) continue;
+        this.noteFallback(name, messageOf(error), other.repository.name);
+        return bytes;
+      }
+      throw error;
+    }
+  }
+
+  async #readHere(name: string): Promise<Buffer> {
     try {
       return await this.#readFrom(this.inventory, name);
     } catch (error) {

@@ -4,7 +4,7 @@ import { formatLsn, maxLsn, parseLsn } from "../domain/lsn.ts";
 import type { Lsn } from "../domain/lsn.ts";
 import { planExpiry } from "../domain/retention.ts";
 import type { RetentionRule } from "../domain/retention.ts";
-import type { BackupCopyView, ExposureView, LastProof, SourceInfo } from "../domain/source-info.ts";
+import type { BackupCopyView, ExposureView, LagView, LastProof, SourceInfo } from "../domain/source-info.ts";
 import type { TimelineHistory } from "../domain/timeline.ts";
 import { formatMicros, micros } from "../domain/timestamp.ts";
 import type { Micros } from "../domain/timestamp.ts";
@@ -25,6 +25,7 @@ export interface InfoRequest {
   readonly server: ServerPosition | null;
   readonly verified: readonly Verified[];
   readonly lastProof: LastProof | null;
+  readonly lagging: readonly LagView[];
   readonly rules: ReadonlyMap<BackupType, RetentionRule> | null;
   readonly now: Date;
 }
@@ -77,6 +78,7 @@ export async function describeSource(request: InfoRequest): Promise<SourceInfo> 
     ),
     exposure: request.views.map((view) => describeExposure(view, windows.get(view) ?? [], request)),
     lastProof: request.lastProof,
+    lagging: request.lagging,
   };
 }
 
@@ -92,10 +94,12 @@ function* leafHistories(view: CopyView): Generator<TimelineHistory> {
 
 function describeExposure(view: CopyView, windows: readonly RecoveryWindow[], { server, now }: Pick<InfoRequest, "server" | "now">): ExposureView {
   const repository = view.repository.name;
-  if (server === null) return { repository, seconds: null, bytes: null, observedAt: null };
   const newest = windows.findLast((window) => window.timeline === view.newestTimeline);
-  const input = { recoverableTo: newest?.end ?? null, completeUntil: newest?.to ?? null, serverPosition: server.position, serverNow: server.now };
-  return { repository, seconds: exposureSeconds(input), bytes: exposureBytes(input), observedAt: now.toISOString() };
+  const [end, to] = [newest?.end ?? null, newest?.to ?? null];
+  const reach = { recoverableLsn: end === null ? null : formatLsn(end), completeUntil: to === null ? null : formatMicros(to) };
+  if (server === null) return { repository, seconds: null, bytes: null, observedAt: null, ...reach };
+  const input = { recoverableTo: end, completeUntil: to, serverPosition: server.position, serverNow: server.now };
+  return { repository, seconds: exposureSeconds(input), bytes: exposureBytes(input), observedAt: now.toISOString(), ...reach };
 }
 
 function describeBackups({ views, verified, rules, now }: InfoRequest): SourceInfo["backups"] {

@@ -111,6 +111,12 @@ export function repositoriesOf(source: SourceConfig): string[] {
   return [...new Set([...[...backups.values()].flatMap((rule) => rule.repositories), ...(log?.repositories ?? [])])];
 }
 
+/** Repositories nearest first: folders of this machine before what is behind a network, else as they come. */
+export function byNearness({ repositories }: Inventory, names: readonly string[]): string[] {
+  const isRemote = (name: string): number => (repositories.get(name)?.s3 === null ? 0 : 1);
+  return names.toSorted((a, b) => isRemote(a) - isRemote(b));
+}
+
 /** Whether a run of this host is on record as ended: what it left unfinished nobody will finish. */
 export function hasEnded({ catalog }: Pick<Installation, "catalog">, run: string): boolean {
   return (findRun(catalog, run)?.outcome ?? "running") !== "running";

@@ -1,11 +1,17 @@
 import { recordExposure } from "../catalog/observations.ts";
 import { listRuns, listVerified } from "../catalog/runs.ts";
-import { saveSnapshot } from "../catalog/snapshots.ts";
-import type { LastProof, SourceInfo } from "../domain/source-info.ts";
+import { readSnapshot, saveSnapshot } from "../catalog/snapshots.ts";
+import type { ExposureView, LastProof, SourceInfo } from "../domain/source-info.ts";
+import { settledWithin } from "../clock.ts";
+import { exposureBytes, exposureSeconds } from "../domain/exposure.ts";
+import { parseLsn } from "../domain/lsn.ts";
+import { parseMicros } from "../domain/timestamp.ts";
 import { HoldfastError } from "../errors.ts";
 import type { SourceConfig } from "../policy/types.ts";
 import { CopyView } from "./copy-view.ts";
+import { findLag } from "./copy/find-lag.ts";
 import { describeSource, readServerPosition } from "./info.ts";
+import type { ServerPosition } from "./info.ts";
 import { repositoriesOf } from "./installation.ts";
 import type { Installation } from "./installation.ts";
 
@@ -15,33 +21,72 @@ export async function observeSource(
   source: SourceConfig,
   onUnreachable: (repository: string, error: HoldfastError) => void = () => undefined,
 ): Promise<SourceInfo> {
-  const views: CopyView[] = [];
-  const unreachable: string[] = [];
-  for (const name of repositoriesOf(source)) {
-    try {
-      const view = await CopyView.open(await installation.repository(name), source.name);
-      if (view !== null) views.push(view);
-    } catch (error) {
-      if (!(error instanceof HoldfastError)) throw error;
-      unreachable.push(name);
-      onUnreachable(name, error);
-    }
-  }
+  const looks = await Promise.all(repositoriesOf(source).map((name) => look(installation, source.name, name)));
+  const views = looks.flatMap(({ view }) => view ?? []);
+  const unreachable = looks.flatMap(({ name, error }) => (error === null ? [] : [{ name, error }]));
+  for (const { name, error } of unreachable) onUnreachable(name, error);
   // Without the address (its variable is not set here) the server is as unknown as when it does not answer.
   const target = await installation.target(source).catch((error: unknown) => {
     if (error instanceof HoldfastError) return null;
     throw error;
   });
+  const server = target === null ? null : await readServerPosition(target);
   const info = await describeSource({
     name: source.name,
     views,
-    server: target === null ? null : await readServerPosition(target),
+    server,
     verified: listVerified(installation.catalog, source.name),
     lastProof: lastProofOf(installation, source.name),
+    lagging: findLag(views, source.policy, installation.clock.now()),
     rules: new Map([...source.policy.backups].map(([type, rule]) => [type, rule.retention])),
     now: installation.clock.now(),
   });
-  return { ...info, exposure: [...info.exposure, ...unreachable.map((repository) => ({ repository, seconds: null, bytes: null, observedAt: null }))] };
+  const before = readSnapshot(installation.catalog, source.name)?.info ?? null;
+  return { ...info, exposure: [...info.exposure, ...unreachable.map(({ name }) => exposureOfUnreachable(name, before, server))] };
+}
+
+interface Look {
+  readonly name: string;
+  /** Null where it holds nothing of the source, or could not be looked at. */
+  readonly view: CopyView | null;
+  readonly error: HoldfastError | null;
+}
+
+/** A store that does not answer must not keep us from the others: with all its tries, it would for minutes. */
+const LOOK_WITHIN_MS = 20_000;
+
+async function look(installation: Installation, source: string, name: string): Promise<Look> {
+  const { clock } = installation;
+  const looking = openView(installation, source, name);
+  if (await settledWithin(clock, LOOK_WITHIN_MS, [looking])) return looking;
+  const error = new HoldfastError("HF-TIMEOUT", `${name} did not answer within ${LOOK_WITHIN_MS / 1000} s`, { hint: "see 'holdfast check --repository'" });
+  return { name, view: null, error };
+}
+
+async function openView(installation: Installation, source: string, name: string): Promise<Look> {
+  try {
+    return { name, view: await CopyView.open(await installation.repository(name), source), error: null };
+  } catch (error) {
+    if (!(error instanceof HoldfastError)) throw error;
+    return { name, view: null, error };
+  }
+}
+
+/**
+ * What a copy that cannot be reached is known to hold is what was last seen there, and the source goes on: so its exposure grows from there. Unknown where it was never seen, or the server
+ * cannot be asked.
+ */
+function exposureOfUnreachable(repository: string, before: SourceInfo | null, server: ServerPosition | null): ExposureView {
+  const seen = before?.exposure.find((exposure) => exposure.repository === repository);
+  const { recoverableLsn = null, completeUntil = null, observedAt = null } = seen ?? {};
+  if (server === null || recoverableLsn === null || observedAt === null) return { repository, seconds: null, bytes: null, observedAt: null, recoverableLsn, completeUntil };
+  const input = {
+    recoverableTo: parseLsn(recoverableLsn),
+    completeUntil: completeUntil === null ? null : parseMicros(completeUntil),
+    serverPosition: server.position,
+    serverNow: server.now,
+  };
+  return { repository, seconds: exposureSeconds(input), bytes: exposureBytes(input), observedAt, recoverableLsn, completeUntil };
 }
 
 /** As above, kept for those who ask later: a snapshot, and a sample of each copy's exposure. */

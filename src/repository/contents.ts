@@ -19,9 +19,20 @@ const HEADER = "holdfast contents 1";
 
 /** Writes the list. "exists": another process wrote one for this backup. */
 export async function writeContents(repository: Repository, place: { source: string; backup: string }, lines: readonly ContentsLine[]): Promise<Manifest["contents"] | "exists"> {
-  const bytes = Buffer.from([HEADER, ...lines.map((line) => `${line.name} ${line.bytes} ${line.root}`), ""].join("\n"));
+  const bytes = encode(lines);
   const outcome = await putIfAbsent(repository.store, keys.contents(place.source, place.backup), bytes);
   return outcome === "exists" ? outcome : { bytes: bytes.length, sha256: sha256(bytes).toString("hex") };
+}
+
+/** What a manifest says of the list that is there, if it is this very one; else null. */
+export async function sameContents(repository: Repository, place: { source: string; backup: string }, lines: readonly ContentsLine[]): Promise<Manifest["contents"] | null> {
+  const bytes = encode(lines);
+  const found = await readOrDamage(repository.store, keys.contents(place.source, place.backup), MOST_CONTENTS_BYTES);
+  return found.equals(bytes) ? { bytes: bytes.length, sha256: sha256(bytes).toString("hex") } : null;
+}
+
+function encode(lines: readonly ContentsLine[]): Buffer {
+  return Buffer.from([HEADER, ...lines.map((line) => `${line.name} ${line.bytes} ${line.root}`), ""].join("\n"));
 }
 
 /** Reads the list of containers of a backup, checked against its manifest. */

@@ -82,9 +82,12 @@ export interface StoredManifest {
 
 /** The same backup in another repository has a head of its own (own keys, own numbering), with the same content. */
 export function isSameBackup(a: Manifest, b: Manifest): boolean {
-  const identity = ({ id, postgres, start, stop, root, sizes }: Manifest): string =>
-    JSON.stringify([id, postgres.systemIdentifier, start.lsn, stop.lsn, root.pack, root.frame, root.frames, sizes.extents, sizes.changedBlocks]);
-  return identity(a) === identity(b);
+  return backupIdentity(a) === backupIdentity(b);
+}
+
+/** What is the same in every copy of one backup, and in no two backups. */
+export function backupIdentity({ id, postgres, start, stop, root, sizes }: Manifest): string {
+  return JSON.stringify([id, postgres.systemIdentifier, start.lsn, stop.lsn, root.pack, root.frame, root.frames, sizes.extents, sizes.changedBlocks]);
 }
 
 export function referenceTo({ manifest, sha256 }: StoredManifest): { id: string; sha256: string } {

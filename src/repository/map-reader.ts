@@ -1,6 +1,6 @@
 import { comparePaths } from "../domain/file-map.ts";
 import type { MapEntry } from "../domain/file-map.ts";
-import { DamageError, must } from "../errors.ts";
+import { DamageError, HoldfastError, messageOf, must } from "../errors.ts";
 import { decodeDigests } from "./block-writer.ts";
 import { FrameReader, openContainer } from "./container-reader.ts";
 import { keys } from "./layout.ts";
@@ -22,6 +22,17 @@ const MOST_ROOT_BYTES = 16 << 20;
 const CHUNKS_AHEAD = 4;
 const CHUNK_BYTES = 4 << 20;
 
+/** Where else a chain can be read, and who is told when it was. */
+export interface Elsewhere {
+  readonly others: readonly ChainReader[];
+  readonly onFallback: (object: string, reason: string, servedBy: string) => void;
+}
+
+/** What another copy may make good: damage, a store or a key that is not there. */
+export function isOfThisCopy(error: unknown): boolean {
+  return error instanceof HoldfastError && ["HF-DAMAGE", "HF-STORAGE", "HF-TIMEOUT", "HF-KEY"].includes(error.code);
+}
+
 /** Reads maps, extents and digests of a backup and its ancestors. Every container is opened once and authenticated then. */
 export class ChainReader {
   readonly repository: Repository;
@@ -30,9 +41,33 @@ export class ChainReader {
   readonly #digests = new LruCache<string, Promise<BigUint64Array[]>>(DIGEST_FRAMES);
   readonly #roots = new Map<string, Promise<MapRoot>>();
 
-  constructor(repository: Repository, chain: ReadonlyMap<string, StoredManifest>) {
+  readonly #elsewhere: Elsewhere | null;
+  #isAway = false;
+
+  /** `elsewhere`: other copies of the very same backups, for what this one cannot give. */
+  constructor(repository: Repository, chain: ReadonlyMap<string, StoredManifest>, elsewhere: Elsewhere | null = null) {
     this.repository = repository;
     this.chain = chain;
+    this.#elsewhere = elsewhere;
+  }
+
+  /** Does something with a pack. Where it is missing, damaged or out of reach, it is done again from the beginning with that of another copy, frame for frame the same. */
+  async usePack<T>(backup: string, kind: "data" | "map", pack: number, use: (reader: FrameReader) => Promise<T>): Promise<T> {
+    const { others = [], onFallback = () => undefined } = this.#elsewhere ?? {};
+    let failure: unknown = null;
+    // A repository that did not answer is asked last from then on: each try costs the time that it takes to give up.
+    for (const chain of this.#isAway ? [...others, this] : [this, ...others]) {
+      try {
+        const result = await use(await chain.pack(backup, kind, pack));
+        if (failure !== null) onFallback(keys.pack(this.sourceName, backup, kind, pack), messageOf(failure), chain.repository.name);
+        return result;
+      } catch (error) {
+        if (!isOfThisCopy(error)) throw error;
+        if (chain === this) this.#isAway ||= !(error instanceof DamageError);
+        failure ??= error;
+      }
+    }
+    throw failure;
   }
 
   root(backup: string): Promise<MapRoot> {
@@ -79,11 +114,12 @@ export class ChainReader {
   }
 
   async chunk(ref: ChunkRef): Promise<MapEntry[]> {
-    const reader = await this.pack(ref.backup, "map", ref.pack);
-    const entries = decodeChunk(await reader.read(ref.frame), reader.container.objectKey);
-    if (entries.length !== ref.entries || entries[0]?.path !== ref.firstPath)
-      throw new DamageError(reader.container.objectKey, `frame ${ref.frame} is not the chunk that the root names`);
-    return entries;
+    return this.usePack(ref.backup, "map", ref.pack, async (reader) => {
+      const entries = decodeChunk(await reader.read(ref.frame), reader.container.objectKey);
+      if (entries.length !== ref.entries || entries[0]?.path !== ref.firstPath)
+        throw new DamageError(reader.container.objectKey, `frame ${ref.frame} is not the chunk that the root names`);
+      return entries;
+    });
   }
 
   /** The digests of the blocks of one extent. */
@@ -117,16 +153,16 @@ export class ChainReader {
 
   async #readRoot(backup: string): Promise<MapRoot> {
     const { root } = must(this.chain.get(backup), `manifest of ${backup}`).manifest;
-    const reader = await this.pack(backup, "map", root.pack);
-    return decodeRoot(await reader.readRun(root.frame, root.frames, MOST_ROOT_BYTES), reader.container.objectKey);
+    return this.usePack(backup, "map", root.pack, async (reader) => decodeRoot(await reader.readRun(root.frame, root.frames, MOST_ROOT_BYTES), reader.container.objectKey));
   }
 
   async #readDigests(backup: string, dataPack: number): Promise<BigUint64Array[]> {
     const ref = (await this.root(backup)).digests.find((candidate) => candidate.dataPack === dataPack);
     if (ref === undefined) throw new DamageError(keys.pack(this.sourceName, backup, "data", dataPack), "the root names no digests for it");
-    const reader = await this.pack(backup, "map", ref.pack);
-    const digests = decodeDigests(await reader.read(ref.frame));
-    if (digests === null) throw new DamageError(reader.container.objectKey, `frame ${ref.frame} does not hold digests`);
-    return digests;
+    return this.usePack(backup, "map", ref.pack, async (reader) => {
+      const digests = decodeDigests(await reader.read(ref.frame));
+      if (digests === null) throw new DamageError(reader.container.objectKey, `frame ${ref.frame} does not hold digests`);
+      return digests;
+    });
   }
 }

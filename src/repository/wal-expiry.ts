@@ -23,9 +23,19 @@ export async function readExpired(repository: Repository, place: WalPlace, timel
 
 /** Writes down what is about to be removed, together with all that was removed before; then the older documents go. */
 export async function recordExpired(repository: WritableRepository, place: WalPlace, timeline: number, numbers: readonly bigint[]): Promise<void> {
+  await recordExpiredRanges(
+    repository,
+    place,
+    timeline,
+    numbers.map((number) => ({ first: number, last: number })),
+  );
+}
+
+/** As above, of ranges: also of those that were removed elsewhere, and so never came here. */
+export async function recordExpiredRanges(repository: WritableRepository, place: WalPlace, timeline: number, more: readonly ExpiredRange[]): Promise<void> {
   const folder = keys.walExpired(place.source, place.systemIdentifier, timelineHex(timeline));
   const before = await repository.store.listNames(folder);
-  const ranges = mergeRanges([...(await readExpired(repository, place, timeline)), ...numbers.map((number) => ({ first: number, last: number }))]);
+  const ranges = mergeRanges([...(await readExpired(repository, place, timeline)), ...more]);
   const name = (number: bigint): string => segmentName({ timeline, number }, place.segmentBytes);
   const next = Number(baseName(before.at(-1) ?? "0")) + 1;
   await writeDocument(

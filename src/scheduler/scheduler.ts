@@ -4,6 +4,7 @@ import type { Command } from "../catalog/commands.ts";
 import { firstSuccess, lastHandledSlot } from "../catalog/runs.ts";
 import type { Clock } from "../clock.ts";
 import type { Inventory, SourceConfig } from "../policy/types.ts";
+import { Copying } from "./copying.ts";
 import { afterTaking, findDue, inTurn, taskOf } from "./tasks.ts";
 import type { PassedOver, Task, Waited } from "./tasks.ts";
 import type { JobEnd, Workers } from "./workers.ts";
@@ -35,6 +36,7 @@ const STOP_DEADLINE_MS = 7000;
  */
 export class Scheduler {
   readonly #options: SchedulerOptions;
+  readonly #copying: Copying;
   readonly #busy = new Map<string, Task>();
   readonly #waited = new Map<string, Waited>();
   readonly #streams = new Map<string, { delayMs: number; notBeforeMs: number }>();
@@ -46,6 +48,7 @@ export class Scheduler {
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
+    this.#copying = new Copying({ ...options, inventoryFile: options.inventory.file });
   }
 
   start(): void {
@@ -72,6 +75,7 @@ export class Scheduler {
       for (const source of this.#options.inventory.sources.values()) {
         try {
           this.#keepStreaming(source);
+          this.#copying.keep(source);
           await this.#startDue(source, commands.get(source.name) ?? []);
         } catch (error) {
           // One source's trouble (its evidence cannot be written, say) must not stop the others.

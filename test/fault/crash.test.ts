@@ -148,8 +148,8 @@ describePostgres("killed in the middle", {}, (binaries) => {
     expect(interrupted.n).toBeGreaterThan(5);
   });
 
-  test("every crash point was hit", () => {
-    expect([...hit].toSorted()).toEqual([...CRASH_POINTS].toSorted());
+  test("every crash point was hit; those of copying, in test/pg/copy.pg.test.ts", () => {
+    expect([...hit].toSorted()).toEqual(CRASH_POINTS.filter((point) => !point.startsWith("copy.")).toSorted());
   });
 });
 

@@ -3,6 +3,7 @@ import path from "node:path";
 import { stopwatch } from "../../clock.ts";
 import { judgeDrill } from "../../domain/drill-verdict.ts";
 import type { DrillCheckResult, DrillFacts, DrillFault, DrillVerdict } from "../../domain/drill-verdict.ts";
+import type { Fallback } from "../../domain/fallback.ts";
 import { formatLsn } from "../../domain/lsn.ts";
 import { describeTarget } from "../../domain/restore-target.ts";
 import type { RestoreTarget } from "../../domain/restore-target.ts";
@@ -30,6 +31,8 @@ import type { UserCheck } from "./user-checks.ts";
 export interface DrillRequest {
   readonly id: string;
   readonly view: CopyView;
+  /** Copies that would have come first, and could not be looked at. */
+  readonly passedOver?: readonly Fallback[];
   readonly target: RestoreTarget;
   readonly backup: string | null;
   readonly scratchDirectory: string;
@@ -55,6 +58,8 @@ export interface DrillResult extends DrillFacts {
   readonly bytes: number | null;
   readonly walSegments: number | null;
   readonly keptAt: string | null;
+  /** What another copy gave, because the one that is named could not. */
+  readonly fallbacks: readonly Fallback[];
 }
 
 /** Restores what would really be used into a scratch cluster, replays it to the point, checks it, times it, and takes it away again. Never throws for what the backup did wrong. */
@@ -128,10 +133,11 @@ class DrillAttempt {
   }
 
   result(): DrillResult {
-    const { id, view, target, objectives, keep } = this.#request;
+    const { id, view, target, objectives, keep, passedOver = [] } = this.#request;
+    const fallbacks = [...passedOver, ...view.fallbacks];
     const rpoActualSeconds = this.#rpo();
     const measured = { rtoActualSeconds: this.#rtoSeconds, rtoObjectiveSeconds: objectives.rtoSeconds, rpoActualSeconds, rpoObjectiveSeconds: objectives.rpoSeconds };
-    const { verdict, fault, reasons } = judgeDrill({ checks: this.#checks, ...measured });
+    const { verdict, fault, reasons } = judgeDrill({ checks: [...this.#checks, ...fallbacks.map(warnOf)], ...measured });
     return {
       id,
       verdict,
@@ -145,10 +151,11 @@ class DrillAttempt {
       heartbeatOk: this.#heartbeatOk,
       ...measured,
       phases: this.#phases,
-      checks: this.#checks,
+      checks: [...this.#checks, ...fallbacks.map(warnOf)],
       bytes: this.#plan?.bytes ?? null,
       walSegments: this.#plan?.resolved.segments.length ?? null,
       keptAt: keep ? this.#folder : null,
+      fallbacks,
     };
   }
 
@@ -245,6 +252,17 @@ class DrillAttempt {
       fault: "backup",
     });
   }
+}
+
+/** The restore was good, and a copy is not. */
+function warnOf({ repository, object, reason, servedBy }: Fallback): DrillCheckResult {
+  return {
+    name: "copy",
+    required: false,
+    outcome: "warn",
+    detail: `${repository} could not give ${object === "" ? "anything" : object}, ${servedBy} did: ${reason}`,
+    fault: "backup",
+  };
 }
 
 /** Missing binaries, no room, no permission: the machine's fault, and no proof of anything. */

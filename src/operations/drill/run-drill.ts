@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { listHeartbeats } from "../../catalog/observations.ts";
+import type { Fallback } from "../../domain/fallback.ts";
 import { parseLsn } from "../../domain/lsn.ts";
 import { parseRestoreTarget } from "../../domain/restore-target.ts";
 import { HoldfastError } from "../../errors.ts";
@@ -11,7 +12,7 @@ import { drill } from "./drill.ts";
 import type { DrillRequest, DrillResult } from "./drill.ts";
 import { selectRecoveryPoint } from "./drill-select.ts";
 import type { DrillSelection } from "./drill-select.ts";
-import { repositoriesOf, runSpec } from "../installation.ts";
+import { byNearness, openReachable, repositoriesOf, runSpec } from "../installation.ts";
 import type { Installation } from "../installation.ts";
 import { recordRun } from "../record-run.ts";
 import type { RunTrigger } from "../record-run.ts";
@@ -46,15 +47,14 @@ export async function runDrill(installation: Installation, order: DrillOrder, co
 async function prepare(installation: Installation, order: DrillOrder, id: string, seed: string): Promise<DrillRequest> {
   const { inventory } = installation;
   const { source } = order;
-  const repository = await installation.repository(order.repository ?? repositoriesOf(source)[0] ?? "");
-  const view = await CopyView.open(repository, source.name);
-  if (view === null) throw new HoldfastError("HF-NO-BACKUP", `${repository.name} holds nothing of ${source.name}`, { hint: "take a backup first: holdfast backup" });
+  const { view, passedOver } = await chooseCopy(installation, order);
   const asked = order.to === null ? null : parseRestoreTarget(order.to);
   if (typeof asked === "string") throw new HoldfastError("HF-TARGET", asked, { hint: "latest, 2026-11-21T16:44:54Z, lsn:0/16B3748, name:before-release" });
   const choice = asked === null ? selectRecoveryPoint(view, order.select, seed) : { target: asked, backup: null };
   return {
     id,
     view,
+    passedOver,
     target: choice.target,
     backup: choice.backup,
     scratchDirectory: inventory.scratch.directory,
@@ -66,6 +66,27 @@ async function prepare(installation: Installation, order: DrillOrder, id: string
     checks: source.policy.drills?.checks ?? [],
     heartbeat: source.heartbeat ? await heartbeatOf(installation, source) : null,
     keep: order.keep,
+  };
+}
+
+/**
+ * The copy that a restore would take: the nearest that can be looked at and holds a backup, with the others behind it for what it cannot give; or the one that was named, which must then stand for
+ * itself.
+ */
+async function chooseCopy(installation: Installation, { source, repository: named }: DrillOrder): Promise<{ view: CopyView; passedOver: readonly Fallback[] }> {
+  const names = named === null ? byNearness(installation.inventory, repositoriesOf(source)) : [named];
+  const views: CopyView[] = [];
+  const { away } = await openReachable(installation, names, async (repository) => {
+    const view = await CopyView.open(repository, source.name);
+    if (view !== null) views.push(view);
+  });
+  const inOrder = views.toSorted((a, b) => names.indexOf(a.repository.name) - names.indexOf(b.repository.name));
+  const chosen = inOrder.find(({ listing }) => listing.backups.length > 0) ?? inOrder[0];
+  if (chosen === undefined) throw new HoldfastError("HF-NO-BACKUP", `${names.join(", ")} holds nothing of ${source.name}`, { hint: "take a backup first: holdfast backup" });
+  const passedOver = away.filter(({ name }) => names.indexOf(name) < names.indexOf(chosen.repository.name));
+  return {
+    view: chosen.withOthers(inOrder),
+    passedOver: passedOver.map(({ name, error }) => ({ repository: name, object: "", reason: error.message, servedBy: chosen.repository.name })),
   };
 }
 

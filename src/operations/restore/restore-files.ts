@@ -6,8 +6,8 @@ import { crashPoint } from "../../crash-points.ts";
 import type { FileEntry, MapEntry, PlacedRun } from "../../domain/file-map.ts";
 import { blocksOf, placeRuns } from "../../domain/file-map.ts";
 import { codeOf, DamageError, HoldfastError, messageOf } from "../../errors.ts";
-import { keys } from "../../repository/layout.ts";
 import { releaseFrame } from "../../repository/container-reader.ts";
+import type { FrameReader } from "../../repository/container-reader.ts";
 import type { ChainReader } from "../../repository/map-reader.ts";
 import type { OperationContext } from "../context.ts";
 import { openExisting } from "./delta-target.ts";
@@ -188,7 +188,11 @@ function addPlacement(packs: Map<string, PackWork>, file: OpenFile, { fileBlock,
 }
 
 async function writePack(chain: ChainReader, work: PackWork, blockSize: number): Promise<void> {
-  const reader = await chain.pack(work.backup, "data", work.pack);
+  await chain.usePack(work.backup, "data", work.pack, (reader) => writeFrames(reader, work, blockSize));
+}
+
+/** Places do not depend on what was written before: done twice, it is the same. */
+async function writeFrames(reader: FrameReader, work: PackWork, blockSize: number): Promise<void> {
   const frames = [...work.frames.keys()].toSorted((a, b) => a - b);
   for await (const { index, plain } of reader.readMany(frames)) {
     for (const { file, fileBlock, blocks, extentBlock } of work.frames.get(index) ?? []) {
@@ -223,9 +227,12 @@ export async function readFile(chain: ChainReader, entry: FileEntry, blockSize: 
   let at = 0;
   for (const run of entry.runs) {
     if (run.at !== null) {
-      const plain = await (await chain.pack(run.at.backup, "data", run.at.pack)).read(run.at.frame);
-      if ((run.at.block + run.blocks) * blockSize > plain.length)
-        throw new DamageError(keys.pack(chain.sourceName, run.at.backup, "data", run.at.pack), `extent ${run.at.frame} is shorter than the map says`);
+      const { backup, pack, frame, block } = run.at;
+      const plain = await chain.usePack(backup, "data", pack, async (reader) => {
+        const extent = await reader.read(frame);
+        if ((block + run.blocks) * blockSize > extent.length) throw new DamageError(reader.container.objectKey, `extent ${frame} is shorter than the map says`);
+        return extent;
+      });
       plain.copy(bytes, at, run.at.block * blockSize, (run.at.block + run.blocks) * blockSize);
     }
     at += run.blocks * blockSize;

@@ -3,6 +3,7 @@ import { totalmem } from "node:os";
 import path from "node:path";
 import { stopwatch } from "../../clock.ts";
 import { crashPoint } from "../../crash-points.ts";
+import type { Fallback } from "../../domain/fallback.ts";
 import { formatLsn } from "../../domain/lsn.ts";
 import type { FileEntry, TablespaceEntry } from "../../domain/file-map.ts";
 import { DamageError, must } from "../../errors.ts";
@@ -14,10 +15,11 @@ import { DEFAULT_HBA, generateConfig } from "../../postgres/restored-config.ts";
 import type { RestoredConfig, RestoredConfigOptions } from "../../postgres/restored-config.ts";
 import { parseJson, parsePayload } from "../../repository/document.ts";
 import { keys } from "../../repository/layout.ts";
-import { learnMapKeys, readChain } from "../../repository/manifest.ts";
-import type { Manifest } from "../../repository/manifest.ts";
-import { ChainReader } from "../../repository/map-reader.ts";
+import { isSameBackup, learnMapKeys, readChain } from "../../repository/manifest.ts";
+import type { Manifest, StoredManifest } from "../../repository/manifest.ts";
+import { ChainReader, isOfThisCopy } from "../../repository/map-reader.ts";
 import type { OperationContext } from "../context.ts";
+import type { CopyView } from "../copy-view.ts";
 import { BlockComparison } from "./block-comparison.ts";
 import { checkedEntries, CONTROL_FILE, SETTINGS } from "./check-map.ts";
 import { compareWithTarget, inspectDeltaTarget, makeUnstartable, removeStrangers } from "./delta-target.ts";
@@ -58,6 +60,8 @@ export interface RestoreResult {
   readonly captured: CapturedSettings;
   /** Settings of the source that the restored cluster does not have. */
   readonly leftOut: readonly string[];
+  /** What another copy gave, because this one could not. */
+  readonly fallbacks: readonly Fallback[];
 }
 
 /** Generated or put in place last; never written with the other files. */
@@ -123,13 +127,36 @@ export async function restore(request: RestoreRequest, context: OperationContext
     durationSeconds: elapsed(),
     captured,
     leftOut: config.leftOut,
+    fallbacks: plan.view.fallbacks,
   };
 }
 
-export async function openChain(plan: Pick<RestorePlan, "view" | "stored">): Promise<ChainReader> {
-  const chain = await readChain(plan.view.repository, plan.stored);
-  await learnMapKeys(plan.view.repository, chain);
-  return new ChainReader(plan.view.repository, chain);
+export async function openChain({ view, stored }: Pick<RestorePlan, "view" | "stored">): Promise<ChainReader> {
+  const chain = await readChain(view.repository, stored);
+  await learnMapKeys(view.repository, chain);
+  const others: ChainReader[] = [];
+  for (const other of view.others) {
+    const same = await sameChain(other, chain);
+    if (same !== null) others.push(new ChainReader(other.repository, same));
+  }
+  return new ChainReader(view.repository, chain, { others, onFallback: (object, reason, servedBy) => view.noteFallback(object, reason, servedBy) });
+}
+
+/** The same backups in another copy, or null where it does not hold them all: then it cannot help. */
+async function sameChain(view: CopyView, chain: ReadonlyMap<string, StoredManifest>): Promise<ReadonlyMap<string, StoredManifest> | null> {
+  const found = new Map<string, StoredManifest>();
+  for (const [id, stored] of chain) {
+    const same = view.listing.backups.find(({ manifest }) => isSameBackup(manifest, stored.manifest));
+    if (same === undefined) return null;
+    found.set(id, same);
+  }
+  try {
+    await learnMapKeys(view.repository, found);
+    return found;
+  } catch (error) {
+    if (!isOfThisCopy(error)) throw error;
+    return null;
+  }
 }
 
 interface SpecialEntries {

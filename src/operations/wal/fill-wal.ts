@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../../clock.ts";
 import { parseSegmentName, segmentName } from "../../domain/wal-segment.ts";
+import { crashPoint } from "../../crash-points.ts";
 import { planWalFill } from "../../domain/wal-fill.ts";
 import type { WalFill } from "../../domain/wal-fill.ts";
 import { HoldfastError } from "../../errors.ts";
@@ -50,6 +51,24 @@ export async function fillWal(request: FillRequest): Promise<Filled> {
   return { segments: segments.length, bytes: segments.length * place.segmentBytes };
 }
 
+/** Copies certain segments, complete or not: those that a backup needs for itself. What is there already is left alone. */
+export async function copySegments(request: FillRequest, names: readonly string[]): Promise<Filled> {
+  const { from, to, place, signal } = request;
+  const [source, target] = [await listWal(from, place), await listWal(to, place)];
+  let segments = 0;
+  for (const name of names) {
+    signal.throwIfAborted();
+    const whole = source.segments.get(name)?.objects ?? [];
+    if (target.segments.has(name)) continue;
+    if (whole.length > 0) await copyNamed(request, name, whole);
+    else await copyUnfinished(request, name, source.parts.get(name)?.objects ?? []);
+    segments++;
+    request.onSegment?.(name);
+  }
+  await writeIndexes(to, place, names);
+  return { segments, bytes: segments * place.segmentBytes };
+}
+
 /** How many complete segments one repository lacks that another holds. */
 export async function countLacking(from: Repository, to: Repository, place: WalPlace): Promise<number> {
   return (await findLacking(from, to, place)).segments.length;
@@ -75,7 +94,7 @@ async function findLacking(from: Repository, to: Repository, place: WalPlace): P
 }
 
 /** All histories there are: without them nothing of their timelines can be followed. */
-async function copyHistories({ from, to, place, walKeys, clock }: FillRequest): Promise<void> {
+export async function copyHistories({ from, to, place, walKeys, clock }: FillRequest): Promise<void> {
   const present = new Set((await to.store.listNames(keys.histories(place.source, place.systemIdentifier))).map((name) => Number.parseInt(name.slice(0, 8), 16)));
   for (const timeline of await listTimelines(from, place)) {
     if (present.has(timeline)) continue;
@@ -94,6 +113,7 @@ async function copyNamed({ from, to, place, walKeys, clock }: FillRequest, name:
   const [object] = objects;
   if (object === undefined) return;
   await copySegment(from, to, { place, walKeys, clock }, name, objects, await readLedger(from, place, name, object));
+  crashPoint("copy.wal");
 }
 
 /** As one part, which replaces nothing: whoever reads takes the parts together, and they must agree. */
