@@ -20,7 +20,8 @@ RUN mkdir -p /etc/postgresql-common && echo "create_main_cluster = false" >/etc/
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql-17 postgresql-client-17 \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --uid 10001 --user-group --home-dir /var/lib/holdfast --no-create-home --shell /usr/sbin/nologin holdfast \
- && install -d -o holdfast -g holdfast -m 0700 /var/lib/holdfast /srv/holdfast /run/holdfast
+ # Any other account may be given instead (--user, runAsUser), as long as its group is root's, as OpenShift does: it finds its folders writable.
+ && install -d -o holdfast -g root -m 0770 /var/lib/holdfast /srv/holdfast /run/holdfast
 WORKDIR /app
 COPY --from=modules /app/node_modules node_modules
 COPY package.json LICENSE ./
@@ -30,7 +31,7 @@ COPY policies policies
 COPY scripts/holdfast.mjs scripts/
 RUN ln -s /app/scripts/holdfast.mjs /usr/local/bin/holdfast
 
-ENV NODE_ENV=production
+ENV NODE_ENV=production HOME=/var/lib/holdfast
 USER 10001:10001
 WORKDIR /var/lib/holdfast
 VOLUME ["/var/lib/holdfast"]

@@ -8,7 +8,7 @@ import { openDashboardSite } from "./dashboard-site.ts";
 import type { DashboardSite } from "./dashboard-site.ts";
 
 /** Every page, as people have it before them: light, dark, on a phone, on paper; by keyboard; through an outage. In a real browser, on the real server. */
-const PAGES = ["overview", "source", "unseen", "backup", "drill", "run", "runs", "drills", "policies", "storage", "report", "audit", "alerts", "missing"] as const;
+const PAGES = ["overview", "source", "unseen", "backup", "drill", "run", "runs", "drills", "policies", "storage", "report", "audit", "alerts", "sign-in", "missing"] as const;
 const DESKTOP = { width: 1280, height: 800 };
 const PHONE = { width: 375, height: 740 };
 
@@ -158,6 +158,7 @@ async function everyPage(address: string): Promise<Record<(typeof PAGES)[number]
     report: "/report?source=wiki",
     audit: "/audit",
     alerts: "/alerts",
+    "sign-in": "/sign-in",
     missing: "/sources/nobody",
   };
 }
