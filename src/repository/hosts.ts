@@ -60,12 +60,12 @@ const HOST_NAME = /^[0-9a-f]{64}\.json$/;
 /** `known`: hosts that need not be read again. */
 export async function readHosts(place: HostPlace, known: ReadonlySet<string> = new Set()): Promise<Hosts> {
   const { store, link } = place;
-  const expelled = await readExpelled(place);
+  const [expelled, names] = await Promise.all([readExpelled(place), store.listNames(keys.hosts(link.keyId))]);
   const gone = new Set(expelled.map(({ fingerprint }) => fingerprint));
   const all: AdmittedHost[] = [...expelled];
   const signers: Signer[] = [];
   for (const host of expelled) signers.push(await expelledSigner(store, host));
-  for (const name of await store.listNames(keys.hosts(link.keyId))) {
+  for (const name of names) {
     if (known.has(baseName(name)) || gone.has(baseName(name)) || !HOST_NAME.test(name)) continue;
     await unlessDamaged(async () => {
       const { payload } = await readDocument(adminContext(place), keys.hosts(link.keyId) + name, "host", hostSchema);

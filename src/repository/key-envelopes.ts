@@ -88,25 +88,33 @@ export async function listEnvelopes(store: ObjectStore, repositoryId: string, li
 
 /** True where the age file of an envelope is what its statement says. */
 export async function isSound(store: ObjectStore, repositoryId: string, link: KeyLink, { object }: KeyEnvelope): Promise<boolean> {
-  return (await envelopeDamage(store, repositoryId, link, object)) === null;
-}
-
-async function envelopeDamage(store: ObjectStore, repositoryId: string, link: KeyLink, object: string): Promise<DamageError | null> {
-  try {
-    await readEnvelope(store, repositoryId, link, object);
-    return null;
-  } catch (error) {
-    if (error instanceof DamageError) return error;
-    throw error;
-  }
+  return (await tryEnvelope(store, repositoryId, link, object)).damage === null;
 }
 
 /** An age file, compared with its signed statement. Rejects with `DamageError`. */
 export async function readEnvelope(store: ObjectStore, repositoryId: string, link: KeyLink, object: string): Promise<Buffer> {
-  const file = await readOrDamage(store, object, MOST_ENVELOPE_BYTES);
-  const statement = await readDocument(contextOf(store, repositoryId, link), keys.envelopeStatement(object), "envelope", statementSchema);
-  if (statement.payload.sha256 !== sha256(file).toString("hex")) throw new DamageError(object, "the digest does not fit the signed statement");
-  return file;
+  const tried = await tryEnvelope(store, repositoryId, link, object);
+  if (tried.damage !== null) throw tried.damage;
+  return tried.file;
+}
+
+/** An age file as it is there (null: it cannot be had), and what is wrong with it or with its statement. */
+type TriedEnvelope = { readonly file: Buffer; readonly damage: null } | { readonly file: Buffer | null; readonly damage: DamageError };
+
+async function tryEnvelope(store: ObjectStore, repositoryId: string, link: KeyLink, object: string): Promise<TriedEnvelope> {
+  const [file, statement] = await Promise.all([
+    readOrDamage(store, object, MOST_ENVELOPE_BYTES).catch(damageOrThrow),
+    readDocument(contextOf(store, repositoryId, link), keys.envelopeStatement(object), "envelope", statementSchema).catch(damageOrThrow),
+  ]);
+  if (file instanceof DamageError) return { file: null, damage: file };
+  if (statement instanceof DamageError) return { file, damage: statement };
+  if (statement.payload.sha256 === sha256(file).toString("hex")) return { file, damage: null };
+  return { file, damage: new DamageError(object, "the digest does not fit the signed statement") };
+}
+
+function damageOrThrow(error: unknown): DamageError {
+  if (error instanceof DamageError) return error;
+  throw error;
 }
 
 /**
@@ -114,7 +122,7 @@ export async function readEnvelope(store: ObjectStore, repositoryId: string, lin
  */
 export async function openIdentities(store: ObjectStore, chain: KeyChain, secret: string): Promise<RepositoryIdentity[]> {
   for (const link of chain.links.toReversed()) {
-    const identity = await openIdentity(store, chain.repositoryId, link, secret);
+    const identity = await openIdentity(store, chain, link, secret);
     if (identity !== null) return withFormer(chain, link, identity);
   }
   throw new HoldfastError("HF-KEY", "the passphrase does not open this repository", {
@@ -137,36 +145,31 @@ async function withFormer(chain: KeyChain, link: KeyLink, identity: RepositoryId
 /**
  * Tries the secret on every envelope of a key. A wrong passphrase and a damaged envelope look alike to age; the signed digest tells them apart: where one is damaged, and none opens, that is said.
  */
-async function openIdentity(store: ObjectStore, repositoryId: string, link: KeyLink, secret: string): Promise<RepositoryIdentity | null> {
+async function openIdentity(store: ObjectStore, { repositoryId, newest }: KeyChain, link: KeyLink, secret: string): Promise<RepositoryIdentity | null> {
   const folder = keys.keyEnvelopes(link.keyId);
   const names = (await store.listNames(folder)).filter((entry) => entry.endsWith(".age"));
-  if (names.length === 0) throw new DamageError(folder, "no key envelope is left", "missing");
+  // Of an older key, all may have been removed.
+  if (names.length === 0 && link === newest) throw new DamageError(folder, "no key envelope is left", "missing");
   // A passphrase is tried at a price that the file names. So those come first that the admin key vouches for; of others, which anybody may have left there, only some are tried.
-  const unsound: string[] = [];
+  const unsound: Buffer[] = [];
   let damage: DamageError | null = null;
   for (const name of names) {
-    const wrong = await envelopeDamage(store, repositoryId, link, folder + name);
-    damage ??= wrong;
-    if (wrong !== null) unsound.push(folder + name);
-    else {
-      const identity = await openFile(store, link, folder + name, secret);
+    const tried = await tryEnvelope(store, repositoryId, link, folder + name);
+    damage ??= tried.damage;
+    if (tried.damage === null) {
+      const identity = await openFile(tried.file, link, secret);
       if (identity !== null) return identity;
-    }
+    } else if (tried.file !== null && unsound.length < MOST_UNSOUND_TRIED) unsound.push(tried.file);
   }
-  for (const object of unsound.slice(0, MOST_UNSOUND_TRIED)) {
-    const identity = await openFile(store, link, object, secret).catch(nullIfDamaged);
+  for (const file of unsound) {
+    const identity = await openFile(file, link, secret);
     if (identity !== null) return identity;
   }
   if (damage !== null) throw damage;
   return null;
 }
 
-async function openFile(store: ObjectStore, link: KeyLink, object: string, secret: string): Promise<RepositoryIdentity | null> {
-  const identity = await unwrapIdentity(await readOrDamage(store, object, MOST_ENVELOPE_BYTES), secret);
+async function openFile(file: Buffer, link: KeyLink, secret: string): Promise<RepositoryIdentity | null> {
+  const identity = await unwrapIdentity(file, secret);
   return identity?.keyId === link.keyId ? identity : null;
-}
-
-function nullIfDamaged(error: unknown): null {
-  if (error instanceof DamageError) return null;
-  throw error;
 }
