@@ -7,10 +7,13 @@ import { planDeliveries } from "../alerts/plan-deliveries.ts";
 import { readSourceFacts } from "../alerts/source-facts.ts";
 import type { App } from "../app.ts";
 import { accessEventsSince } from "../catalog/access-events.ts";
+import { readCapacity } from "../catalog/capacity.ts";
+import type { Catalog } from "../catalog/catalog.ts";
 import { forgetOldFailures, listChannelHealth } from "../catalog/alert-deliveries.ts";
 import { listTokens } from "../catalog/tokens.ts";
 import { resolveSecret } from "../config.ts";
-import type { SystemAlertFacts } from "../domain/alert-facts.ts";
+import type { CapacityFact, SystemAlertFacts } from "../domain/alert-facts.ts";
+import { projectFull } from "../domain/capacity.ts";
 import { whyNotAlive } from "../domain/alive.ts";
 import { messageOf } from "../errors.ts";
 import { recordEntry } from "../operations/record-run.ts";
@@ -118,7 +121,16 @@ function systemFacts({ findings, catalog, inventory, journal, clock }: App, sche
     expiring: listTokens(catalog, journal.evidence.writer).flatMap(({ name, expiresAt, revokedAt }) =>
       expiresAt === null || revokedAt !== null ? [] : [{ what: `token ${name}`, expiresAt }],
     ),
+    capacity: [...inventory.repositories.keys()].map((repository) => capacityFact(catalog, repository, clock.now())),
     access: accessEventsSince(catalog, new Date(clock.now().getTime() - ACCESS_SHOWN_MS)),
     channels: listChannelHealth(catalog).flatMap(({ channel, failingSince, error }) => (inventory.channels.has(channel) ? [{ name: channel, failingSince, error }] : [])),
   };
+}
+
+/** How far back a trend is looked for. */
+const TREND_MS = 14 * 86_400_000;
+
+function capacityFact(catalog: Catalog, repository: string, now: Date): CapacityFact {
+  const readings = readCapacity(catalog, repository, new Date(now.getTime() - TREND_MS).toISOString());
+  return { repository, freeBytes: readings.at(-1)?.freeBytes ?? null, fullAt: projectFull(readings)?.toISOString() ?? null };
 }

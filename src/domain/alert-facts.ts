@@ -97,6 +97,7 @@ export interface SystemAlertFacts {
   readonly schedulerOnTime: boolean;
   readonly findings: readonly PolicyFindingFact[];
   readonly expiring: readonly ExpiringFact[];
+  readonly capacity: readonly CapacityFact[];
   readonly access: readonly AccessFact[];
   readonly channels: readonly ChannelFact[];
 }
@@ -114,6 +115,14 @@ export interface ExpiringFact {
   /** With its name: `token ci`. */
   readonly what: string;
   readonly expiresAt: string;
+}
+
+export interface CapacityFact {
+  readonly repository: string;
+  /** Now; null where the place does not say. */
+  readonly freeBytes: number | null;
+  /** When nothing will be free any more, if it goes on as it did; null: not to be seen. */
+  readonly fullAt: string | null;
 }
 
 export interface AccessFact {

@@ -121,6 +121,12 @@ export const ALERT_KINDS = {
     whatToDo: "look at the log of 'holdfast serve': what it says about this source, and whether its machine is overloaded",
     ...PERSISTENT,
   },
+  repository_nearly_full: {
+    severity: "P2",
+    means: "a repository will be full within a day, if it goes on as it did, or is now",
+    whatToDo: "make room beneath it, or expire what is no longer wanted ('holdfast expire' with --dry-run shows what would go); when it is full, WAL is no longer stored",
+    ...LASTING,
+  },
   channel_failed: {
     severity: "P2",
     means: "alerts cannot be delivered through a channel",
@@ -179,6 +185,12 @@ export const ALERT_KINDS = {
     means: "a hook of the policy failed after the newest backup of a kind; the backup itself is whole",
     whatToDo: "its output is on the record of the run; repair the program",
     ...AT_ONCE,
+  },
+  repository_filling: {
+    severity: "P3",
+    means: "a repository will be full within two weeks, if it goes on as it did",
+    whatToDo: "plan for more room, or for a shorter retention: 'holdfast policy simulate' says how much a policy keeps",
+    ...LASTING,
   },
   policy_infeasible: {
     severity: "P3",

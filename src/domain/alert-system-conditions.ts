@@ -1,5 +1,5 @@
 import { conditionOf } from "./alert-conditions.ts";
-import type { AccessFact, AlertAssessment, AlertCondition, CopyFact, ExpiringFact, PolicyFindingFact, SystemAlertFacts } from "./alert-facts.ts";
+import type { AccessFact, AlertAssessment, AlertCondition, CapacityFact, CopyFact, ExpiringFact, PolicyFindingFact, SystemAlertFacts } from "./alert-facts.ts";
 
 const DAY_MS = 86_400_000;
 /** Refused calls from which on somebody seems to try. They are counted in windows of 15 minutes, and the count comes at the end of one. */
@@ -19,6 +19,7 @@ export function assessSystem(facts: SystemAlertFacts, now: Date): AlertAssessmen
       ),
       ...facts.findings.map(aboutFinding),
       ...facts.expiring.flatMap((one) => aboutExpiry(one, now)),
+      ...facts.capacity.flatMap((one) => aboutCapacity(one, now)),
       ...aboutAccess(facts.access, now),
     ],
     undecided: new Set(),
@@ -38,6 +39,19 @@ function aboutExpiry({ what, expiresAt }: ExpiringFact, now: Date): AlertConditi
   if (leftMs <= 0) return [conditionOf({ kind: "expired", subject: what, title: `${what} has expired`, detail, since: expiresAt })];
   if (leftMs <= 7 * DAY_MS) return [conditionOf({ kind: "expires_within_7_days", subject: what, title: `${what} expires within 7 days`, detail })];
   return leftMs <= 30 * DAY_MS ? [conditionOf({ kind: "expires_within_30_days", subject: what, title: `${what} expires within 30 days`, detail })] : [];
+}
+
+/** Warned of twice as long ahead as the week that is promised: a projection is not exact. Less than this is nothing for a day of WAL. */
+const FILLING_MS = 14 * DAY_MS;
+const NEARLY_NOTHING_BYTES = 256 * 2 ** 20;
+
+function aboutCapacity({ repository, freeBytes, fullAt }: CapacityFact, now: Date): AlertCondition[] {
+  const leftMs = fullAt === null ? Number.POSITIVE_INFINITY : Date.parse(fullAt) - now.getTime();
+  const free = freeBytes === null ? "" : `${Math.floor(freeBytes / 2 ** 20)} MiB free`;
+  const detail = [free, fullAt === null ? "" : `full by ${fullAt}`].filter((text) => text !== "").join(", ");
+  if (leftMs <= DAY_MS || (freeBytes !== null && freeBytes < NEARLY_NOTHING_BYTES))
+    return [conditionOf({ kind: "repository_nearly_full", repository, title: `the repository ${repository} is nearly full`, detail })];
+  return leftMs <= FILLING_MS ? [conditionOf({ kind: "repository_filling", repository, title: `the repository ${repository} will be full within two weeks`, detail })] : [];
 }
 
 /** A refused call is one alert however often it is tried; many of them are another, and worse. Every change is one of its own. */

@@ -25,7 +25,7 @@ const FINE: SourceAlertFacts = {
   unprovenSince: null,
   walLostAt: null,
 };
-const QUIET: SystemAlertFacts = { schedulerOnTime: true, findings: [], expiring: [], access: [], channels: [] };
+const QUIET: SystemAlertFacts = { schedulerOnTime: true, findings: [], expiring: [], capacity: [], access: [], channels: [] };
 
 /** All that is wrong where one thing is other than it should be. */
 function found(source: Partial<SourceAlertFacts>, system: Partial<SystemAlertFacts> = {}): readonly AlertCondition[] {
@@ -55,6 +55,8 @@ const WRONG: Readonly<Record<AlertKind, readonly [source: Partial<SourceAlertFac
   copy_unobserved: [{ copies: [{ ...COPY, exposureSeconds: null }] }],
   repository_unreachable: [{ copies: [{ ...COPY, sight: "unseen", exposureSeconds: null }] }],
   observation_stale: [{ seenAt: ago(241) }],
+  repository_nearly_full: [{}, { capacity: [{ repository: "onsite", freeBytes: 1e12, fullAt: ago(-DAY) }] }],
+  repository_filling: [{}, { capacity: [{ repository: "onsite", freeBytes: 1e12, fullAt: ago(-14 * DAY) }] }],
   channel_failed: [{}, { channels: [{ name: "oncall", failingSince: ago(20), error: "refused" }] }],
   many_refused: [{}, { access: refusals(10) }],
   expired: [{}, { expiring: [{ what: "token ci", expiresAt: ago(1) }] }],
