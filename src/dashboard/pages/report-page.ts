@@ -57,8 +57,9 @@ export async function reportDownload(view: View): Promise<{ name: string; type: 
     : { name: `${name}.html`, type: "text/html; charset=utf-8", body: renderReport(report) };
 }
 
-async function build({ from, to, sources }: Asked, { facts: { catalog, inventory, evidenceHead }, now }: View): Promise<ComplianceReport> {
-  return buildReportInTurns({ catalog, inventory, from, to, now, sources, evidenceHead: await evidenceHead() });
+/** Of what may not be seen not even the names are in it: to its reader the inventory is what may be seen. */
+async function build({ from, to, sources }: Asked, { facts: { catalog, inventory, evidenceHead }, sources: visible, now }: View): Promise<ComplianceReport> {
+  return buildReportInTurns({ catalog, inventory: { ...inventory, sources: visible }, from, to, now, sources, evidenceHead: await evidenceHead() });
 }
 
 /** Whole days, the last one included. What is no period is the last thirty days. */

@@ -28,6 +28,8 @@ const MOST_RUNS = 10;
 const CHAIN_BACKUPS = 24;
 const BACKUPS_A_PAGE = 25;
 const DAY_MS = 86_400_000;
+/** A picture of less would be of seconds. */
+const SHORTEST_SPAN_MS = 600_000;
 const PERIODS: Readonly<Record<string, { readonly words: string; readonly days: number }>> = {
   "1d": { words: "24 hours", days: 1 },
   "7d": { words: "7 days", days: 7 },
@@ -87,7 +89,7 @@ function recoverySection(name: string, info: SourceInfo | null, { now }: View): 
       <p class="empty">${info === null ? "The repositories were not looked at yet." : "There is nothing in the repositories."}</p>
     </section>`;
   const begins = [...info.backups.map(({ startedAt }) => startedAt), ...info.windows.map(({ from }) => from)].map((at) => Date.parse(at));
-  const span: Span = { from: new Date(Math.min(...begins, now.getTime() - DAY_MS / 24)), to: now };
+  const span: Span = { from: new Date(Math.min(...begins, now.getTime() - SHORTEST_SPAN_MS)), to: now };
   return html`<section>
     <h2>What can be brought back</h2>
     <figure>${recoveryChart(name, info, span)}${markLegend()}</figure>
