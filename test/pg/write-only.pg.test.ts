@@ -140,6 +140,20 @@ describePostgres("a host that only writes", {}, (binaries) => {
     await using restored = await restoreAndStart(site, source, "--to", "immediate", "--backup", next.id);
     expect(await digestDatabases(restored.url())).toEqual(expected);
   });
+
+  test("follows its source over a promotion, by what histories say in clear", async () => {
+    await source.stop("fast");
+    await writeFile(join(source.dataDirectory, "standby.signal"), "");
+    await source.start();
+    await source.promote();
+    await source.sql("insert into t select g, 'on the next timeline' from generate_series(30001, 30100) g");
+    const next = await backUp("incr");
+    expect((await write("info", "--json")).json()).toMatchObject({ sources: [{ timeline: 2, gaps: [] }] });
+    expect((await write("verify", "--json")).json()).toMatchObject({ ok: true, tier: "stored", damage: [] });
+    const expected = await digestDatabases(source.url());
+    await using restored = await restoreAndStart(site, source, "--to", "immediate", "--backup", next.id);
+    expect(await digestDatabases(restored.url())).toEqual(expected);
+  });
 });
 
 /** Whatever could be a key in the files of a folder: 32 bytes in some writing, the seed of a signing key; and every word, as a passphrase or an identity. */

@@ -4,7 +4,7 @@ import type { TimelineHistory } from "../../domain/timeline.ts";
 import { fromDate, parseMicros } from "../../domain/timestamp.ts";
 import type { Micros } from "../../domain/timestamp.ts";
 import { parseSegmentName, segmentStart } from "../../domain/wal-segment.ts";
-import { DamageError, must } from "../../errors.ts";
+import { DamageError, HoldfastError, must } from "../../errors.ts";
 import { markOf, WalWalker } from "../../postgres/wal-records.ts";
 import type { Manifest } from "../../repository/manifest.ts";
 import type { CopyView } from "../copy-view.ts";
@@ -71,8 +71,8 @@ async function newestTransaction(view: CopyView, names: readonly string[], index
     for (const part of begin === name ? [name] : [begin, name]) walker.push(await view.read(part));
     return newest;
   } catch (error) {
-    // What cannot be read says nothing about time; verification names it.
-    if (error instanceof DamageError) return null;
+    // What cannot be read says nothing about time: verification names what is damaged, and a host without a key opens nothing.
+    if (error instanceof DamageError || (error instanceof HoldfastError && error.code === "HF-KEY")) return null;
     throw error;
   }
 }

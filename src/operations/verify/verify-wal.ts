@@ -38,7 +38,7 @@ export async function verifyWalContent(work: WalVerification, needed: ((name: st
         // A summary is a cache: losing it hurts no backup.
         await collecting(work, null, () => verifySummary(work, object, summarised === true));
       }
-      if (objects.length > 1) await collecting(work, name, () => view.read(name));
+      if (objects.length > 1 && reaches(work.tier, "decoded")) await collecting(work, name, () => view.read(name));
       context.onProgress({ phase: `verify WAL of ${view.source}`, doneBytes: work.totals.bytes, totalBytes: null });
     },
     { concurrency: SEGMENTS_AT_ONCE },
