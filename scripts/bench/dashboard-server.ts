@@ -19,7 +19,15 @@ using catalog = Catalog.open(must(catalogFile, "a catalog"));
 const sources = [...inventory.sources.values()];
 const common = { catalog, inventory, clock: systemClock, version: VERSION, evidenceHead: async () => null, onError: (error: unknown) => console.error(error) };
 // Fifty readers at one address are not the rush that the limit is meant for.
-const api = await createApi({ ...common, writer: "", recordAccess: async () => undefined, tls: null, isSchedulerRunning: () => true, requestsPerMinute: 1_000_000 });
+const api = await createApi({
+  ...common,
+  writer: "",
+  record: async () => undefined,
+  newRunId: () => "run",
+  tls: null,
+  isSchedulerRunning: () => true,
+  requestsPerMinute: 1_000_000,
+});
 addDashboard(api, { ...common, findings: [], evidence: async () => [], visibleSources: () => sources });
 const stopped = new AbortController();
 process.once("SIGTERM", () => stopped.abort());

@@ -74,6 +74,11 @@ export class Gate {
       await this.#options.log.read(identity, routeOf(request));
   }
 
+  /** Whether whoever was let in would be let in again: for what goes on for hours. */
+  isStillKnown(request: FastifyRequest): boolean {
+    return "identity" in this.#whoIs(request);
+  }
+
   #whoIs(request: FastifyRequest): Shown {
     const store = this.#store();
     const { authorization } = request.headers;

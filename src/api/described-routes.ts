@@ -7,7 +7,7 @@ export function describedRoutes({ method: written, url, schema = {}, config }: R
   const method = written === "GET" || written === "POST" ? (written as "GET" | "POST") : null;
   if (method === null || config?.access === undefined || schema.summary === undefined) return [];
   const [status, answer] = answerOf(schema.response);
-  const { summary, querystring, params, headers, body } = schema;
+  const { summary, querystring, params, headers, body, media = "text/plain" } = schema;
   return [
     {
       method,
@@ -20,6 +20,7 @@ export function describedRoutes({ method: written, url, schema = {}, config }: R
       body: zodOrNull(body),
       status,
       answer,
+      media,
     },
   ];
 }

@@ -1,5 +1,7 @@
 import type { z } from "zod";
 import { pageOfRuns } from "../catalog/compliance-queries.ts";
+import { findCommand } from "../catalog/commands.ts";
+import type { Command } from "../catalog/commands.ts";
 import { findRun } from "../catalog/runs.ts";
 import type { Run } from "../catalog/runs.ts";
 import type { ComplianceReport } from "../domain/compliance.ts";
@@ -38,9 +40,12 @@ export function addHistoryRoutes(api: Api, context: RouteContext): void {
     "/api/v1/runs/:id",
     { config, schema: { summary: "One run with its figures", params: idParams, querystring: noQuery, response: { 200: runDetailSchema } } },
     (request) => {
+      const visible = visibleTo(context, request);
       const run = findRun(catalog, request.params.id);
-      if (run === null || !sees(visibleTo(context, request), run.source)) throw new ApiProblem(404, "there is no run of that id", { hint: "see /api/v1/runs" });
-      return { ...runView(run), facts: run.facts };
+      if (run !== null && sees(visible, run.source)) return { ...runView(run), facts: run.facts };
+      const command = run === null ? findCommand(catalog, request.params.id) : null;
+      if (command === null || !sees(visible, command.source)) throw new ApiProblem(404, "there is no run of that id", { hint: "see /api/v1/runs" });
+      return commandView(command);
     },
   );
 
@@ -71,6 +76,13 @@ async function complianceOf(visible: VisibleContext, query: z.output<typeof comp
 
 function runView(run: Run): ReturnType<typeof runRecord> & Pick<Run, "outcome"> {
   return { ...runRecord(run, slotsOf(run)), outcome: run.outcome };
+}
+
+/** A run that was asked for and has not begun; or could not. */
+function commandView({ id, source, kind, args, state, reason, endedAt }: Command): z.input<typeof runDetailSchema> {
+  const type = typeof args["type"] === "string" ? args["type"] : null;
+  const none = { scheduledFor: null, until: null, slots: 0, startedAt: null, durationSeconds: null, facts: {} };
+  return { id, source, operation: kind, type, trigger: "manual", ...none, finishedAt: endedAt, outcome: state, reason };
 }
 
 function slotsOf({ scheduledFor, slots }: Run): number {

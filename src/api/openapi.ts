@@ -14,8 +14,9 @@ export interface DescribedRoute {
   readonly body: z.ZodType | null;
   /** Of what it answers where all went well. */
   readonly status: number;
-  /** Null: it answers text. */
+  /** Null: it answers something else than JSON. */
   readonly answer: z.ZodType | null;
+  readonly media: string;
 }
 
 const problemSchema = z.object({
@@ -40,8 +41,8 @@ export function openApiDocument(routes: readonly DescribedRoute[], version: stri
   };
 }
 
-function describe({ method, url, summary, access, querystring, params, headers, body, status, answer }: DescribedRoute, problem: object): Record<string, unknown> {
-  const content = answer === null ? { "text/plain": { schema: { type: "string" } } } : { "application/json": { schema: jsonSchema(answer, "output") } };
+function describe({ method, url, summary, access, querystring, params, headers, body, status, answer, media }: DescribedRoute, problem: object): Record<string, unknown> {
+  const content = answer === null ? { [media]: { schema: { type: "string" } } } : { "application/json": { schema: jsonSchema(answer, "output") } };
   const name = url.replaceAll(/[^A-Za-z]+(\w?)/g, (_, letter: string) => letter.toUpperCase());
   return {
     operationId: method === "GET" ? name : `${method.toLowerCase()}${name}`,

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { FastifyBaseLogger, FastifyInstance } from "fastify";
+import type { AccessKind, AccessLog } from "../access/access-log.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Clock } from "../clock.ts";
 import type { EvidenceHead } from "../domain/compliance.ts";
@@ -17,6 +18,21 @@ export interface RouteContext {
   readonly clock: Clock;
   /** The newest entry of this host's evidence log; null: not looked up. */
   readonly evidenceHead: () => Promise<EvidenceHead | null>;
+  /** Entries of this host's evidence log, newest first, up to `upTo` (inclusive). */
+  readonly evidence: (upTo: number, limit: number) => Promise<readonly EvidenceItem[]>;
+  /** Puts something on record, durably, and from there into the catalog. */
+  readonly record: (kind: AccessKind | "alert.acknowledged", facts: Readonly<Record<string, unknown>>) => Promise<void>;
+  readonly accessLog: AccessLog;
+  /** An id for a run that is asked for here and begins elsewhere. */
+  readonly newRunId: () => string;
+}
+
+interface EvidenceItem {
+  readonly sequence: number;
+  readonly at: string;
+  readonly kind: string;
+  readonly facts: Readonly<Record<string, unknown>>;
+  readonly sha256: string;
 }
 
 /** The source that is asked for; 404 where the inventory has none of that name. */

@@ -20,7 +20,7 @@ export const runSchema = z.object({
 });
 
 /** With the figures it put on record: the same its command printed. */
-export const runDetailSchema = runSchema.extend({ facts: z.record(z.string(), z.unknown()) });
+export const runDetailSchema = runSchema.extend({ startedAt: timeOrNull, outcome: z.enum([...OUTCOMES, "queued"]), facts: z.record(z.string(), z.unknown()) });
 export const runsSchema = page(runSchema);
 
 export const runsQuery = z

@@ -24,7 +24,7 @@ const MOST_OFFSET = 1_000_000;
 const MOST_PERIOD_DAYS = 400;
 
 /** Whole numbers as they stand in an address. */
-function whole(least: number, most: number): z.ZodType<number, string> {
+export function whole(least: number, most: number): z.ZodType<number, string> {
   const message = `must be a whole number from ${least} to ${most}`;
   return z
     .string()
@@ -55,3 +55,8 @@ export function isPeriod({ from, to }: { from?: Date | undefined; to?: Date | un
 }
 
 export const NOT_A_PERIOD = `'from' must be earlier than 'to', by at most ${MOST_PERIOD_DAYS} days`;
+
+/** What makes it safe to ask again after an answer was lost. */
+export const idempotencyHeaders = z.looseObject({
+  "idempotency-key": z.string().regex(/^[\x21-\x7e]{1,200}$/, "must be 1 to 200 visible characters of your choice, new for each command"),
+});

@@ -5,7 +5,6 @@ import fastify from "fastify";
 import type { FastifyServerOptions, HTTPMethods } from "fastify";
 import { z } from "zod";
 import { AccessLog } from "../access/access-log.ts";
-import type { RecordAccess } from "../access/access-log.ts";
 import { Gate } from "../access/gate.ts";
 import type { SignInOptions } from "../access/sign-in.ts";
 import type { Catalog } from "../catalog/catalog.ts";
@@ -13,6 +12,9 @@ import type { Clock } from "../clock.ts";
 import type { EvidenceHead } from "../domain/compliance.ts";
 import { assert } from "../errors.ts";
 import type { Inventory } from "../policy/types.ts";
+import { addAlertRoutes } from "./alert-routes.ts";
+import { addCommandRoutes } from "./command-routes.ts";
+import { addEventRoutes } from "./event-routes.ts";
 import { SECURITY_HEADERS, tagAnswer } from "./headers.ts";
 import { addHealthRoutes } from "./health-routes.ts";
 import { addHistoryRoutes } from "./history-routes.ts";
@@ -21,8 +23,9 @@ import { describedRoutes } from "./described-routes.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { DescribedRoute } from "./openapi.ts";
 import { answerNotFound, ApiProblem, PROBLEM_TYPE, problemOf, problemOfError, sendProblem } from "./problem.ts";
-import type { Api } from "./route-context.ts";
+import type { Api, RouteContext } from "./route-context.ts";
 import { noQuery } from "./schema-parts.ts";
+import { addRecordRoutes } from "./record-routes.ts";
 import { addSignInRoutes } from "./sign-in-routes.ts";
 import { addSourceRoutes } from "./source-routes.ts";
 import type { TlsMaterial } from "./tls.ts";
@@ -36,14 +39,16 @@ export interface ApiOptions {
   readonly clock: Clock;
   /** The evidence writer of this host: tokens of others open nothing here. */
   readonly writer: string;
-  /** Puts a use of the API on record, durably. */
-  readonly recordAccess: RecordAccess;
+  readonly record: RouteContext["record"];
+  readonly newRunId: RouteContext["newRunId"];
   /** Certificate and key, where the inventory says TLS. */
   readonly tls: TlsMaterial | null;
   readonly isSchedulerRunning: () => boolean;
   readonly version: string;
   /** The newest entry of this host's evidence log, for compliance reports. Left out: reports say that it was not looked up. */
   readonly evidenceHead?: () => Promise<EvidenceHead | null>;
+  /** Left out: there is no evidence to show. */
+  readonly evidence?: RouteContext["evidence"];
   /** Told of every error that is our own trouble: the one who asked gets no details. */
   readonly onError?: (error: unknown, requestId: string | null) => void;
   /** Of one address, health apart. */
@@ -90,7 +95,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     if (problem.status >= 500) options.onError?.(error, request.id);
     return sendProblem(reply, problem);
   });
-  addRoutes(api, options);
+  addRoutes(api, options, { gate, accessLog: signIn.log });
   addSignInRoutes(api, signIn, gate);
   return api;
 }
@@ -106,8 +111,8 @@ async function limitRate(api: Api, { requestsPerMinute = REQUESTS_PER_MINUTE }: 
 }
 
 /** Who asks and whether they may: before anything else of a request is read. */
-function addGate(api: Api, { catalog, inventory, clock, writer, recordAccess, onError }: ApiOptions): { gate: Gate; signIn: SignInOptions } {
-  const log = new AccessLog(recordAccess, clock, (error) => onError?.(error, null));
+function addGate(api: Api, { catalog, inventory, clock, writer, record, onError }: ApiOptions): { gate: Gate; signIn: SignInOptions } {
+  const log = new AccessLog(record, clock, (error) => onError?.(error, null));
   const { demo, tls } = inventory.api;
   const gate = new Gate({ catalog, writer, clock, demo, clients: tls?.clients ?? new Map(), log });
   api.decorateRequest("identity", null).decorateRequest("session", null);
@@ -123,13 +128,17 @@ function addGate(api: Api, { catalog, inventory, clock, writer, recordAccess, on
   return { gate, signIn: { catalog, writer, clock, log } };
 }
 
-function addRoutes(api: Api, options: ApiOptions): void {
+function addRoutes(api: Api, options: ApiOptions, { gate, accessLog }: { gate: Gate; accessLog: AccessLog }): void {
   const routes: DescribedRoute[] = [];
   api.addHook("onRoute", (route) => void routes.push(...describedRoutes(route)));
-  const context = { ...options, evidenceHead: options.evidenceHead ?? (async () => null) };
+  const context = { ...options, accessLog, evidenceHead: options.evidenceHead ?? (async () => null), evidence: options.evidence ?? (async () => []) };
   addHealthRoutes(api, context);
   addSourceRoutes(api, context);
   addHistoryRoutes(api, context);
+  addRecordRoutes(api, context);
+  addAlertRoutes(api, context);
+  addCommandRoutes(api, context);
+  addEventRoutes(api, context, { gate, onTrouble: (error) => options.onError?.(error, null) });
   api.get(
     "/api/v1/openapi.json",
     { config: { access: "look" }, schema: { summary: "This description", querystring: noQuery, response: { 200: z.record(z.string(), z.unknown()) } } },

@@ -13,6 +13,8 @@ declare module "fastify" {
   interface FastifySchema {
     /** What the route answers, in a sentence, for OpenAPI. */
     summary?: string;
+    /** What an answer without a schema is, for OpenAPI; text where nothing is said. */
+    media?: string;
   }
 }
 

@@ -73,6 +73,8 @@ export function listOpenAlerts(catalog: Catalog, source: string | null = null): 
 }
 
 export interface AlertPage {
+  /** Of these sources only, and then nothing that is of no source; left out or null: all. */
+  readonly sources?: readonly string[] | null;
   readonly source: string | null;
   readonly severity: Severity | null;
   readonly state: Alert["state"] | null;
@@ -87,11 +89,20 @@ const STATE_CONDITIONS: Readonly<Record<Alert["state"], string>> = {
 };
 
 /** One page of all alerts there ever were, newest first. */
-export function pageOfAlerts(catalog: Catalog, { source, severity, state, limit, offset }: AlertPage): Alert[] {
-  const conditions = [source === null ? "" : "source = :source", severity === null ? "" : "severity = :severity", state === null ? "" : STATE_CONDITIONS[state]].filter(
-    (text) => text !== "",
-  );
-  const values: Record<string, SqlValue> = { ...(source === null ? {} : { source }), ...(severity === null ? {} : { severity }), limit, offset };
+export function pageOfAlerts(catalog: Catalog, { sources = null, source, severity, state, limit, offset }: AlertPage): Alert[] {
+  const conditions = [
+    sources === null ? "" : "source in (select value from json_each(:sources))",
+    source === null ? "" : "source = :source",
+    severity === null ? "" : "severity = :severity",
+    state === null ? "" : STATE_CONDITIONS[state],
+  ].filter((text) => text !== "");
+  const values: Record<string, SqlValue> = {
+    ...(sources === null ? {} : { sources: JSON.stringify(sources) }),
+    ...(source === null ? {} : { source }),
+    ...(severity === null ? {} : { severity }),
+    limit,
+    offset,
+  };
   const where = conditions.length === 0 ? "" : `where ${conditions.join(" and ")}`;
   return catalog.all(`select * from alerts ${where} order by raised_at desc, id desc limit :limit offset :offset`, values).map(alertOf);
 }

@@ -181,4 +181,34 @@ export const MIGRATIONS: readonly string[] = [
   ) strict;
   create index access_events_by_time on access_events (at);
   `,
+  // Everything on record that is not of a run, and what happened for those who want to be told. Every entry of this host is brought in once more, which changes nothing else.
+  `
+  create table entries (
+    writer text not null,
+    sequence integer not null,
+    at text not null,
+    kind text not null,
+    source text,
+    by text,
+    facts text not null,
+    primary key (writer, sequence)
+  ) strict;
+  create index entries_by_time on entries (at);
+  create index entries_by_kind on entries (kind, at);
+
+  create table events (
+    id integer primary key autoincrement,
+    at text not null,
+    kind text not null,
+    source text,
+    data text not null
+  ) strict;
+
+  create table epoch (
+    one integer primary key,
+    id text not null
+  ) strict;
+
+  delete from applied;
+  `,
 ];

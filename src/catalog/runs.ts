@@ -5,6 +5,8 @@ import type { Catalog, SqlRow } from "./catalog.ts";
 import { numberOrNull, textOf, textOrNull } from "./catalog.ts";
 import { commandBegan, commandEnded } from "./commands.ts";
 import type { CommandState } from "./commands.ts";
+import { applyRecordedEntry } from "./entries.ts";
+import { appendEntryEvent } from "./events.ts";
 import { stringOr, stringOrNull } from "./history-entry.ts";
 import type { HistoryEntry } from "./history-entry.ts";
 import { applyTokenEntry } from "./tokens.ts";
@@ -24,10 +26,12 @@ export interface Run extends RunFacts {
 export function applyEntry(catalog: Catalog, entry: HistoryEntry): void {
   catalog.transaction(() => {
     const { facts } = entry;
+    if (entry.sequence > lastApplied(catalog, entry.writer)) appendEntryEvent(catalog, entry);
     if (entry.kind === "run.started") beginRun(catalog, entry);
     else if (entry.kind === "run.missed") insertRun(catalog, entry, facts["outcome"] === "superseded" ? "superseded" : "missed");
     else if (entry.kind === "run.finished") finishRun(catalog, entry);
     else {
+      applyRecordedEntry(catalog, entry);
       applyTokenEntry(catalog, entry);
       applyAlertEntry(catalog, entry);
       applyAccessEntry(catalog, entry);

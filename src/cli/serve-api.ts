@@ -6,6 +6,7 @@ import type { App } from "../app.ts";
 import { systemClock } from "../clock.ts";
 import { resolveSecret } from "../config.ts";
 import { HoldfastError } from "../errors.ts";
+import { newRunId } from "../operations/installation.ts";
 import { recordEntry } from "../operations/record-run.ts";
 import type { TlsConfig } from "../policy/types.ts";
 import { VERSION } from "../version.ts";
@@ -18,9 +19,11 @@ export async function openServedApi(app: App, { isSchedulerRunning, log }: { isS
     inventory: app.inventory,
     clock: systemClock,
     writer: app.journal.evidence.writer,
-    recordAccess: async (kind, facts) => {
+    record: async (kind, facts) => {
       await recordEntry(app.journal, kind, facts);
     },
+    newRunId: () => newRunId(app.clock),
+    evidence: (upTo, limit) => app.journal.evidence.entriesBefore(upTo, limit),
     tls: tls === null ? null : await readTls(tls),
     isSchedulerRunning,
     version: VERSION,

@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { pino } from "pino";
 import type { App } from "../app.ts";
 import { systemClock } from "../clock.ts";
+import { ExposureWatch } from "../compliance/exposure-watch.ts";
 import { keepSummary } from "../compliance/source-summary.ts";
 import { isInScope } from "../domain/access.ts";
 import { addDashboard } from "../dashboard/dashboard.ts";
@@ -79,12 +80,14 @@ function recordPassedOver(app: App, { source, operation, type, outcome, slot, un
 /** Keeps a picture of every source, and samples of its exposure, until stopped. One source's trouble is not another's. */
 async function observe(app: App, signal: AbortSignal, onTrouble: (source: string, error: unknown) => void): Promise<void> {
   const dueMs = new Map<string, number>();
+  const exposure = new ExposureWatch();
   while (!signal.aborted) {
     for (const source of app.inventory.sources.values()) {
       if (isAborted(signal) || systemClock.monotonicMs() < (dueMs.get(source.name) ?? 0)) continue;
       const seconds = Math.min(OBSERVE_SECONDS.longest, Math.max(OBSERVE_SECONDS.shortest, source.objectives.rpoSeconds / OBSERVE_SECONDS.perRpo));
       await observeAndKeep(app, source).catch((error: unknown) => onTrouble(source.name, error));
       keepSummary(app.catalog, source, systemClock.now());
+      exposure.look(app.catalog, source, systemClock.now());
       dueMs.set(source.name, systemClock.monotonicMs() + seconds * 1000);
     }
     forgetOldSamples(app.catalog, systemClock.now());

@@ -95,7 +95,7 @@ const checkSection = section({
 type WithoutName<T> = T extends unknown ? Omit<T, "name"> & { readonly name: string | null } : never;
 type UnnamedCheck = WithoutName<DrillCheck>;
 
-const DRILL_SELECTS: readonly DrillSelect[] = ["latest", "random", "random-time", "oldest", "worst-case"];
+export const DRILL_SELECTS: readonly DrillSelect[] = ["latest", "random", "random-time", "oldest", "worst-case"];
 
 const drillSection: z.ZodType<DrillRule> = section({
   schedule: scheduleField,

@@ -58,7 +58,7 @@ export async function openDashboardSite(fill: (history: History, inventory: Inve
       onError: (error: unknown) => void errors.push(error),
       evidenceHead: async () => headOf(history),
     };
-    const api = await createApi({ ...common, writer: WRITER, recordAccess: async () => undefined, tls: null, isSchedulerRunning: () => true });
+    const api = await createApi({ ...common, writer: WRITER, record: async () => undefined, newRunId: () => "run", tls: null, isSchedulerRunning: () => true });
     addDashboard(api, {
       ...common,
       findings,

@@ -22,6 +22,8 @@ export interface ApiFixture extends AsyncDisposable {
   readonly api: Api;
   readonly history: History;
   readonly errors: readonly unknown[];
+  /** For another server on the same catalog. */
+  readonly options: ApiOptions;
   /** What the use of it put on record. */
   readonly access: readonly AccessEntry[];
   json(url: string): Promise<Record<string, unknown>>;
@@ -36,23 +38,30 @@ export async function openApi(more: Partial<ApiOptions> = {}): Promise<ApiFixtur
   const errors: unknown[] = [];
   const inventory = await loadTestInventory();
   const access: AccessEntry[] = [];
-  const api = await createApi({
+  let runs = 0;
+  const options: ApiOptions = {
     catalog: history.catalog,
     inventory,
     clock,
     writer: WRITER,
-    recordAccess: async (kind, facts) => void access.push({ kind, facts }),
+    record: async (kind, facts) => {
+      access.push({ kind, facts });
+      history.entry(kind, NOW, facts);
+    },
+    newRunId: () => `run-${++runs}`,
     tls: null,
     isSchedulerRunning: () => true,
     version: VERSION,
     onError: (error) => void errors.push(error),
     requestsPerMinute: 1_000_000,
     ...more,
-  });
+  };
+  const api = await createApi(options);
   return {
     api,
     history,
     errors,
+    options,
     access,
     token: (role, { scope = null, expiresAt = null, name = role } = {}) => {
       const { id, token, sha256 } = makeToken();
@@ -115,4 +124,21 @@ export function fillWeek(history: History): void {
   history.observed({ repository: "onsite", from: "2026-11-08 11:00", to: "2026-11-08 12:00:05", seconds: () => 4.5 });
   history.observed({ repository: "cloud", from: "2026-11-08 11:00", to: "2026-11-08 11:30", seconds: () => 9 });
   history.seen("2026-11-08 12:00", SNAPSHOT);
+}
+
+/** An alert that is open, `alert-1`, of the source orders. */
+export function raiseAlert({ history }: ApiFixture, more: Readonly<Record<string, unknown>> = {}): void {
+  const facts = {
+    alert: "alert-1",
+    key: "exposure orders",
+    kind: "exposure",
+    severity: "P2",
+    source: "orders",
+    repository: "onsite",
+    title: "orders is exposed",
+    detail: null,
+    whatToDo: "look",
+    since: NOW,
+  };
+  history.entry("alert.raised", "2026-11-08 11:00", { ...facts, ...more });
 }
