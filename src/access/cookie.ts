@@ -11,7 +11,7 @@ export function readSessionCookie(header: string | undefined): string | null {
   return readCookie(header, NAMES.secure) ?? readCookie(header, NAMES.plain);
 }
 
-function readCookie(header: string | undefined, name: string): string | null {
+export function readCookie(header: string | undefined, name: string): string | null {
   const found = (header ?? "").split(";").find((pair) => pair.trimStart().startsWith(`${name}=`));
   return found === undefined ? null : found.slice(found.indexOf("=") + 1).trim();
 }

@@ -10,6 +10,9 @@ import type { Identity } from "./identity.ts";
 import { AccessRefused } from "./refused.ts";
 import { closeSession, openSession, SESSION_SECONDS } from "./session.ts";
 
+/** How long somebody may take at a sign-in service. */
+export const SIGN_IN_SECONDS = 600;
+
 /** People sign in with a token they paste, or through a sign-in service; either way they get a session. */
 export interface SignInOptions {
   readonly catalog: Catalog;
@@ -26,7 +29,7 @@ export async function signInWithToken(options: SignInOptions, request: FastifyRe
   await startSession(options, request, reply, found.identity);
 }
 
-async function startSession(options: SignInOptions, request: FastifyRequest, reply: FastifyReply, identity: Identity): Promise<void> {
+export async function startSession(options: SignInOptions, request: FastifyRequest, reply: FastifyReply, identity: Identity): Promise<void> {
   await options.log.signedIn(identity, request.ip);
   const secret = openSession(storeOf(options), identity);
   void reply.header("set-cookie", sessionCookie(secret, { secure: isSecure(request), seconds: SESSION_SECONDS }));
@@ -41,14 +44,14 @@ export async function signOut(options: SignInOptions, request: FastifyRequest, r
   void reply.header("set-cookie", sessionCookie("", { secure: isSecure(request), seconds: 0 }));
 }
 
-async function refuse({ log }: SignInOptions, request: FastifyRequest, why: string, token: string | null): Promise<AccessRefused> {
+export async function refuse({ log }: SignInOptions, request: FastifyRequest, why: string, token: string | null): Promise<AccessRefused> {
   await log.refused(`sign-in: ${why}`, { by: null, id: token, role: null, address: request.ip }, routeOf(request));
   if (why === "another site") return new AccessRefused(403, "the form does not come from a page of this server", "sign in at /sign-in");
   return new AccessRefused(401, "this does not open a session", "is the token written out in full, and still valid? see 'holdfast token list'");
 }
 
 /** Over TLS, ours or that of the proxy in front. */
-function isSecure(request: FastifyRequest): boolean {
+export function isSecure(request: FastifyRequest): boolean {
   return request.protocol === "https";
 }
 

@@ -6,6 +6,7 @@ import type { FastifyServerOptions, HTTPMethods } from "fastify";
 import { z } from "zod";
 import { AccessLog } from "../access/access-log.ts";
 import { Gate } from "../access/gate.ts";
+import type { OidcSignIn } from "../access/oidc.ts";
 import type { SignInOptions } from "../access/sign-in.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Clock } from "../clock.ts";
@@ -43,6 +44,8 @@ export interface ApiOptions {
   readonly newRunId: RouteContext["newRunId"];
   /** Certificate and key, where the inventory says TLS. */
   readonly tls: TlsMaterial | null;
+  /** Left out: people sign in with tokens only. */
+  readonly oidc?: OidcSignIn | null;
   readonly isSchedulerRunning: () => boolean;
   readonly version: string;
   /** The newest entry of this host's evidence log, for compliance reports. Left out: reports say that it was not looked up. */
@@ -96,7 +99,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     return sendProblem(reply, problem);
   });
   addRoutes(api, options, { gate, accessLog: signIn.log });
-  addSignInRoutes(api, signIn, gate);
+  addSignInRoutes(api, signIn, { gate, oidc: options.oidc ?? null });
   return api;
 }
 

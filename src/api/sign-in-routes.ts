@@ -1,8 +1,10 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { Gate } from "../access/gate.ts";
+import { readCookie } from "../access/cookie.ts";
+import type { OidcSignIn } from "../access/oidc.ts";
 import { AccessRefused } from "../access/refused.ts";
-import { signInWithToken, signOut } from "../access/sign-in.ts";
+import { isSecure, refuse, SIGN_IN_SECONDS, signInWithToken, signOut, startSession } from "../access/sign-in.ts";
 import type { SignInOptions } from "../access/sign-in.ts";
 import type { Api } from "./route-context.ts";
 
@@ -10,7 +12,8 @@ import type { Api } from "./route-context.ts";
 const tokenForm = z.strictObject({ token: z.string().max(200) });
 const signOutForm = z.strictObject({ csrf: z.string().max(200).optional() });
 
-export function addSignInRoutes(api: Api, options: SignInOptions, gate: Gate): void {
+export function addSignInRoutes(api: Api, options: SignInOptions, { gate, oidc }: { gate: Gate; oidc: OidcSignIn | null }): void {
+  if (oidc !== null) addOidcRoutes(api, options, oidc);
   api.addContentTypeParser("application/x-www-form-urlencoded", { parseAs: "string" }, (_request, body, done) => {
     done(null, Object.fromEntries(new URLSearchParams(body.toString())));
   });
@@ -30,6 +33,32 @@ export function addSignInRoutes(api: Api, options: SignInOptions, gate: Gate): v
     await signOut(options, request, reply);
     return answer(request, reply, "/sign-in");
   });
+}
+
+const CALLBACK = "/sign-in/oidc/callback";
+/** Which sign-in the browser has begun; it comes back with it from another site, by a link. */
+const STATE_COOKIE = "holdfast-sign-in";
+
+function addOidcRoutes(api: Api, options: SignInOptions, oidc: OidcSignIn): void {
+  api.get("/sign-in/oidc", { config: { access: "open" } }, async (request, reply) => {
+    const { url, state } = await oidc.begin(`${request.protocol}://${request.host}${CALLBACK}`);
+    return reply.header("set-cookie", stateCookie(request, state, SIGN_IN_SECONDS)).redirect(url, 303);
+  });
+
+  api.get(CALLBACK, { config: { access: "open" } }, async (request, reply) => {
+    void reply.header("set-cookie", stateCookie(request, "", 0));
+    const result = await oidc.finish(request.url.split("?")[1] ?? "", readCookie(request.headers.cookie, STATE_COOKIE));
+    if (result.ok) {
+      await startSession(options, request, reply, result.identity);
+      return reply.redirect("/", 303);
+    }
+    await refuse(options, request, result.why, null);
+    return reply.redirect("/sign-in?refused=2", 303);
+  });
+}
+
+function stateCookie(request: FastifyRequest, state: string, seconds: number): string {
+  return `${STATE_COOKIE}=${state}; Path=/sign-in; HttpOnly; SameSite=Lax; Max-Age=${seconds}${isSecure(request) ? "; Secure" : ""}`;
 }
 
 /** A page goes on somewhere; a script is told that it is done. */

@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import type { OidcSignIn } from "../access/oidc.ts";
 import type { Api } from "../api/route-context.ts";
 import { createApi } from "../api/server.ts";
 import type { TlsMaterial } from "../api/tls.ts";
@@ -8,12 +9,12 @@ import { resolveSecret } from "../config.ts";
 import { HoldfastError } from "../errors.ts";
 import { newRunId } from "../operations/installation.ts";
 import { recordEntry } from "../operations/record-run.ts";
-import type { TlsConfig } from "../policy/types.ts";
+import type { OidcSettings, TlsConfig } from "../policy/types.ts";
 import { VERSION } from "../version.ts";
 
 /** The API of this installation, not listening yet. */
 export async function openServedApi(app: App, { isSchedulerRunning, log }: { isSchedulerRunning: () => boolean; log: Logger }): Promise<Api> {
-  const { tls } = app.inventory.api;
+  const { tls, oidc } = app.inventory.api;
   return createApi({
     catalog: app.catalog,
     inventory: app.inventory,
@@ -25,6 +26,7 @@ export async function openServedApi(app: App, { isSchedulerRunning, log }: { isS
     newRunId: () => newRunId(app.clock),
     evidence: (upTo, limit) => app.journal.evidence.entriesBefore(upTo, limit),
     tls: tls === null ? null : await readTls(tls),
+    oidc: oidc === null ? null : await openSignInService(oidc),
     isSchedulerRunning,
     version: VERSION,
     evidenceHead: () => app.journal.evidence.head(),
@@ -45,4 +47,10 @@ async function readTls({ certificate, key, clientCa }: TlsConfig): Promise<TlsMa
     key: await resolveSecret(key, "the key of the API's certificate"),
     clientCa: clientCa === null ? null : await resolveSecret(clientCa, "the authority for client certificates"),
   };
+}
+
+/** Loaded where it is asked for: most installations have none. */
+async function openSignInService({ clientSecret, ...settings }: OidcSettings): Promise<OidcSignIn> {
+  const { OidcSignIn: Service } = await import("../access/oidc.ts");
+  return new Service({ ...settings, clientSecret: clientSecret === null ? null : await resolveSecret(clientSecret, "the secret of the sign-in service") }, systemClock);
 }

@@ -73,7 +73,9 @@ export function addDashboard(server: Pick<FastifyInstance, "register">, options:
       scope.get(path, { config: { access: path === pathTo.audit ? "audit" : "look" } }, async (request, reply) =>
         sendPage(options, request, reply, await page(viewOf(request), wordsOf(request.params))),
       );
-    scope.get("/sign-in", { config: { access: "open" } }, (request, reply) => sendPage(options, request, reply, signInPage({ query: wordsOf(request.query) })));
+    scope.get("/sign-in", { config: { access: "open" } }, (request, reply) =>
+      sendPage(options, request, reply, signInPage({ query: wordsOf(request.query) }, { hasService: options.inventory.api.oidc !== null })),
+    );
     scope.get("/report/download", { config: { access: "look" } }, async (request, reply) => {
       const { name, type, body } = await reportDownload(viewOf(request));
       return reply.header("content-disposition", `attachment; filename="${name}"`).type(type).send(body);

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { ROLES, parseScope } from "../domain/access.ts";
 import { isLoopback } from "../domain/loopback.ts";
-import { choiceField, field, flagField, listenField, secretField, section } from "./fields.ts";
+import { choiceField, field, flagField, listenField, secretField, section, textValue } from "./fields.ts";
 import type { Problem } from "./problem.ts";
 import type { ApiConfig } from "./types.ts";
 import type { YamlFile } from "./yaml-file.ts";
@@ -21,20 +21,42 @@ const tlsSection = section({
   clients: z.record(z.string().min(1).max(200), clientSection, { error: "must be a map from common names to roles\nprometheus.example.com: { role: metrics }" }).default({}),
 });
 
+const issuerField = field("must be https:// and where the sign-in service is", "such as https://login.example.com/realms/main; http:// only on this machine", (value) =>
+  typeof value === "string" && isIssuer(value) ? value : undefined,
+);
+
+function isIssuer(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, hostname, username, password, search, hash } = new URL(text);
+  const isSafe = protocol === "https:" || (protocol === "http:" && isLoopback(hostname.replace(/^\[(.*)\]$/, "$1")));
+  return isSafe && username === "" && password === "" && search === "" && hash === "";
+}
+
+const oidcSection = section({
+  issuer: issuerField,
+  clientId: textValue,
+  clientSecret: secretField.optional(),
+  scope: textValue.default("openid profile email"),
+  groupsClaim: textValue.default("groups"),
+  groups: z.record(z.string().min(1).max(200), choiceField(ROLES), { error: "must be a map from groups to roles\n{ dba: operator }" }),
+});
+
 export const apiSection = section({
   listen: listenField.default({ host: "127.0.0.1", port: 8420 }),
   demo: flagField.default(false),
   behindProxy: flagField.default(false),
   tls: tlsSection.optional(),
+  oidc: oidcSection.optional(),
 });
 
-export function completeApi({ listen, demo, behindProxy, tls }: z.infer<typeof apiSection>): ApiConfig {
+export function completeApi({ listen, demo, behindProxy, tls, oidc }: z.infer<typeof apiSection>): ApiConfig {
   const clients = Object.entries(tls?.clients ?? {}).map(([name, { role, sources }]) => [name, { role, scope: sources ?? null }] as const);
   return {
     ...listen,
     demo,
     behindProxy,
     tls: tls === undefined ? null : { certificate: tls.certificate, key: tls.key, clientCa: tls.clientCa ?? null, clients: new Map(clients) },
+    oidc: oidc === undefined ? null : { ...oidc, clientSecret: oidc.clientSecret ?? null, groups: new Map(Object.entries(oidc.groups)) },
   };
 }
 

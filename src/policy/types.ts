@@ -32,6 +32,17 @@ export interface ApiConfig {
   /** A proxy in front speaks TLS to the world and says who asks. */
   readonly behindProxy: boolean;
   readonly tls: TlsConfig | null;
+  readonly oidc: OidcSettings | null;
+}
+
+/** A sign-in service for people. */
+export interface OidcSettings {
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly clientSecret: SecretRef | null;
+  readonly scope: string;
+  readonly groupsClaim: string;
+  readonly groups: ReadonlyMap<string, Role>;
 }
 
 export interface TlsConfig {

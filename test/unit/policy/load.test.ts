@@ -32,7 +32,7 @@ test("an inventory comes complete: paths absolute, policies resolved, defaults f
     limits: { hostBackups: null, hostDrills: null, repositoryBackups: new Map() },
     postgres: { binaries: ["/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin"], runAs: null },
     scratch: { directory: `${folder.path}/state/scratch`, maxBytes: null, memoryBytes: null },
-    api: { host: "127.0.0.1", port: 8420, demo: false, behindProxy: false, tls: null },
+    api: { host: "127.0.0.1", port: 8420, demo: false, behindProxy: false, tls: null, oidc: null },
   });
   expect([...repositories.values()]).toEqual([
     { name: "onsite", url: "file:///srv/holdfast", site: null, class: "fast", passphrase: { kind: "env", name: "HOLDFAST_KEY" }, recipient: null, bandwidth: [], s3: null },
