@@ -17,11 +17,13 @@ import type { PolicyFinding } from "./policy/feasibility.ts";
 import { loadInventory } from "./policy/load.ts";
 import { configError } from "./policy/problem.ts";
 import { isEndpoint } from "./policy/fields.ts";
-import type { RepositoryConfig, S3Config, SecretRef } from "./policy/types.ts";
+import type { Inventory, RepositoryConfig, S3Config, SecretRef } from "./policy/types.ts";
 import { EvidenceLog } from "./repository/evidence-log.ts";
 import { openHostState } from "./repository/host-state.ts";
 import type { HostState } from "./repository/host-state.ts";
 import type { AdmittedHost } from "./repository/hosts.ts";
+import type { LockTerms, SourceTerms } from "./repository/lock-terms.ts";
+import { withLocks } from "./repository/locked-store.ts";
 import { openAsAdmin, openForWriting, openRepository } from "./repository/repository.ts";
 import type { Repository, WritableRepository } from "./repository/repository.ts";
 import { openLocalStore } from "./storage/local-store.ts";
@@ -62,7 +64,7 @@ export async function openApp(options: { config: string | undefined; clock: Cloc
   /** A host that has the passphrase admits itself on its first use of a repository: on record, as every change of who may write. */
   const openRecorded = async (config: RepositoryConfig): Promise<WritableRepository> => {
     const admitted: AdmittedHost[] = [];
-    const writable = await openConfigured(config, host, clock, (admission) => admitted.push(admission));
+    const writable = await openConfigured(config, host, clock, inventory, (admission) => admitted.push(admission));
     for (const { fingerprint, name } of admitted)
       await recordEntry(journal, "host.admitted", { repository: config.name, repositoryId: writable.repositoryId, host: fingerprint, name, keyId: writable.chain.newest.keyId });
     return writable;
@@ -97,7 +99,7 @@ export async function openApp(options: { config: string | undefined; clock: Cloc
     journal,
     clock,
     repository,
-    administration: async (name, secret) => openAdministration(configOf(name), host, clock, secret),
+    administration: async (name, secret) => openAdministration(configOf(name), host, clock, inventory, secret),
     findings: inventoryFindings(loaded),
     target: async (source) => ({ name: source.name, url: await resolveSecret(source.connection, `the connection of ${source.name}`), dataDirectory: source.dataDirectory }),
     [Symbol.asyncDispose]: async () => catalog[Symbol.dispose](),
@@ -111,12 +113,18 @@ async function catchUp(catalog: Catalog, evidence: EvidenceLog): Promise<void> {
 }
 
 /** Without the passphrase a host that was admitted before can still write (and read maps): it holds the map key. */
-async function openConfigured(config: RepositoryConfig, host: HostState, clock: Clock, onAdmitted: (host: AdmittedHost) => void): Promise<WritableRepository> {
+async function openConfigured(
+  config: RepositoryConfig,
+  host: HostState,
+  clock: Clock,
+  inventory: Inventory,
+  onAdmitted: (host: AdmittedHost) => void,
+): Promise<WritableRepository> {
   const secret = await passphraseOf(config).catch((error: unknown) => {
     if (error instanceof HoldfastError && host.knowsAny) return null;
     throw error;
   });
-  return openForWriting({ ...(await writingOptions(config, host, clock)), secret, recipient: config.recipient, onAdmitted });
+  return openForWriting({ ...(await writingOptions(config, host, clock, inventory)), secret, recipient: config.recipient, onAdmitted });
 }
 
 /** Null where the inventory names none, because this host only writes. */
@@ -128,30 +136,44 @@ async function writingOptions(
   config: RepositoryConfig,
   host: HostState,
   clock: Clock,
+  inventory: Inventory,
 ): Promise<{ name: string; store: ObjectStore; host: HostState; hostName: string; now: Date }> {
-  return { name: config.name, store: await openConfiguredStore(config, clock), host, hostName: hostname(), now: clock.now() };
+  return { name: config.name, store: await openConfiguredStore(config, clock, inventory), host, hostName: hostname(), now: clock.now() };
 }
 
-async function openAdministration(config: RepositoryConfig, host: HostState, clock: Clock, given: string | null): Promise<Administration> {
+async function openAdministration(config: RepositoryConfig, host: HostState, clock: Clock, inventory: Inventory, given: string | null): Promise<Administration> {
   const secret = given ?? (await passphraseOf(config));
   if (secret === null)
     throw new HoldfastError("HF-KEY", `to change the keys or hosts of ${config.name} takes a key that opens it, and this host has none`, {
       hint: "name one: --key env:NAME or file:/path",
     });
-  return { ...(await openAsAdmin({ ...(await writingOptions(config, host, clock)), secret })), secret };
+  return { ...(await openAsAdmin({ ...(await writingOptions(config, host, clock, inventory)), secret })), secret };
 }
 
-/** The store of a repository of the inventory, written to no faster than it allows at the time. */
-export async function openConfiguredStore(config: RepositoryConfig, clock: Clock): Promise<ObjectStore> {
+/** The store of a repository of the inventory: written to no faster than it allows at the time, each object locked for as long as policies need it. */
+export async function openConfiguredStore(config: RepositoryConfig, clock: Clock, inventory: Inventory): Promise<ObjectStore> {
   const store = await openUnlimitedStore(config);
-  return config.bandwidth.length === 0 ? store : throttled(store, (at) => rateAt(config.bandwidth, at), clock);
+  const paced = config.bandwidth.length === 0 ? store : throttled(store, (at) => rateAt(config.bandwidth, at), clock);
+  const terms = lockTermsOf(config, inventory);
+  return terms === null ? paced : withLocks(paced, terms, clock);
+}
+
+/** How long the policies of the sources in a repository want things kept. Null: nothing in it is locked. */
+function lockTermsOf({ name, s3 }: RepositoryConfig, { sources }: Inventory): LockTerms | null {
+  const lock = s3?.objectLock ?? null;
+  if (lock === null) return null;
+  const terms = [...sources.values()].map(({ name: source, policy }): [string, SourceTerms] => {
+    const backups = [...policy.backups].filter(([, rule]) => rule.repositories.includes(name)).map(([type, { retention }]) => [type, retention.keepForSeconds] as const);
+    return [source, { backups: new Map(backups), logSeconds: policy.log?.retentionSeconds ?? null }];
+  });
+  return { marginSeconds: lock.marginSeconds, evidenceSeconds: lock.evidenceSeconds, sources: new Map(terms) };
 }
 
 async function openUnlimitedStore({ name, url, s3 }: RepositoryConfig): Promise<ObjectStore> {
   if (s3 === null) return openStore(url);
-  const { credentials, ...rest } = s3;
+  const { credentials, objectLock, ...rest } = s3;
   const find = credentials === null ? null : async (): Promise<S3Credentials> => findCredentials(name, credentials);
-  return openStore(url, { ...rest, credentials: find });
+  return openStore(url, { ...rest, objectLock: objectLock?.mode ?? null, credentials: find });
 }
 
 async function findCredentials(name: string, { accessKeyId, secretAccessKey, sessionToken }: NonNullable<S3Config["credentials"]>): Promise<S3Credentials> {
@@ -184,7 +206,7 @@ async function openStore(url: string, options: Partial<S3Options> = {}): Promise
   return openLocalStore(decodeURIComponent(new URL(url).pathname).replace(/\/+$/, ""));
 }
 
-const PLAIN_S3: S3Options = { endpoint: null, region: null, pathStyle: null, credentials: null, serverSideEncryption: null, storageClass: null };
+const PLAIN_S3: S3Options = { endpoint: null, region: null, pathStyle: null, credentials: null, serverSideEncryption: null, storageClass: null, objectLock: null };
 
 /** A repository by its address alone, read only: no inventory, no state. */
 export async function openBareRepository(url: string, secret: string, { endpoint, region }: BareOptions): Promise<Repository> {

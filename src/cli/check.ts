@@ -45,7 +45,7 @@ async function checkStore({ inventory, clock }: App, name: string): Promise<Chec
   const config = inventory.repositories.get(name);
   if (config === undefined)
     throw new HoldfastError("HF-USAGE", `there is no repository ${JSON.stringify(name)}`, { hint: `choose one of: ${[...inventory.repositories.keys()].join(", ")}` });
-  const store = await openConfiguredStore(config, clock);
+  const store = await openConfiguredStore(config, clock, inventory);
   const findings = await probeStore(store);
   const canBeRead = findings.length > 1;
   return { name, items: canBeRead ? [...findings, await lookForRepository(store)] : findings };

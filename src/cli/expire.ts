@@ -29,6 +29,12 @@ function describe(view: ExpireView): string {
   const lines = view.repositories.flatMap((repository) => [
     `${repository.repository}: ${repository.kept} backups stay, ${repository.expired.length} ${view.dryRun ? "would go" : "went"}, and ${repository.walSegments} WAL segments${view.dryRun ? "" : ` (${formatBytes(repository.removedBytes)})`}`,
     ...repository.expired.map(({ id, reasons }) => `  ${id}: ${reasons.join("; ")}`),
+    ...repository.locked.map(({ id, reasons }) => `  ${id} ${view.dryRun ? "would stay" : "stays"} for now: ${reasons.join("; ")}`),
+    ...(repository.walLocked === 0 ? [] : [`  ${repository.walLocked} WAL segments stay for now: they are locked`]),
+    ...repository.locksExtended.map(
+      ({ what, backup, until, reason }) => `  lock ${view.dryRun ? "to extend" : "extended"} to ${until}: ${what}${backup === null ? "" : ` of ${backup}`} (${reason})`,
+    ),
+    ...repository.refused.map(({ object, until }) => `  ${object} was not let go by the store${until === null ? "" : ` before ${until}`}: it goes later`),
     ...repository.held.map(({ id, heldBy }) => `  ${id} stays for ${heldBy.join(", ")}`),
     ...(repository.walKeptFrom === null ? [] : [`  WAL is kept from ${repository.walKeptFrom}`]),
   ]);

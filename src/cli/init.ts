@@ -124,7 +124,7 @@ async function ask(question: string, given: string | undefined, suggestion: stri
 async function createMissing(inventory: Inventory): Promise<Created[]> {
   const created: Created[] = [];
   for (const config of inventory.repositories.values()) {
-    const store = await openConfiguredStore(config, systemClock);
+    const store = await openConfiguredStore(config, systemClock, inventory);
     if ((await store.size(DESCRIPTOR_KEY)) !== null) continue;
     const { passphrase: reference } = config;
     if (reference === null)

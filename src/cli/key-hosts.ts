@@ -47,7 +47,7 @@ export function requestCommand(): Command {
       perform(options, async ({ output, openApp }) => {
         const app = await openApp();
         const config = chooseRepository(app.inventory, name);
-        const store = await openConfiguredStore(config, app.clock);
+        const store = await openConfiguredStore(config, app.clock, app.inventory);
         const { repositoryId } = await readKeyChain(config.name, store);
         const { signer } = app.host;
         const host = options.name ?? hostname();

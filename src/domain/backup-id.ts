@@ -16,11 +16,18 @@ export function nextBackupId(at: Date, type: BackupType, existing: readonly stri
   return backupId(new Date(Math.max(at.getTime(), earliest)), type);
 }
 
-function timeOfBackupId(id: string): Date | null {
+/** When a backup began, as its id says; null: it is no id. */
+export function timeOfBackupId(id: string): Date | null {
   const match = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z/.exec(id);
   if (match === null) return null;
   const [year, month, day, hour, minute, second] = match.slice(1).map(Number) as [number, number, number, number, number, number];
   return new Date(Date.UTC(year, month - 1, day, hour, minute, second));
+}
+
+/** Null: it is not the id of a backup. */
+export function typeOfBackupId(id: string): BackupType | null {
+  const suffix = /^\d{8}T\d{6}Z-([a-z]+)$/.exec(id)?.[1];
+  return BACKUP_TYPES.find((type) => SUFFIX[type] === suffix) ?? null;
 }
 
 /** `full`, `incr`, `diff` and the long words, as people write them. */

@@ -33,6 +33,8 @@ export interface RetainedBackup {
   readonly pinned?: boolean;
   /** Under legal hold. */
   readonly held?: boolean;
+  /** Until when its store lets nobody delete it; null or in the past: it can go. */
+  readonly lockedUntil?: Date | null;
 }
 
 export interface ExpiryDecision {
@@ -46,6 +48,8 @@ export interface ExpiryDecision {
   readonly recoveryPoint: boolean;
   /** When it goes, if age alone decides, also for those that hold it; null where counts, people or the backups to come decide. */
   readonly expiresAt: Date | null;
+  /** Nothing wants it any more, and its store does not let it go before then: it is no recovery point, and goes later. Else null. */
+  readonly lockedUntil: Date | null;
 }
 
 export interface ExpiryInput {
@@ -59,20 +63,37 @@ export interface ExpiryInput {
 /** What stays and what goes, in the order of the input. Planning again on what stays keeps all of it. */
 export function planExpiry({ backups, rules, now }: ExpiryInput): ExpiryDecision[] {
   const claims = ownClaims(backups, rules, now);
-  const heldBy = holders(backups, claims);
+  const locks = lockClaims(backups, claims, now);
+  // What cannot go keeps what it was made from as well: half a chain would be damage.
+  const staying = new Map(backups.map(({ id }) => [id, [...(claims.get(id) ?? []), ...(locks.get(id) ?? [])]]));
+  const heldBy = holders(backups, staying);
   return backups.map((backup) => {
     const own = claims.get(backup.id) ?? [];
+    const [lock] = locks.get(backup.id) ?? [];
     const holding = heldBy.get(backup.id) ?? [];
-    const keep = own.length > 0 || holding.length > 0;
+    const keep = own.length > 0 || holding.length > 0 || lock !== undefined;
+    const reasons = [...own.map((claim) => claim.reason), ...(own.length === 0 && holding.length > 0 ? ["held for dependents"] : [])];
+    const isOver = reasons.length === 0;
     return {
       id: backup.id,
       keep,
-      reasons: keep ? [...own.map((claim) => claim.reason), ...(own.length === 0 ? ["held for dependents"] : [])] : [whyGone(backup, rules.get(backup.type))],
+      reasons: isOver ? [...(lock === undefined ? [] : [lock.reason]), whyGone(backup, rules.get(backup.type))] : reasons,
       heldBy: holding,
       recoveryPoint: own.length > 0,
-      expiresAt: keep ? latest([...own, ...holding.flatMap((id) => claims.get(id) ?? [])]) : null,
+      expiresAt: keep ? latest([...own, ...(isOver && lock !== undefined ? [lock] : []), ...holding.flatMap((id) => staying.get(id) ?? [])]) : null,
+      lockedUntil: isOver ? (lock?.until ?? null) : null,
     };
   });
+}
+
+/** Of those that no rule and nobody wants: the lock that keeps them all the same. */
+function lockClaims(backups: readonly RetainedBackup[], claims: Claims, now: Date): Claims {
+  return new Map(
+    backups.map(({ id, lockedUntil: until = null }) => {
+      const isOver = (claims.get(id) ?? []).length === 0;
+      return [id, isOver && until !== null && until > now ? [{ reason: `locked until ${until.toISOString()}`, until }] : []];
+    }),
+  );
 }
 
 /** One reason to keep a backup in its own right, and until when; null: not for a time that is known now. */

@@ -3,6 +3,7 @@ import { alertingShape } from "./channel-fields.ts";
 import {
   absolutePathField,
   choiceField,
+  durationField,
   endpointField,
   field,
   flagField,
@@ -32,6 +33,10 @@ const labelSection = z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,62}$/),
     issue.code === "invalid_key" ? "is no name for a label\nletters, digits and '_', at most 63 characters" : "must be a map from names to texts\n{ team: payments }",
 });
 
+/** An expiry a day makes locks longer in time, also if one of them fails. */
+const DEFAULT_MARGIN_SECONDS = 2 * 86_400;
+const DEFAULT_EVIDENCE_SECONDS = 365 * 86_400;
+
 /** What an address `s3://…` does not say. References.ts refuses them for others. */
 const s3Settings = {
   region: regionField.optional(),
@@ -40,6 +45,11 @@ const s3Settings = {
   credentials: section({ accessKeyId: secretField, secretAccessKey: secretField, sessionToken: secretField.optional() }).optional(),
   serverSideEncryption: section({ algorithm: choiceField(["AES256", "aws:kms"]), key: textValue.optional() }).optional(),
   storageClass: storageClassField.optional(),
+  objectLock: section({
+    mode: choiceField(["governance", "compliance"]),
+    margin: durationField.default(DEFAULT_MARGIN_SECONDS),
+    evidence: durationField.default(DEFAULT_EVIDENCE_SECONDS),
+  }).optional(),
 };
 
 export const S3_SETTINGS: readonly string[] = Object.keys(s3Settings);

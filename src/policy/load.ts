@@ -144,7 +144,7 @@ function besideInventory(reference: SecretRef, folder: string): SecretRef {
   return { kind: "command", command: [program.includes("/") ? resolve(folder, program) : program, ...rest] };
 }
 
-function completeS3({ endpoint, region, pathStyle, credentials, serverSideEncryption, storageClass }: RepositorySection): S3Config {
+function completeS3({ endpoint, region, pathStyle, credentials, serverSideEncryption, storageClass, objectLock }: RepositorySection): S3Config {
   return {
     endpoint: endpoint ?? null,
     region: region ?? null,
@@ -152,6 +152,7 @@ function completeS3({ endpoint, region, pathStyle, credentials, serverSideEncryp
     credentials: credentials === undefined ? null : { ...credentials, sessionToken: credentials.sessionToken ?? null },
     serverSideEncryption: serverSideEncryption === undefined ? null : { ...serverSideEncryption, key: serverSideEncryption.key ?? null },
     storageClass: storageClass ?? null,
+    objectLock: objectLock === undefined ? null : { mode: objectLock.mode, marginSeconds: objectLock.margin, evidenceSeconds: objectLock.evidence },
   };
 }
 

@@ -91,6 +91,15 @@ export interface S3Config {
   readonly credentials: { readonly accessKeyId: SecretRef; readonly secretAccessKey: SecretRef; readonly sessionToken: SecretRef | null } | null;
   readonly serverSideEncryption: { readonly algorithm: "AES256" | "aws:kms"; readonly key: string | null } | null;
   readonly storageClass: string | null;
+  /** How objects are locked against deletion; null: they are not. */
+  readonly objectLock: ObjectLockConfig | null;
+}
+
+interface ObjectLockConfig {
+  readonly mode: "governance" | "compliance";
+  /** Beyond retention: an expiry must come by within it, to make locks longer in time. */
+  readonly marginSeconds: number;
+  readonly evidenceSeconds: number;
 }
 
 /** Where alerts go. Which of its keys a channel has says what it is. */

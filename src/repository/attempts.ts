@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { DamageError, HoldfastError } from "../errors.ts";
+import type { LockedObject } from "../storage/object-store.ts";
 import { readDocument, writeDocument } from "./document.ts";
 import { baseName, keys } from "./layout.ts";
 import type { Repository, WritableRepository } from "./repository.ts";
@@ -71,17 +72,26 @@ const END_OF_TIME = new Date(8.64e15);
 
 const REMOVE_AT_ONCE = 500;
 
-export async function removeBackupObjects(repository: WritableRepository, source: string, backup: string): Promise<{ objects: number; bytes: number }> {
+export interface RemovedObjects {
+  readonly objects: number;
+  readonly bytes: number;
+  /** Those that stay, because they are locked. */
+  readonly locked: readonly LockedObject[];
+}
+
+/** Removes everything below the folder of a backup. */
+export async function removeBackupObjects(repository: WritableRepository, source: string, backup: string): Promise<RemovedObjects> {
   let [objects, bytes] = [0, 0];
+  const locked: LockedObject[] = [];
   let doomed: string[] = [];
   for await (const { key, size } of repository.store.list(keys.backup(source, backup))) {
     doomed.push(key);
     objects++;
     bytes += size;
     if (doomed.length < REMOVE_AT_ONCE) continue;
-    await repository.store.remove(doomed);
+    locked.push(...(await repository.store.remove(doomed)));
     doomed = [];
   }
-  await repository.store.remove(doomed);
-  return { objects, bytes };
+  locked.push(...(await repository.store.remove(doomed)));
+  return { objects: objects - locked.length, bytes, locked };
 }

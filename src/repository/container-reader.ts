@@ -1,10 +1,12 @@
 import { DamageError } from "../errors.ts";
 import { ObjectMissing, ObjectTruncated } from "../storage/object-store.ts";
+import type { ObjectReads } from "../storage/object-store.ts";
 import { codecThreads } from "./codec-threads.ts";
 import { parseJson, refuseUnknownFormat, requireBelieved } from "./document.ts";
 import { decodeTable, decodeTail, deriveFrameKeys, fitsCommitment, MAGIC, metaSchema, rootDigest, signedRoot, TABLE_ENTRY_BYTES, TAIL_BYTES } from "./container-format.ts";
 import type { ContainerKind, ContainerMeta, FrameInfo } from "./container-format.ts";
 import { checkDigest, FrameFault } from "./frame-codec.ts";
+import { readMatching } from "./matching-version.ts";
 import { readAhead } from "./read-ahead.ts";
 import type { Repository } from "./repository.ts";
 
@@ -20,6 +22,8 @@ export interface Container {
   readonly signer: string;
   /** What was read with the trailer and lies before it, and from where on: a small object was read whole. */
   readonly end: { readonly from: number; readonly bytes: Buffer };
+  /** Where it is read from: the object, or the version of it that is the one that was written. */
+  readonly source: ObjectReads;
 }
 
 export interface ExpectedContainer {
@@ -39,8 +43,12 @@ const COALESCED_READ_BYTES = 4 << 20;
 
 /** Reads and authenticates the trailer. Rejects with `DamageError`. */
 export async function openContainer(repository: Repository, expected: ExpectedContainer): Promise<Container> {
+  return readMatching(repository.store, expected.objectKey, (source) => openFrom(repository, expected, source));
+}
+
+async function openFrom(repository: Repository, expected: ExpectedContainer, source: ObjectReads): Promise<Container> {
   const { objectKey } = expected;
-  const { trailer, before, tail, size } = await readTrailer(repository, expected);
+  const { trailer, before, tail, size } = await readTrailer(source, expected);
   const tableLength = tail.frameCount * TABLE_ENTRY_BYTES;
   const table = trailer.subarray(0, tableLength);
   const metaBytes = trailer.subarray(tableLength, tableLength + tail.metaLength);
@@ -54,7 +62,16 @@ export async function openContainer(repository: Repository, expected: ExpectedCo
   const frames = decodeTable(table, meta.kind, objectKey);
   const stored = frames.reduce((sum, frame) => sum + frame.storedLength, 0);
   if (size !== MAGIC.length + stored + trailer.length) throw new DamageError(objectKey, `it is ${size} bytes long, its table says ${MAGIC.length + stored + trailer.length}`);
-  return { objectKey, meta, frames, bytes: size, root: tail.root.toString("hex"), signer: tail.signer, end: { from: size - trailer.length - before.length, bytes: before } };
+  return {
+    objectKey,
+    meta,
+    frames,
+    bytes: size,
+    root: tail.root.toString("hex"),
+    signer: tail.signer,
+    end: { from: size - trailer.length - before.length, bytes: before },
+    source,
+  };
 }
 
 interface Trailer {
@@ -64,13 +81,13 @@ interface Trailer {
   readonly size: number;
 }
 
-async function readTrailer(repository: Repository, { objectKey: key, kind }: ExpectedContainer): Promise<Trailer> {
-  const first = await readOrDamaged(key, () => repository.store.readTail(key, FIRST_TAIL_READ_BYTES[kind]));
+async function readTrailer(source: ObjectReads, { objectKey: key, kind }: ExpectedContainer): Promise<Trailer> {
+  const first = await readOrDamaged(key, () => source.readTail(key, FIRST_TAIL_READ_BYTES[kind]));
   if (first.size < MAGIC.length + TAIL_BYTES) throw new DamageError(key, "the trailer is cut off or not one");
   const tail = decodeTail(first.bytes.subarray(first.bytes.length - TAIL_BYTES), key);
   const length = tail.frameCount * TABLE_ENTRY_BYTES + tail.metaLength + TAIL_BYTES;
   if (length > first.size - MAGIC.length) throw new DamageError(key, "the trailer is not plausible");
-  const whole = length <= first.bytes.length ? first.bytes : (await readOrDamaged(key, () => repository.store.readTail(key, length))).bytes;
+  const whole = length <= first.bytes.length ? first.bytes : (await readOrDamaged(key, () => source.readTail(key, length))).bytes;
   const trailerAt = whole.length - length;
   // Of a data pack nothing is kept: many are open at once, and what is asked for lies anywhere in them.
   return { trailer: whole.subarray(trailerAt), before: kind === "data" ? Buffer.alloc(0) : whole.subarray(0, trailerAt), tail, size: first.size };
@@ -155,12 +172,11 @@ export class FrameReader {
 
   /** The stored bytes of frames as they are. */
   async *#fetch(indexes: readonly number[]): AsyncGenerator<{ index: number; info: FrameInfo; stored: Buffer }> {
-    const { objectKey } = this.container;
-    const { store } = this.#repository;
+    const { objectKey, source } = this.container;
     const fetched = readAhead(this.#coalesce(indexes), {
-      ahead: store.readsAhead,
+      ahead: this.#repository.store.readsAhead,
       bytesOf: ({ length }) => length,
-      fetch: async ({ from, length }) => this.#atHand(from, length) ?? readOrDamaged(objectKey, () => store.readRange(objectKey, from, length)),
+      fetch: async ({ from, length }) => this.#atHand(from, length) ?? readOrDamaged(objectKey, () => source.readRange(objectKey, from, length)),
     });
     for await (const { piece, result: bytes } of fetched) {
       if (piece.from === 0 && !bytes.subarray(0, MAGIC.length).equals(MAGIC)) throw new DamageError(objectKey, "it does not begin as a container does");
@@ -204,7 +220,14 @@ export class FrameReader {
     const { repositoryId, source, object } = this.container.meta;
     this.#key ??= this.#deriveKey();
     const key = await this.#key;
-    return this.#naming(() => codecThreads.open(stored, info, { key, index, binding: { repositoryId, source, object } }));
+    const { objectKey } = this.container;
+    // Only the first time it is what was read with its neighbours: of another version, this frame alone.
+    let bytes: Buffer | null = stored;
+    return readMatching(this.#repository.store, objectKey, async (from) => {
+      const read = bytes ?? (await readOrDamaged(objectKey, () => from.readRange(objectKey, info.offset, info.storedLength)));
+      bytes = null;
+      return this.#naming(() => codecThreads.open(read, info, { key, index, binding: { repositoryId, source, object } }));
+    });
   }
 
   /** What is wrong with a frame, with the object it is of. */

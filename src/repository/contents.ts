@@ -3,6 +3,7 @@ import { putIfAbsent } from "../storage/object-store.ts";
 import { readOrDamage } from "./document.ts";
 import { sha256 } from "./container-format.ts";
 import { keys } from "./layout.ts";
+import { readMatching } from "./matching-version.ts";
 import type { Manifest } from "./manifest.ts";
 import type { Repository } from "./repository.ts";
 
@@ -38,8 +39,11 @@ function encode(lines: readonly ContentsLine[]): Buffer {
 /** Reads the list of containers of a backup, checked against its manifest. */
 export async function readContents(repository: Repository, manifest: Manifest): Promise<ContentsLine[]> {
   const key = keys.contents(manifest.source, manifest.id);
-  const bytes = await readOrDamage(repository.store, key, Math.min(manifest.contents.bytes, MOST_CONTENTS_BYTES));
-  if (sha256(bytes).toString("hex") !== manifest.contents.sha256) throw new DamageError(key, "the digest does not fit the manifest");
+  const bytes = await readMatching(repository.store, key, async (from) => {
+    const found = await readOrDamage(from, key, Math.min(manifest.contents.bytes, MOST_CONTENTS_BYTES));
+    if (sha256(found).toString("hex") !== manifest.contents.sha256) throw new DamageError(key, "the digest does not fit the manifest");
+    return found;
+  });
   const [header, ...lines] = bytes.toString("utf8").split("\n");
   if (header !== HEADER) throw new DamageError(key, "not a list of contents");
   return lines.filter((line) => line !== "").map((line) => parseLine(key, line));

@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import { DamageError, HoldfastError } from "../errors.ts";
 import { ObjectMissing, putIfAbsent } from "../storage/object-store.ts";
-import type { CreateOutcome, ObjectStore } from "../storage/object-store.ts";
+import type { CreateOutcome, ObjectReads, ObjectStore } from "../storage/object-store.ts";
+import { readMatching } from "./matching-version.ts";
 import { isSignedBy, parseEnvelope, signEnvelope } from "./dsse.ts";
 import type { SigningKey, VerifyKey } from "./signing.ts";
 
@@ -114,10 +115,12 @@ export async function readNewest<T extends z.ZodType>(
 
 /** A document whose kind is not known beforehand (a manifest or a tombstone). The payload is authentic and not yet parsed. */
 export async function readAnyDocument(context: DocumentContext, key: string): Promise<ReadDocument<unknown>> {
-  const bytes = await readOrDamage(context.store, key);
-  const envelope = parseEnvelope(bytes);
-  if (envelope !== null && context.findSigner(envelope.keyId) === null) await context.learnSigners?.();
-  return decodeDocument(context, key, bytes);
+  return readMatching(context.store, key, async (from) => {
+    const bytes = await readOrDamage(from, key);
+    const envelope = parseEnvelope(bytes);
+    if (envelope !== null && context.findSigner(envelope.keyId) === null) await context.learnSigners?.();
+    return decodeDocument(context, key, bytes);
+  });
 }
 
 export function decodeDocument(context: Omit<DocumentContext, "store">, key: string, bytes: Uint8Array): ReadDocument<unknown> {
@@ -151,7 +154,7 @@ export function refuseUnknownFormat(format: number, key: string): void {
 const MOST_DOCUMENT_BYTES = 4 << 20;
 
 /** The bytes of an object that other objects say exists; of a longer one than there can be only the end is read. */
-export async function readOrDamage(store: ObjectStore, key: string, mostBytes: number = MOST_DOCUMENT_BYTES): Promise<Buffer> {
+export async function readOrDamage(store: ObjectReads, key: string, mostBytes: number = MOST_DOCUMENT_BYTES): Promise<Buffer> {
   try {
     const { bytes, size } = await store.readTail(key, mostBytes);
     if (size > mostBytes) throw new DamageError(key, `it is ${size} bytes long, and ${mostBytes} are the most there can be`);

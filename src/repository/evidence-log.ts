@@ -6,6 +6,7 @@ import { sha256 } from "./container-format.ts";
 import { parseJson, readDocument, readOrDamage, requireBelieved, writeDocument } from "./document.ts";
 import { isSignedBy, parseEnvelope, signEnvelope } from "./dsse.ts";
 import { baseName, keys } from "./layout.ts";
+import { readMatching } from "./matching-version.ts";
 import type { Repository, WritableRepository } from "./repository.ts";
 import type { SigningKey, VerifyKey } from "./signing.ts";
 
@@ -31,6 +32,7 @@ const EVIDENCE_KINDS = [
   "host.expelled",
   "source.bound",
   "deletion",
+  "lock.extended",
   "wal.gap",
   "policy.loaded",
   "report.written",
@@ -282,7 +284,7 @@ async function readChainOf(repository: Repository, writer: string, names: readon
       damage.push(new DamageError(keys.evidenceEntry(writer, expected), "the object is not there", "missing"));
     expected = sequence + 1;
     await collect(async () => {
-      const entry = decodeEvidence(key, await readOrDamage(repository.store, key, MOST_ENTRY_BYTES), repository.findSigner);
+      const entry = await readMatching(repository.store, key, async (from) => decodeEvidence(key, await readOrDamage(from, key, MOST_ENTRY_BYTES), repository.findSigner));
       const before = chain.at(-1);
       if (before?.sequence === sequence - 1 && before.sha256 !== entry.previous) damage.push(new DamageError(key, "does not follow the entry before it"));
       chain.push(entry);

@@ -2,6 +2,8 @@
  * The keys of objects: the one place that knows where things lie in a repository (docs/repository-format.md section 2).
  * Names from outside are checked here before they become part of a key.
  */
+import { typeOfBackupId } from "../domain/backup-id.ts";
+import type { BackupType } from "../domain/backup-id.ts";
 import { HoldfastError } from "../errors.ts";
 
 export const DESCRIPTOR_KEY = "holdfast.json";
@@ -81,4 +83,33 @@ export const keys = {
 export function baseName(key: string): string {
   const name = key.slice(key.lastIndexOf("/") + 1);
   return name.endsWith(".json") ? name.slice(0, -5) : name;
+}
+
+/** How long an object lives, by what it is. */
+export type Life =
+  /** As long as a backup. */
+  | { readonly kind: "backup"; readonly source: string; readonly backup: string; readonly type: BackupType }
+  /** As long as the window it belongs to, or a backup that needs it. */
+  | { readonly kind: "wal"; readonly source: string }
+  /** As long as anything in the repository: without it nothing can be read. */
+  | { readonly kind: "foundation" }
+  /** As long as somebody may open the repository with it. */
+  | { readonly kind: "envelope" }
+  | { readonly kind: "evidence" }
+  /** Until it is replaced, or has served. */
+  | { readonly kind: "passing" };
+
+export function lifeOf(key: string): Life {
+  const [top = "", second = "", third = "", fourth = "", ...rest] = key.split("/");
+  if (top === "evidence") return { kind: "evidence" };
+  if (key === DESCRIPTOR_KEY || ["hosts", "rotations", "expelled"].includes(top)) return { kind: "foundation" };
+  if (top === "keys") return { kind: third === "key.json" ? "foundation" : "envelope" };
+  if (top !== "sources") return { kind: "passing" };
+  if (third === "bindings") return { kind: "foundation" };
+  const backup = fourth.replace(/\.json$/, "");
+  const type = typeOfBackupId(backup);
+  if ((third === "backups" || third === "manifests") && type !== null) return { kind: "backup", source: second, backup, type };
+  if (third !== "wal") return { kind: "passing" };
+  if (rest[0] === "history") return { kind: "foundation" };
+  return rest.length === 3 && /^[0-9A-F]{16}$/.test(rest[1] ?? "") ? { kind: "wal", source: second } : { kind: "passing" };
 }

@@ -20,7 +20,11 @@ export function openLocalStore(root: string): ObjectStore {
     url: `file://${root}`,
     smallWritesEveryMs: 1000,
     readsAhead: 0,
-    create: (key) => guarded(`write ${key}`, () => createFile(root, locate(key))),
+    create: (key, { lockUntil = null } = {}) =>
+      guarded(`write ${key}`, () => {
+        if (lockUntil !== null) throw new HoldfastError("HF-BUG", `a folder cannot lock ${key}`);
+        return createFile(root, locate(key));
+      }),
     read: (key) => guarded(`read ${key}`, async () => withFile(key, locate(key), (file) => file.readFile())),
     readRange: (key, offset, length) => guarded(`read ${key}`, async () => withFile(key, locate(key), (file) => readFully(key, file, offset, length))),
     readTail: (key, length) =>
@@ -34,13 +38,19 @@ export function openLocalStore(root: string): ObjectStore {
     size: (key) => guarded(`look at ${key}`, () => sizeOf(locate(key))),
     list: (prefix) => listFiles(root, prefix),
     listNames: (prefix) => guarded(`list ${prefix}`, () => listFolder(root, prefix)),
-    remove: (keys) => guarded("delete", () => removeFiles(root, keys.map(locate))),
+    remove: (keys) =>
+      guarded("delete", async () => {
+        await removeFiles(root, keys.map(locate));
+        return [];
+      }),
     freeBytes: () =>
       guarded("look at free space", async () => {
         const { bavail, bsize } = await statfs(await nearestExisting(root));
         return bavail * bsize;
       }),
     sweep: (prefix, before) => guarded("sweep", () => sweepFolder(root, path.join(root, prefix), before)),
+    lock: null,
+    versions: null,
   };
 }
 

@@ -12,7 +12,7 @@ export interface ObjectStore {
   /**
    * Opens an object for writing under a key that must be free when it is committed. Nothing is visible before `commit`.
    */
-  create(key: string): Promise<ObjectWriter>;
+  create(key: string, options?: CreateOptions): Promise<ObjectWriter>;
   /** The whole object. For small ones. Rejects with `ObjectMissing`. */
   read(key: string): Promise<Buffer>;
   /** Exactly `length` bytes from `offset`; rejects with `ObjectMissing`, or `ObjectTruncated` where the object ends before. */
@@ -25,12 +25,59 @@ export interface ObjectStore {
   list(prefix: string): AsyncIterable<ObjectInfo>;
   /** The next path segments below `prefix` (which is empty or ends in `/`): names of objects, and of folders with a trailing `/`. In order. */
   listNames(prefix: string): Promise<string[]>;
-  /** Removes objects. One that is not there is no error. */
-  remove(keys: readonly string[]): Promise<void>;
+  /** Removes objects, with everything that was put over them. One that is not there is no error; one that is locked stays, and is named in the answer. */
+  remove(keys: readonly string[]): Promise<readonly LockedObject[]>;
   /** Free bytes where the store can say, else null. */
   freeBytes(): Promise<number | null>;
   /** Removes unfinished writes below `prefix` (empty, or ending in `/`) last touched before `before`, which nobody will finish, and folders left empty. Returns how many writes. */
   sweep(prefix: string, before: Date): Promise<number>;
+  /** Locks, where the store has them and the inventory asks for them: what is locked can be deleted by nobody before its time, whatever credentials he has. Else null. */
+  readonly lock: ObjectLock | null;
+  /** What lies under and over objects, where the store may keep versions of one key; null: it never does. */
+  readonly versions: ObjectVersions | null;
+}
+
+interface CreateOptions {
+  /** Until when nobody may delete it. Null, or left out: it is not locked. Only where the store has locks. */
+  readonly lockUntil?: Date | null;
+}
+
+export interface LockedObject {
+  readonly key: string;
+  /** Null: for as long as somebody's hold on it lasts. */
+  readonly until: Date | null;
+}
+
+/** Governance: a few may delete it all the same, if they say so in as many words. We never do. Compliance: nobody may. */
+export type LockMode = "governance" | "compliance";
+
+export interface ObjectLock {
+  readonly mode: LockMode;
+  /** Until when an object is locked, which may be over; null: it never was. Rejects with `ObjectMissing`. */
+  lockedUntil(key: string): Promise<Date | null>;
+  /** Locks objects at least until then. One that is locked for longer stays so: no lock is ever shortened. Those that are not there are passed over. */
+  extend(keys: readonly string[], until: Date): Promise<void>;
+  /** Refuses (`HF-CHECK`) a place that does not enforce locks, or locks what nobody asked it to. */
+  assertEnforced(): Promise<void>;
+}
+
+/** One version of a key, or a marker that hides those below it. */
+export interface ObjectVersion {
+  readonly key: string;
+  readonly version: string;
+  readonly size: number;
+  readonly isLatest: boolean;
+  readonly isMarker: boolean;
+}
+
+/** Reading without the rest. */
+export type ObjectReads = Pick<ObjectStore, "readRange" | "readTail">;
+
+interface ObjectVersions {
+  /** Every version and marker of keys that begin with `prefix`, in order of keys, the newest of a key first. Nothing where the place keeps none. */
+  list(prefix: string): AsyncIterable<ObjectVersion>;
+  /** Reads one version of each key it is asked for. */
+  at(version: string): ObjectReads;
 }
 
 export interface ObjectInfo {

@@ -1,4 +1,5 @@
 import { isValidKey } from "./object-store.ts";
+import type { LockMode } from "./object-store.ts";
 
 /** Where in which bucket, as `s3://bucket/prefix` says it. */
 export interface S3Address {
@@ -20,6 +21,8 @@ export interface S3Options {
   readonly serverSideEncryption: { readonly algorithm: "AES256" | "aws:kms"; readonly key: string | null } | null;
   /** Of what is large and stays; null: the bucket's own. */
   readonly storageClass: string | null;
+  /** Objects may be locked against deletion; null: none is, and the bucket need not be able to. */
+  readonly objectLock: LockMode | null;
 }
 
 export interface S3Credentials {

@@ -1,9 +1,8 @@
-import { AbortMultipartUploadCommand, DeleteObjectsCommand, ListMultipartUploadsCommand, ListObjectsV2Command } from "@aws-sdk/client-s3";
+import { AbortMultipartUploadCommand, ListMultipartUploadsCommand, ListObjectsV2Command } from "@aws-sdk/client-s3";
 import type { ListMultipartUploadsCommandInput, ListMultipartUploadsCommandOutput, ListObjectsV2CommandOutput, MultipartUpload } from "@aws-sdk/client-s3";
-import { HoldfastError } from "../errors.ts";
 import { isValidKey } from "./object-store.ts";
 import type { ObjectInfo } from "./object-store.ts";
-import { guarded, retrying } from "./s3-errors.ts";
+import { guarded } from "./s3-errors.ts";
 import type { S3Place } from "./s3-place.ts";
 import { refusalOf } from "./s3-refusal.ts";
 
@@ -37,57 +36,6 @@ async function* pages(place: S3Place, prefix: string, byFolder: boolean): AsyncG
     token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
     if (token === undefined) return;
   }
-}
-
-const KEYS_A_REQUEST = 1000;
-/** What a busy store says of single keys of a request that it accepted. */
-const PASSING = new Set(["InternalError", "SlowDown", "ServiceUnavailable", "OperationAborted", "RequestTimeout"]);
-
-export async function removeObjects(place: S3Place, keys: readonly string[]): Promise<void> {
-  const unique = [...new Set(keys)];
-  for (let from = 0; from < unique.length; from += KEYS_A_REQUEST) {
-    let left = unique.slice(from, from + KEYS_A_REQUEST);
-    await retrying(
-      async () => {
-        const failed = await removeBatch(place, left);
-        left = failed.map(({ key }) => key);
-        const [first] = failed;
-        if (first !== undefined) throw new NotRemoved(failed);
-      },
-      (error) => error instanceof NotRemoved && error.keys.every(({ code }) => PASSING.has(code)),
-    ).catch((error: unknown) => {
-      throw error instanceof NotRemoved ? error.inOurWords(place) : error;
-    });
-  }
-}
-
-interface FailedKey {
-  readonly key: string;
-  readonly code: string;
-}
-
-/** The request was accepted, and some of its keys were not removed. */
-class NotRemoved extends Error {
-  override readonly name = "NotRemoved";
-  readonly keys: readonly FailedKey[];
-  constructor(keys: readonly FailedKey[]) {
-    super(`${keys.length} objects were not removed`);
-    this.keys = keys;
-  }
-
-  inOurWords(place: S3Place): HoldfastError {
-    const [first] = this.keys;
-    return new HoldfastError("HF-STORAGE", `${place.url} did not delete ${this.keys.length} objects, such as ${first?.key}: ${first?.code}`, {
-      hint: first?.code === "AccessDenied" ? "the credentials may not delete, or the objects are locked" : "try again later",
-      facts: { repository: place.url, objects: this.keys.length, object: first?.key, error: first?.code },
-    });
-  }
-}
-
-async function removeBatch(place: S3Place, keys: readonly string[]): Promise<FailedKey[]> {
-  const Objects = keys.map((key) => ({ Key: place.prefix + key }));
-  const answer = await place.small.run(() => place.client.send(new DeleteObjectsCommand({ Bucket: place.bucket, Delete: { Objects, Quiet: true } })));
-  return (answer.Errors ?? []).filter(({ Code }) => Code !== "NoSuchKey").map(({ Key = "", Code = "unknown error" }) => ({ key: Key.slice(place.prefix.length), code: Code }));
 }
 
 /** An unfinished write is a multipart upload that nobody completed. Objects of less than a part leave nothing behind. */

@@ -5,7 +5,8 @@ import { ObjectMissing, ObjectTruncated } from "./object-store.ts";
 import type { RequestGate } from "./request-gate.ts";
 import { retrying } from "./s3-errors.ts";
 import type { S3Place } from "./s3-place.ts";
-import { hasStatus, refusalOf } from "./s3-refusal.ts";
+import { hasStatus, isMarked, refusalOf } from "./s3-refusal.ts";
+import { shownVersion } from "./s3-versions.ts";
 
 const NOT_FOUND = 404;
 const NOT_SATISFIABLE = 416;
@@ -31,16 +32,23 @@ class BrokenBody extends Error {
 
 /** The whole object, compared with the checksum that the store keeps of it. */
 export async function readWhole(place: S3Place, key: string): Promise<Buffer> {
-  return (await fetchPiece(place, key, null)).bytes;
+  return (await fetchPiece(place, { key }, null)).bytes;
 }
 
-export async function readRange(place: S3Place, key: string, offset: number, length: number): Promise<Buffer> {
+/** An object, or a version of it. */
+export interface Readable {
+  readonly key: string;
+  readonly version?: string;
+}
+
+export async function readRange(place: S3Place, object: Readable, offset: number, length: number): Promise<Buffer> {
+  const { key } = object;
   if (length === 0) {
-    if ((await sizeOf(place, key)) === null) throw new ObjectMissing(key);
+    if ((await sizeOf(place, object)) === null) throw new ObjectMissing(key);
     return Buffer.alloc(0);
   }
   try {
-    const { bytes, from } = await fetchPiece(place, key, `bytes=${offset}-${offset + length - 1}`);
+    const { bytes, from } = await fetchPiece(place, object, `bytes=${offset}-${offset + length - 1}`);
     const wanted = bytes.subarray(offset - from, offset - from + length);
     if (wanted.length < length) throw new ObjectTruncated(key);
     return wanted;
@@ -50,40 +58,53 @@ export async function readRange(place: S3Place, key: string, offset: number, len
   }
 }
 
-export async function readTail(place: S3Place, key: string, length: number): Promise<{ bytes: Buffer; size: number }> {
+export async function readTail(place: S3Place, object: Readable, length: number): Promise<{ bytes: Buffer; size: number }> {
   if (length > 0) {
     try {
-      const { bytes, size } = await fetchPiece(place, key, `bytes=-${length}`);
+      const { bytes, size } = await fetchPiece(place, object, `bytes=-${length}`);
       return { bytes: bytes.subarray(Math.max(0, bytes.length - length)), size };
     } catch (error) {
       // An empty object has no last byte.
       if (!hasStatus(error, NOT_SATISFIABLE)) throw error;
     }
   }
-  const size = await sizeOf(place, key);
-  if (size === null) throw new ObjectMissing(key);
+  const size = await sizeOf(place, object);
+  if (size === null) throw new ObjectMissing(object.key);
   return { bytes: Buffer.alloc(0), size };
 }
 
-export async function sizeOf(place: S3Place, key: string): Promise<number | null> {
-  return (await lookAt(place, key))?.ContentLength ?? null;
+export async function sizeOf(place: S3Place, object: Readable): Promise<number | null> {
+  return (await lookAt(place, object))?.ContentLength ?? null;
 }
 
 /** What the store says about an object without sending it; null: there is none. */
-export async function lookAt(place: S3Place, key: string): Promise<HeadObjectCommandOutput | null> {
+export async function lookAt(place: S3Place, object: Readable): Promise<HeadObjectCommandOutput | null> {
   try {
-    return await place.small.run(() => place.client.send(new HeadObjectCommand({ Bucket: place.bucket, Key: place.prefix + key })));
+    return await place.small.run(() => place.client.send(new HeadObjectCommand(inputOf(place, object))));
   } catch (error) {
-    if (hasStatus(error, NOT_FOUND)) return null;
-    throw error;
+    if (!hasStatus(error, NOT_FOUND)) throw error;
+    const below = await belowMarker(place, object, error);
+    return below === null ? null : lookAt(place, below);
   }
 }
 
-async function fetchPiece(place: S3Place, key: string, range: string | null): Promise<Piece> {
+function inputOf(place: S3Place, { key, version }: Readable): { Bucket: string; Key: string; VersionId?: string } {
+  return { Bucket: place.bucket, Key: place.prefix + key, ...(version === undefined ? {} : { VersionId: version }) };
+}
+
+/** In a place of locks nobody hides an object by a marker put over it: the version below. Null: there is none, the object is not there. */
+async function belowMarker(place: S3Place, { key, version }: Readable, error: unknown): Promise<Readable | null> {
+  if (place.options.objectLock === null || version !== undefined || !isMarked(error)) return null;
+  const shown = await shownVersion(place, key);
+  return shown === null ? null : { key, version: shown.version };
+}
+
+async function fetchPiece(place: S3Place, object: Readable, range: string | null): Promise<Piece> {
+  const { key } = object;
   try {
     // With its body: an answer that is still coming takes its place.
     return await retrying(
-      () => gateOf(place, range).run(async () => bodyOf(await request(place, key, range))),
+      () => gateOf(place, range).run(async () => bodyOf(await request(place, object, range))),
       (error) => error instanceof BrokenBody,
     );
   } catch (error) {
@@ -101,14 +122,16 @@ function gateOf({ large, small }: S3Place, range: string | null): RequestGate {
   return range !== null && !range.startsWith("bytes=-") ? large : small;
 }
 
-async function request(place: S3Place, key: string, range: string | null): Promise<GetObjectCommandOutput> {
+async function request(place: S3Place, object: Readable, range: string | null): Promise<GetObjectCommandOutput> {
   // Stores keep checksums of whole objects; of a piece there is none to compare with, and whoever reads pieces has digests of them.
   const whole = range === null ? { ChecksumMode: "ENABLED" as const } : { Range: range };
   try {
-    return await place.client.send(new GetObjectCommand({ Bucket: place.bucket, Key: place.prefix + key, ...whole }));
+    return await place.client.send(new GetObjectCommand({ ...inputOf(place, object), ...whole }));
   } catch (error) {
-    if (refusalOf(error)?.name === "NoSuchKey") throw new ObjectMissing(key);
-    throw error;
+    if (!["NoSuchKey", "NoSuchVersion"].includes(refusalOf(error)?.name ?? "")) throw error;
+    const below = await belowMarker(place, object, error);
+    if (below === null) throw new ObjectMissing(object.key);
+    return request(place, below, range);
   }
 }
 

@@ -20,3 +20,12 @@ export function isTooMuch(error: unknown): boolean {
   const refusal = refusalOf(error);
   return refusal !== null && (refusal.status === 503 || refusal.status === 429 || refusal.name === "SlowDown");
 }
+
+/** There is something, and a marker over it says that it is deleted. */
+export function isMarked(error: unknown): boolean {
+  if (!(error instanceof Error) || !("$response" in error)) return false;
+  const { $response: response } = error;
+  if (typeof response !== "object" || response === null || !("headers" in response)) return false;
+  const { headers } = response;
+  return typeof headers === "object" && headers !== null && "x-amz-delete-marker" in headers && headers["x-amz-delete-marker"] === "true";
+}

@@ -1,16 +1,18 @@
 import { randomUUID } from "node:crypto";
 import { crc32 } from "node:zlib";
 import { CompleteMultipartUploadCommand, CreateMultipartUploadCommand, PutObjectCommand, UploadPartCommand } from "@aws-sdk/client-s3";
-import type { CompletedPart, PutObjectCommandInput } from "@aws-sdk/client-s3";
+import type { CompletedPart, CreateMultipartUploadCommandInput, PutObjectCommandInput } from "@aws-sdk/client-s3";
 import { HoldfastError } from "../errors.ts";
 import type { CreateOutcome, ObjectWriter } from "./object-store.ts";
 import { guarded, retrying } from "./s3-errors.ts";
 import { hasStatus, refusalOf } from "./s3-refusal.ts";
 import { abortUpload } from "./s3-listing.ts";
+import { LOCK_MODES, lockKeys } from "./s3-lock.ts";
 import { PartBuffer } from "./s3-part-buffer.ts";
 import type { PartSlots } from "./s3-part-slots.ts";
 import type { S3Place } from "./s3-place.ts";
 import { lookAt } from "./s3-reader.ts";
+import { removeVersion, versionsOf } from "./s3-versions.ts";
 
 /** The least a part may have is 5 MiB; a larger one is fewer requests, and more memory. */
 export const PART_BYTES = 8 * 1024 * 1024;
@@ -24,6 +26,8 @@ const TOKEN = "holdfast-write";
 const PRECONDITION_FAILED = 412;
 const CONFLICT = 409;
 
+type Kept = Pick<PutObjectCommandInput, "Bucket" | "Key" | "Metadata" | "ServerSideEncryption" | "SSEKMSKeyId" | "StorageClass">;
+
 interface Upload {
   readonly id: string;
   readonly parts: Promise<CompletedPart>[];
@@ -36,11 +40,15 @@ interface Upload {
  * Such a request can succeed and its answer be lost. Then the SDK asks again, and is told 412 because of our own object. So each write carries a
  * random token in the object's metadata, and after a 412 we look whose token is there. A digest of the content would not do: two writers may write
  * the same bytes, and still only one may be told that the object is its own.
+ *
+ * Where the bucket keeps versions, some servers let several such writes through that met: then each has a version, and whose is the oldest was first. The others take theirs
+ * away again. So what is small is locked only once it is known to be first: a lock on the version of a loser would leave it over the winner's.
  */
 export class S3Writer implements ObjectWriter {
   readonly #place: S3Place;
   readonly #key: string;
   readonly #slots: PartSlots;
+  readonly #lockUntil: Date | null;
   readonly #token = randomUUID();
   #buffer = new PartBuffer(PART_BYTES);
   #upload: Upload | null = null;
@@ -49,10 +57,12 @@ export class S3Writer implements ObjectWriter {
   #isEnded = false;
   readonly #cancelled = new AbortController();
 
-  constructor(place: S3Place, key: string, slots: PartSlots) {
+  /** `lockUntil`: when it may be deleted again; null: at once. */
+  constructor(place: S3Place, key: string, slots: PartSlots, lockUntil: Date | null) {
     this.#place = place;
     this.#key = key;
     this.#slots = slots;
+    this.#lockUntil = lockUntil;
   }
 
   async write(bytes: Uint8Array): Promise<void> {
@@ -88,7 +98,10 @@ export class S3Writer implements ObjectWriter {
     const body = this.#buffer.bytes;
     const request = new PutObjectCommand({ ...this.#kept(body.length), ...checksumOf(crc32(body)), Body: body, IfNoneMatch: "*" });
     const gate = body.length < LARGE_BYTES ? this.#place.small : this.#place.large;
-    return this.#conclude(() => gate.run(() => this.#place.client.send(request)));
+    const outcome = await this.#conclude(() => gate.run(() => this.#place.client.send(request)));
+    const { objectLock: mode } = this.#place.options;
+    if (outcome === "created" && mode !== null && this.#lockUntil !== null) await lockKeys(this.#place, [this.#key], { mode, until: this.#lockUntil });
+    return outcome;
   }
 
   async #complete(upload: Upload): Promise<CreateOutcome> {
@@ -106,17 +119,28 @@ export class S3Writer implements ObjectWriter {
   }
 
   /** The request that makes the object visible, and what came of it. */
-  async #conclude(send: () => Promise<unknown>): Promise<CreateOutcome> {
+  async #conclude(send: () => Promise<{ readonly VersionId?: string | undefined }>): Promise<CreateOutcome> {
     try {
-      await retrying(send, isPassing);
-      return "created";
+      const { VersionId: version } = await retrying(send, isPassing);
+      return version === undefined || (await this.#isFirst(version)) ? "created" : "exists";
     } catch (error) {
       if (!isGone(error) && !hasStatus(error, PRECONDITION_FAILED)) throw error;
       // An upload that was completed is gone too, and its answer may be the one that was lost.
-      if ((await lookAt(this.#place, this.#key))?.Metadata?.[TOKEN] === this.#token) return "created";
+      if ((await lookAt(this.#place, { key: this.#key }))?.Metadata?.[TOKEN] === this.#token) return "created";
       if (isGone(error)) throw error;
       return "exists";
     }
+  }
+
+  /** Whether no version of another writer is older than ours; if one is, ours goes again. */
+  async #isFirst(version: string): Promise<boolean> {
+    const versions = (await versionsOf(this.#place, [this.#key])).filter(({ isMarker }) => !isMarker);
+    const first = versions.at(-1);
+    if (first === undefined || first.version === version) return true;
+    // An answer may have been lost, and our second try let through as well.
+    const isOurs = (await lookAt(this.#place, { key: this.#key, version: first.version }))?.Metadata?.[TOKEN] === this.#token;
+    await removeVersion(this.#place, this.#key, version);
+    return isOurs;
   }
 
   async #sendPart(): Promise<void> {
@@ -139,7 +163,7 @@ export class S3Writer implements ObjectWriter {
   }
 
   async #begin(): Promise<Upload> {
-    const request = new CreateMultipartUploadCommand({ ...this.#kept(PART_BYTES), ChecksumAlgorithm: "CRC32", ChecksumType: "FULL_OBJECT" });
+    const request = new CreateMultipartUploadCommand({ ...this.#kept(PART_BYTES), ...this.#locked(), ChecksumAlgorithm: "CRC32", ChecksumType: "FULL_OBJECT" });
     const { UploadId: id } = await this.#place.small.run(() => this.#place.client.send(request));
     if (id === undefined) throw new HoldfastError("HF-STORAGE", `${this.#place.url} began an upload and did not say which`);
     return { id, parts: [] };
@@ -157,7 +181,7 @@ export class S3Writer implements ObjectWriter {
   }
 
   /** Where it goes, and how it is kept there. */
-  #kept(bytes: number): Pick<PutObjectCommandInput, "Bucket" | "Key" | "Metadata" | "ServerSideEncryption" | "SSEKMSKeyId" | "StorageClass"> {
+  #kept(bytes: number): Kept {
     const { serverSideEncryption: encryption, storageClass } = this.#place.options;
     return {
       ...this.#target(),
@@ -167,6 +191,11 @@ export class S3Writer implements ObjectWriter {
       // Servers have classes of their own beside those the SDK knows.
       ...(storageClass === null || bytes < CLASSED_BYTES ? {} : { StorageClass: storageClass as NonNullable<PutObjectCommandInput["StorageClass"]> }),
     };
+  }
+
+  #locked(): Pick<CreateMultipartUploadCommandInput, "ObjectLockMode" | "ObjectLockRetainUntilDate"> {
+    const { objectLock: mode } = this.#place.options;
+    return mode === null || this.#lockUntil === null ? {} : { ObjectLockMode: LOCK_MODES[mode], ObjectLockRetainUntilDate: this.#lockUntil };
   }
 
   async #guarded<T>(act: () => Promise<T>): Promise<T> {

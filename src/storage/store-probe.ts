@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { systemClock } from "../clock.ts";
 import { HoldfastError, messageOf } from "../errors.ts";
 import { ObjectMissing, ObjectTruncated, putIfAbsent } from "./object-store.ts";
 import type { ObjectStore } from "./object-store.ts";
@@ -46,7 +47,7 @@ export async function probeStore(store: ObjectStore): Promise<ProbeFinding[]> {
   const written = await take(WRITING, store, folder);
   findings.push(written);
   // What cannot even be written cannot be asked about anything else.
-  if (written.outcome === "ok") for (const step of STEPS) findings.push(await take(step, store, folder));
+  if (written.outcome === "ok") for (const step of store.lock === null ? STEPS : [...STEPS, LOCKING]) findings.push(await take(step, store, folder));
   await clear(store, folder).catch((error: unknown) => {
     if (written.outcome === "ok") findings.push({ name: "clearing up", outcome: "fail", detail: `${folder} could not be removed: ${messageOf(error)}`, hint: "remove it by hand" });
   });
@@ -156,13 +157,65 @@ const STEPS: readonly Step[] = [
     name: "deleting",
     does: "what is removed is gone at once, and its key is free",
     try: async (store, folder) => {
-      await store.remove([`${folder}digits`, `${folder}never-there`]);
+      const held = await store.remove([`${folder}digits`, `${folder}never-there`]);
+      expect(
+        held.length === 0,
+        "an object that was just written is locked: the bucket locks by default",
+        "take the default retention off it: leases and parts of WAL must go at once",
+      );
       expect((await store.size(`${folder}digits`)) === null, "a removed object is still there");
       expect((await store.listNames(folder)).join() === "large,race/", "a removed object is still listed");
       expect((await putIfAbsent(store, `${folder}digits`, Buffer.from("again"))) === "created", "the key of a removed object is not free");
     },
   },
 ];
+
+/** Long enough for a store whose clock is a little ahead of ours, and not longer than somebody waits for a check. */
+const LOCKED_MS = 6000;
+const LONGER_MS = 2000;
+const UNLOCK_HINT = "Object Lock does not hold here: leave objectLock out of the inventory, or use a store that enforces it";
+
+const LOCKING: Step = {
+  name: "locking",
+  does: "an object is locked for as long as it was asked, cannot be deleted before, and what was not to be locked is not",
+  try: async (store, folder) => {
+    const { lock } = store;
+    if (lock === null) return;
+    await lock.assertEnforced();
+    await putIfAbsent(store, `${folder}free`, Buffer.from("free"));
+    expect((await lock.lockedUntil(`${folder}free`)) === null, "an object is locked that nobody locked", "take the default retention off the bucket");
+    const key = `${folder}locked`;
+    const until = new Date(systemClock.now().getTime() + LOCKED_MS);
+    const writer = await store.create(key, { lockUntil: until });
+    try {
+      await writer.write(Buffer.from("locked"));
+      expect((await writer.commit()) === "created", "a new object was said to be there already");
+    } finally {
+      await writer.abort();
+    }
+    expect(isAt(await lock.lockedUntil(key), until), "a lock reads back otherwise than it was set", UNLOCK_HINT);
+    await expectHeld(store, key);
+    const longer = new Date(until.getTime() + LONGER_MS);
+    await lock.extend([key], longer);
+    expect(isAt(await lock.lockedUntil(key), longer), "a lock that was made longer is not", UNLOCK_HINT);
+    await expectHeld(store, key);
+    // Nothing is left behind: what is locked is waited for.
+    await systemClock.sleep(Math.max(0, longer.getTime() - systemClock.now().getTime()) + ROUNDING_MS);
+    expect((await store.remove([key])).length === 0, "an object whose lock is over cannot be removed");
+  },
+};
+
+async function expectHeld(store: ObjectStore, key: string): Promise<void> {
+  const [held] = await store.remove([key]);
+  expect(held?.key === key && (await store.size(key)) !== null, "a locked object was deleted before its time", UNLOCK_HINT);
+}
+
+const ROUNDING_MS = 1000;
+
+/** Some stores keep whole seconds. */
+function isAt(found: Date | null, wanted: Date): boolean {
+  return found !== null && Math.abs(found.getTime() - wanted.getTime()) <= ROUNDING_MS;
+}
 
 async function race(store: ObjectStore, key: string): Promise<void> {
   const outcomes = await Promise.all(Array.from({ length: RACERS }, (_, i) => putIfAbsent(store, key, Buffer.of(i))));

@@ -21,7 +21,7 @@ export function throttled(inner: ObjectStore, rate: Rate, clock: Clock): ObjectS
   const bucket = new TokenBucket(rate, clock);
   return {
     ...inner,
-    create: async (key) => slowed(await inner.create(key), bucket),
+    create: async (key, options) => slowed(await inner.create(key, options), bucket),
   };
 }
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { openLocalStore, prepareLocalStore } from "../../src/storage/local-store.ts";
 import type { ObjectStore } from "../../src/storage/object-store.ts";
 import { openScratchFolder } from "../support/scratch-folder.ts";
-import type { StoreUnderTest } from "./object-store.ts";
+import type { StoreUnderTest } from "./store-under-test.ts";
 
 /** A folder that holds a store, alone or wrapped; gone when it goes out of scope. */
 export async function openLocalUnderTest(wrap: (store: ObjectStore) => ObjectStore = (store) => store): Promise<StoreUnderTest> {

@@ -1,15 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ObjectMissing, ObjectTruncated, putIfAbsent } from "../../src/storage/object-store.ts";
 import type { ObjectInfo, ObjectStore } from "../../src/storage/object-store.ts";
-
-/** A store to be tried, and a way to look at what lies in its place beside objects. */
-export interface StoreUnderTest extends AsyncDisposable {
-  readonly store: ObjectStore;
-  /** Everything that is there, objects or not (unfinished writes, empty folders): nothing may be left behind. */
-  leftovers(): Promise<string[]>;
-  /** How much of an unfinished write leaves something in the place: what is held back in memory until then, no sweep can find. */
-  readonly unfinishedBytes: number;
-}
+import { describeLocking } from "./object-locking.ts";
+import type { StoreUnderTest } from "./store-under-test.ts";
 
 /** Of several parts, where a store writes in parts. */
 const LARGE_BYTES = 20 << 20;
@@ -274,6 +267,8 @@ export function describeObjectStore(name: string, open: () => Promise<StoreUnder
         expect(await store.size("s/swept")).toBeNull();
       });
     });
+
+    describeLocking(() => under);
 
     test("free space is a number where it can be said", async () => {
       const free = await store.freeBytes();

@@ -226,7 +226,7 @@ describe("a store in S3, when things go wrong", () => {
       const prefix = `${randomUUID()}/`;
       const script = `
         const { openS3Store } = await import(${JSON.stringify(STORE_MODULE)});
-        const options = { endpoint: ${JSON.stringify(server.endpoint)}, region: "us-east-1", pathStyle: null, credentials: null, serverSideEncryption: null, storageClass: null };
+        const options = { endpoint: ${JSON.stringify(server.endpoint)}, region: "us-east-1", pathStyle: null, credentials: null, serverSideEncryption: null, storageClass: null, objectLock: null };
         const writer = await openS3Store({ bucket: "faults", prefix: ${JSON.stringify(prefix)} }, options).create("sources/db/pack");
         await writer.write(Buffer.alloc(${LARGE + PART_BYTES}));
         process.stdout.write("written");

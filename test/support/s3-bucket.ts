@@ -10,10 +10,11 @@ export interface Bucket {
   contents(prefix: string): Promise<string[]>;
 }
 
-export async function makeBucket(server: S3Server, name: string): Promise<Bucket> {
+/** `locks`: with Object Lock, and so with versions. */
+export async function makeBucket(server: S3Server, name: string, { locks = false }: { locks?: boolean } = {}): Promise<Bucket> {
   const { endpoint, region, credentials } = server;
   const client = new S3Client({ endpoint, region, credentials, forcePathStyle: true });
-  await client.send(new CreateBucketCommand({ Bucket: name }));
+  await client.send(new CreateBucketCommand({ Bucket: name, ...(locks ? { ObjectLockEnabledForBucket: true } : {}) }));
   return {
     client,
     name,
@@ -27,6 +28,6 @@ export async function makeBucket(server: S3Server, name: string): Promise<Bucket
 }
 
 /** What a store needs to know of the server; through another address, where something stands in between. */
-export function s3Options(server: S3Server, endpoint = server.endpoint): S3Options {
-  return { endpoint, region: server.region, pathStyle: null, credentials: async () => server.credentials, serverSideEncryption: null, storageClass: null };
+export function s3Options(server: S3Server, endpoint = server.endpoint, objectLock: S3Options["objectLock"] = null): S3Options {
+  return { endpoint, region: server.region, pathStyle: null, credentials: async () => server.credentials, serverSideEncryption: null, storageClass: null, objectLock };
 }

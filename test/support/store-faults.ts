@@ -1,7 +1,7 @@
 import type { ObjectStore, ObjectWriter } from "../../src/storage/object-store.ts";
 
 /** Where a fault can be put: a method of the store, or of a writer it made. */
-type FaultPoint = Exclude<keyof ObjectStore, "url" | "smallWritesEveryMs" | "readsAhead"> | "write" | "commit" | "abort";
+type FaultPoint = Exclude<keyof ObjectStore, "url" | "smallWritesEveryMs" | "readsAhead" | "lock" | "versions"> | "write" | "commit" | "abort";
 
 /** What happens instead: an error before anything was done; or an error after it was done (a lost reply); or something of the test's own before it is done. */
 type Fault = { readonly before: Error } | { readonly after: Error } | { readonly meanwhile: () => Promise<void> };
@@ -57,10 +57,10 @@ export function withFaults(inner: ObjectStore): FaultyStore {
     url: inner.url,
     smallWritesEveryMs: inner.smallWritesEveryMs,
     readsAhead: inner.readsAhead,
-    create: async (key) => {
+    create: async (key, options) => {
       const made: ObjectWriter[] = [];
       try {
-        return faultyWriter(key, await through("create", key, async () => (made[0] = await inner.create(key))));
+        return faultyWriter(key, await through("create", key, async () => (made[0] = await inner.create(key, options))));
       } catch (error) {
         // Nobody was told of it, so nobody else can close it.
         await made[0]?.abort();
@@ -79,6 +79,8 @@ export function withFaults(inner: ObjectStore): FaultyStore {
     remove: (keys) => through("remove", keys[0] ?? "", () => inner.remove(keys)),
     freeBytes: () => through("freeBytes", "", () => inner.freeBytes()),
     sweep: (prefix, before) => through("sweep", prefix, () => inner.sweep(prefix, before)),
+    lock: inner.lock,
+    versions: inner.versions,
   };
   return {
     store,

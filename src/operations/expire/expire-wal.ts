@@ -8,6 +8,8 @@ import type { WalSegment } from "../../domain/wal-segment.ts";
 import { must } from "../../errors.ts";
 import { baseName, keys } from "../../repository/layout.ts";
 import { ownSegments } from "../../repository/manifest.ts";
+import { lockedNow } from "../../repository/object-locks.ts";
+import type { StayingObject } from "../../repository/object-locks.ts";
 import type { WritableRepository } from "../../repository/repository.ts";
 import { recordExpired } from "../../repository/wal-expiry.ts";
 import { listSummaries, summarisedSegment } from "../../repository/wal-summaries.ts";
@@ -28,9 +30,12 @@ interface WalExpiry {
   readonly walKeptFrom: string | null;
   readonly removedObjects: number;
   readonly removedBytes: number;
+  /** Segments whose time is over, and that are locked for longer. */
+  readonly walLocked: number;
+  readonly refused: readonly StayingObject[];
 }
 
-const NOTHING: WalExpiry = { walSegments: 0, walKeptFrom: null, removedObjects: 0, removedBytes: 0 };
+const NOTHING: WalExpiry = { walSegments: 0, walKeptFrom: null, removedObjects: 0, removedBytes: 0, walLocked: 0, refused: [] };
 
 /** Removes WAL that neither the point-in-time window nor a backup that stays needs. `doomed` are backups that go, or are gone. */
 export async function expireWal(request: WalExpiryRequest, doomed: ReadonlySet<string>, now: Date): Promise<WalExpiry> {
@@ -42,9 +47,15 @@ export async function expireWal(request: WalExpiryRequest, doomed: ReadonlySet<s
   for (const damage of view.damage.values()) throw damage;
   const base = windowBase(view, doomed, new Date(now.getTime() - logRetentionSeconds * 1000));
   if (base === null) return NOTHING;
-  const gone = segmentsToRemove(view, base, doomed);
-  const result = { walSegments: gone.length, walKeptFrom: formatLsn(base.keptFrom) };
-  if (request.dryRun || gone.length === 0) return { ...result, removedObjects: 0, removedBytes: 0 };
+  const over = segmentsToRemove(view, base, doomed);
+  const locked = await lockedNow(
+    repository,
+    over.flatMap((name) => view.inventory.segments.get(name)?.objects ?? []),
+    now,
+  );
+  const gone = over.filter((name) => !(view.inventory.segments.get(name)?.objects ?? []).some((object) => locked.has(object)));
+  const result = { walSegments: gone.length, walKeptFrom: formatLsn(base.keptFrom), walLocked: over.length - gone.length };
+  if (request.dryRun || gone.length === 0) return { ...result, removedObjects: 0, removedBytes: 0, refused: [] };
   return { ...result, ...(await removeSegments(request, view, gone)) };
 }
 
@@ -84,10 +95,11 @@ function isOver(segment: WalSegment, { history, timeline, keptFrom }: WindowBase
   return isOnTheWay ? end <= keptFrom : segment.timeline < timeline && end <= keptFrom;
 }
 
-async function removeSegments(request: WalExpiryRequest, view: CopyView, names: readonly string[]): Promise<{ removedObjects: number; removedBytes: number }> {
+async function removeSegments(request: WalExpiryRequest, view: CopyView, names: readonly string[]): Promise<Pick<WalExpiry, "removedObjects" | "removedBytes" | "refused">> {
   const { repository, source } = request;
   const byTimeline = Map.groupBy(names, (name) => must(parseSegmentName(name, view.place.segmentBytes), "a segment").timeline);
   let [removedObjects, removedBytes] = [0, 0];
+  const refused: StayingObject[] = [];
   for (const [timeline, gone] of byTimeline) {
     const numbers = gone.map((name) => must(parseSegmentName(name, view.place.segmentBytes), "a segment").number);
     const sorted = gone.toSorted();
@@ -104,10 +116,10 @@ async function removeSegments(request: WalExpiryRequest, view: CopyView, names: 
     // Summaries first: one without its segment would be found by nobody.
     const objects = [...summaries, ...gone.flatMap((name) => [...(view.inventory.segments.get(name)?.objects ?? []), ...(view.inventory.parts.get(name)?.objects ?? [])])];
     for (const object of objects) removedBytes += (await repository.store.size(object)) ?? 0;
-    await repository.store.remove([...objects, ...(await indexesOf(view, timeline, going))]);
+    refused.push(...(await repository.store.remove([...objects, ...(await indexesOf(view, timeline, going))])));
     removedObjects += objects.length;
   }
-  return { removedObjects, removedBytes };
+  return { removedObjects, removedBytes, refused };
 }
 
 /** Indexes all of whose segments go now or went before. */

@@ -2,6 +2,7 @@ import type { SourceConfig } from "../../policy/types.ts";
 import type { OperationContext } from "../context.ts";
 import { expire } from "./expire.ts";
 import type { ExpireResult } from "./expire.ts";
+import type { Locking, LockWork } from "./locks.ts";
 import { hasEnded, repositoriesOf, runSpec } from "../installation.ts";
 import type { Installation } from "../installation.ts";
 import { recordEntry, recordRun } from "../record-run.ts";
@@ -18,6 +19,14 @@ export interface ExpireView {
     readonly walKeptFrom: string | null;
     readonly removedObjects: number;
     readonly removedBytes: number;
+    /** Backups that nothing wants any more and that may not be deleted yet: no recovery points, and gone at the first expiry after that moment. */
+    readonly locked: readonly { readonly id: string; readonly until: string; readonly reasons: readonly string[] }[];
+    /** WAL segments of which the same is true. */
+    readonly walLocked: number;
+    /** Locks that were made longer, or would be. */
+    readonly locksExtended: readonly { readonly what: LockWork["what"]; readonly backup: string | null; readonly until: string; readonly reason: string }[];
+    /** Deletions that the store refused. */
+    readonly refused: readonly { readonly object: string; readonly until: string | null }[];
   }[];
 }
 
@@ -47,6 +56,7 @@ async function expireAll(installation: Installation, { source, dryRun }: { sourc
           runId,
           dryRun,
           hasEnded: (run) => hasEnded(installation, run),
+          locking: lockingOf(installation, name),
           onDeletion: async (facts) => void (await recordEntry(installation.journal, "deletion", facts)),
         },
         context,
@@ -56,16 +66,25 @@ async function expireAll(installation: Installation, { source, dryRun }: { sourc
   return { dryRun, repositories: results.map(describe) };
 }
 
+function lockingOf({ inventory, journal }: Installation, name: string): Locking | null {
+  const lock = inventory.repositories.get(name)?.s3?.objectLock ?? null;
+  return lock === null ? null : { marginSeconds: lock.marginSeconds, onExtension: async (facts) => void (await recordEntry(journal, "lock.extended", facts)) };
+}
+
 function describe(result: ExpireResult): ExpireView["repositories"][number] {
   const { repository, decisions, walSegments, walKeptFrom, removedObjects, removedBytes } = result;
   return {
     repository,
     kept: decisions.filter(({ keep }) => keep).length,
     expired: decisions.filter(({ keep }) => !keep).map(({ id, reasons }) => ({ id, reasons })),
-    held: decisions.filter(({ keep, recoveryPoint }) => keep && !recoveryPoint).map(({ id, heldBy }) => ({ id, heldBy })),
+    held: decisions.filter(({ keep, recoveryPoint, lockedUntil }) => keep && !recoveryPoint && lockedUntil === null).map(({ id, heldBy }) => ({ id, heldBy })),
     walSegments,
     walKeptFrom,
     removedObjects,
     removedBytes,
+    locked: decisions.flatMap(({ id, lockedUntil, reasons }) => (lockedUntil === null ? [] : [{ id, until: lockedUntil.toISOString(), reasons }])),
+    walLocked: result.walLocked,
+    locksExtended: result.lockWork.map(({ what, backup, until, reason }) => ({ what, backup, until: until.toISOString(), reason })),
+    refused: result.refused.map(({ key, until }) => ({ object: key, until: until?.toISOString() ?? null })),
   };
 }

@@ -7,6 +7,7 @@ import { requireWholeChain, verifyFoundations } from "./verify-foundations.ts";
 import { DamageReport } from "./verify-report.ts";
 import type { Damage, VerifyTotals } from "./verify-report.ts";
 import { verifySource } from "./verify-source.ts";
+import { reportTampering } from "./verify-versions.ts";
 import type { VerifiedBackup } from "./verify-source.ts";
 
 export interface VerifyRequest {
@@ -50,6 +51,7 @@ export async function verifyRepository(request: VerifyRequest, context: Operatio
     allBackups.push(...verified.map(({ backup }) => backup));
   }
   await verifyFoundations({ repository, report, totals, backups: allBackups, evidence: evidence.entries });
+  await reportTampering(repository, request.source, report);
   const damage = report.found;
   const hurt = new Set(damage.flatMap((found) => found.backups));
   return {

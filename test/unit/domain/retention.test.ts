@@ -29,8 +29,24 @@ test("a backup younger than its age rule is kept and says when it goes", () => {
     { full: { keepForSeconds: 12 * 7 * DAY } },
     new Date("2026-11-22T02:00:00Z"),
   );
-  expect(decisions.get("old")).toEqual({ id: "old", keep: false, reasons: ["older than 12w, and no other rule keeps it"], heldBy: [], recoveryPoint: false, expiresAt: null });
-  expect(decisions.get("young")).toEqual({ id: "young", keep: true, reasons: ["younger than 12w"], heldBy: [], recoveryPoint: true, expiresAt: new Date("2026-11-23T02:00:00Z") });
+  expect(decisions.get("old")).toEqual({
+    id: "old",
+    keep: false,
+    reasons: ["older than 12w, and no other rule keeps it"],
+    heldBy: [],
+    recoveryPoint: false,
+    expiresAt: null,
+    lockedUntil: null,
+  });
+  expect(decisions.get("young")).toEqual({
+    id: "young",
+    keep: true,
+    reasons: ["younger than 12w"],
+    heldBy: [],
+    recoveryPoint: true,
+    expiresAt: new Date("2026-11-23T02:00:00Z"),
+    lockedUntil: null,
+  });
   expect(decisions.get("new")?.expiresAt).toBeNull();
 });
 
@@ -50,8 +66,16 @@ test("what a kept backup was made from is held for it, goes with it, and is no r
   const decisions = plan(chain, { full: { keepForSeconds: DAY }, incremental: { keepForSeconds: 30 * DAY } });
   expect(kept(decisions)).toEqual(["full", "incr1", "incr2", "newer"]);
   const until = new Date("2026-12-20T02:00:00Z");
-  expect(decisions.get("full")).toEqual({ id: "full", keep: true, reasons: ["held for dependents"], heldBy: ["incr1", "incr2"], recoveryPoint: false, expiresAt: until });
-  expect(decisions.get("incr1")).toMatchObject({ heldBy: ["incr2"], recoveryPoint: false, expiresAt: until });
+  expect(decisions.get("full")).toEqual({
+    id: "full",
+    keep: true,
+    reasons: ["held for dependents"],
+    heldBy: ["incr1", "incr2"],
+    recoveryPoint: false,
+    expiresAt: until,
+    lockedUntil: null,
+  });
+  expect(decisions.get("incr1")).toMatchObject({ heldBy: ["incr2"], recoveryPoint: false, expiresAt: until, lockedUntil: null });
   expect(decisions.get("incr2")).toMatchObject({ heldBy: [], recoveryPoint: true, expiresAt: until });
 });
 

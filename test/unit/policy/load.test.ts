@@ -69,7 +69,7 @@ test("a repository in a bucket comes with how it is reached and written, and nul
         storageClass: "STANDARD_IA",
       },
     },
-    { url: "s3://elsewhere", s3: { endpoint: null, region: null, pathStyle: null, credentials: null, serverSideEncryption: null, storageClass: null } },
+    { url: "s3://elsewhere", s3: { endpoint: null, region: null, pathStyle: null, credentials: null, serverSideEncryption: null, storageClass: null, objectLock: null } },
   ]);
 });
 
