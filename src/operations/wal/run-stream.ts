@@ -112,6 +112,7 @@ function run(request: StreamRequest, { receiver, keptFrom, tiers, walKeys }: Hel
     behind: behind.filter(({ repository }) => isOfLog(request, repository)),
     away: awayTiers(request, tiers),
     place: request.place,
+    runId: request.runId,
     walKeys,
     clock,
     onNotice,

@@ -1,8 +1,10 @@
 import type { Clock } from "../../clock.ts";
 import { settledWithin } from "../../clock.ts";
 import { HoldfastError, messageOf } from "../../errors.ts";
+import { acquireLease } from "../../repository/lease.ts";
 import type { WritableRepository } from "../../repository/repository.ts";
 import type { WalPlace } from "../../repository/wal-archive.ts";
+import { leaseScopes } from "../source-target.ts";
 import { fillWal } from "./fill-wal.ts";
 import type { TierQueue } from "./tier-queue.ts";
 import type { WalKeys } from "./wal-keys.ts";
@@ -19,6 +21,7 @@ export interface KeeperTask {
   readonly behind: readonly TierQueue[];
   readonly away: readonly AwayTier[];
   readonly place: WalPlace;
+  readonly runId: string;
   readonly walKeys: WalKeys;
   readonly clock: Clock;
   readonly onNotice: (notice: string) => void;
@@ -102,8 +105,16 @@ export class TierKeeper implements AsyncDisposable {
   async #return(tier: AwayTier): Promise<void> {
     const { first, onReturn } = this.#task;
     const repository = await tier.open();
+    await this.#awaitLease(repository);
     if (first.keyRing.canOpenData) await this.#copy(repository);
     onReturn();
+  }
+
+  /** What held it when it was lost may not have been able to say so: its lease then has to run out, and the stream goes on meanwhile. */
+  async #awaitLease(repository: WritableRepository): Promise<void> {
+    const { place, runId, clock } = this.#task;
+    const lease = await acquireLease(repository, { scope: leaseScopes.wal(place.source), runId, clock, wait: true, signal: this.#stopper.signal });
+    await lease.release();
   }
 
   async #copy(to: WritableRepository): Promise<number> {
