@@ -102,9 +102,8 @@ async function belowMarker(place: S3Place, { key, version }: Readable, error: un
 async function fetchPiece(place: S3Place, object: Readable, range: string | null): Promise<Piece> {
   const { key } = object;
   try {
-    // With its body: an answer that is still coming takes its place.
     return await retrying(
-      () => gateOf(place, range).run(async () => bodyOf(await request(place, object, range))),
+      () => request(place, object, range),
       (error) => error instanceof BrokenBody,
     );
   } catch (error) {
@@ -122,11 +121,13 @@ function gateOf({ large, small }: S3Place, range: string | null): RequestGate {
   return range !== null && !range.startsWith("bytes=-") ? large : small;
 }
 
-async function request(place: S3Place, object: Readable, range: string | null): Promise<GetObjectCommandOutput> {
+async function request(place: S3Place, object: Readable, range: string | null): Promise<Piece> {
   // Stores keep checksums of whole objects; of a piece there is none to compare with, and whoever reads pieces has digests of them.
   const whole = range === null ? { ChecksumMode: "ENABLED" as const } : { Range: range };
+  const command = new GetObjectCommand({ ...inputOf(place, object), ...whole });
   try {
-    return await place.client.send(new GetObjectCommand({ ...inputOf(place, object), ...whole }));
+    // With its body: an answer that is still coming takes its place. And nothing else in it: who waits for a place while holding one waits for ever.
+    return await gateOf(place, range).run(async () => bodyOf(await place.client.send(command)));
   } catch (error) {
     if (!["NoSuchKey", "NoSuchVersion"].includes(refusalOf(error)?.name ?? "")) throw error;
     const below = await belowMarker(place, object, error);
