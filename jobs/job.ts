@@ -12,8 +12,8 @@ import type { SourceConfig } from "../src/policy/types.ts";
 import type { Task } from "../src/scheduler/tasks.ts";
 
 /** What set a job off: the slot that it serves, or the command that somebody gave. */
-function triggerOf({ slot, command }: Task): RunTrigger {
-  if (command === null) return { trigger: "schedule", scheduledFor: slot };
+function triggerOf({ slot, command, attempt, schedule, late }: Task): RunTrigger {
+  if (command === null) return { trigger: "schedule", scheduledFor: slot, attempt, schedule, reason: late };
   return { trigger: "api", scheduledFor: null, runId: command.id, requestedBy: command.requestedBy };
 }
 

@@ -41,6 +41,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   drill: async () => (await import("./cli/drill.ts")).drillCommand(),
   copy: async () => (await import("./cli/copy.ts")).copyCommand(),
   expire: async () => (await import("./cli/expire.ts")).expireCommand(),
+  pause: async () => (await import("./cli/pause.ts")).pauseCommand(),
+  resume: async () => (await import("./cli/pause.ts")).resumeCommand(),
   report: async () => (await import("./cli/report.ts")).reportCommand(),
   alert: async () => (await import("./cli/alert.ts")).alertCommand(),
   catalog: async () => (await import("./cli/catalog.ts")).catalogCommand(),

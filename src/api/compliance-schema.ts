@@ -62,6 +62,7 @@ const workSchema = z.object({
   interrupted: count,
   missed: count,
   superseded: count,
+  skipped: count,
   running: count,
   unscheduled: count,
   unaccounted: countOrNull,

@@ -1,26 +1,56 @@
 import type { Catalog, SqlValue } from "./catalog.ts";
 import { numberOrNull, textOf, textOrNull } from "./catalog.ts";
-import { findRun } from "./runs.ts";
-import type { Run, RunOutcome } from "./runs.ts";
+import type { ExposureSpan } from "../domain/exposure-spans.ts";
+import { readSpans } from "./exposure-spans.ts";
+import { readTotals, uncountedSlots } from "./run-totals.ts";
+import { findRun, listRuns, openRuns } from "./runs.ts";
+import type { Run, RunFilter, RunOutcome } from "./runs.ts";
 
 /** What reports, status and metrics ask of the catalog beyond what commands do. Every query goes along an index: most are asked for each source, again and again. */
 
 /**
- * Every record of a source that belongs to [from, to), oldest first: a run to the time it began, a slot that was passed over to the time of the slot.
- * So each record belongs to exactly one of two adjacent periods, but for an interval of missed slots that reaches over the border.
+ * Every record of a source that belongs to [from, to), oldest first: a run to the time it began, slots that were passed over, and intervals of slots, to the time of the slot.
+ * So each record belongs to exactly one of two adjacent periods, but for an interval that reaches over the border.
  */
 export function* recordsOfPeriod(catalog: Catalog, period: { source: string; from: string; to: string }): Generator<Run> {
-  const rows = catalog.all(
-    `select id from runs where source = :source and case
-       when outcome in ('missed', 'superseded') then coalesce(scheduled_for, started_at) < :to and coalesce(until, scheduled_for, started_at) >= :from
-       else started_at >= :from and started_at < :to end
-     order by case when outcome in ('missed', 'superseded') then coalesce(scheduled_for, started_at) else started_at end, sequence`,
-    period,
-  );
-  for (const row of rows) {
-    const run = findRun(catalog, textOf(row, "id"));
+  const found = kindsOnRecord(catalog, period.source).flatMap((kind) => idsOfPeriod(catalog, { ...period, ...kind }));
+  for (const { id } of found.toSorted((a, b) => (a.at === b.at ? a.sequence - b.sequence : a.at < b.at ? -1 : 1))) {
+    const run = findRun(catalog, id);
     if (run !== null) yield run;
   }
+}
+
+interface KindOnRecord {
+  readonly operation: string;
+  readonly type: string | null;
+}
+
+function kindsOnRecord(catalog: Catalog, source: string): KindOnRecord[] {
+  const kinds = [...readTotals(catalog, source), ...openRuns(catalog).filter((run) => run.source === source)];
+  return [...new Map(kinds.map(({ operation, type }) => [`${operation} ${type}`, { operation, type }])).values()];
+}
+
+/** No interval of slots that were done is longer than a day. */
+const INTERVAL_MS = 86_400_000;
+
+const IS_PASSED_OVER = "outcome in ('missed', 'superseded', 'skipped')";
+
+/** Three ways into the records, each along an index and no further than the period: runs that began in it, slots in it, and what was passed over for longer than a day. */
+function idsOfPeriod(catalog: Catalog, period: KindOnRecord & { source: string; from: string; to: string }): { id: string; at: string; sequence: number }[] {
+  return catalog
+    .all(
+      `select id, started_at as at, sequence from runs
+         where source = :source and operation = :operation and started_at >= :from and started_at < :to and type is :type and until is null and not ${IS_PASSED_OVER}
+       union all
+       select id, scheduled_for, sequence from runs
+         where source = :source and operation = :operation and type is :type and scheduled_for >= :near and scheduled_for < :to
+           and (until is not null or ${IS_PASSED_OVER}) and coalesce(until, scheduled_for) >= :from
+       union all
+       select id, scheduled_for, sequence from runs
+         where source = :source and until is not null and until >= :from and ${IS_PASSED_OVER} and operation = :operation and type is :type and scheduled_for < :near`,
+      { ...period, near: new Date(Date.parse(period.from) - INTERVAL_MS).toISOString() },
+    )
+    .map((row) => ({ id: textOf(row, "id"), at: textOf(row, "at"), sequence: numberOrNull(row, "sequence") ?? 0 }));
 }
 
 export interface Success {
@@ -31,18 +61,16 @@ export interface Success {
 
 /** Of each kind of work that has succeeded since `from`, when the newest success began. */
 export function newestSuccesses(catalog: Catalog, source: string, from: string): Success[] {
-  return catalog
-    .all("select operation, type, max(started_at) as started_at from runs where source = :source and outcome = 'succeeded' and started_at >= :from group by operation, type", {
-      source,
-      from,
-    })
-    .map((row) => ({ operation: textOf(row, "operation"), type: textOrNull(row, "type"), startedAt: textOf(row, "started_at") }));
+  return readTotals(catalog, source)
+    .filter(({ outcome, newestAt }) => outcome === "succeeded" && newestAt >= from)
+    .map(({ operation, type, newestAt }) => ({ operation, type, startedAt: newestAt }));
 }
 
 /** When the first record of a source was made; null: there is none. */
 export function firstRecordAt(catalog: Catalog, source: string): string | null {
-  const [row] = catalog.all("select min(started_at) as at from runs where source = :source", { source });
-  return row === undefined ? null : textOrNull(row, "at");
+  const begun = openRuns(catalog).filter((run) => run.source === source);
+  const [first] = [...readTotals(catalog, source).map(({ oldestAt }) => oldestAt), ...begun.map(({ startedAt }) => startedAt)].toSorted();
+  return first ?? null;
 }
 
 export interface RunKind {
@@ -55,13 +83,20 @@ export interface RunKind {
 }
 
 /** The newest run of a kind that really began. */
-export function newestRun(catalog: Catalog, kind: RunKind): Run | null {
-  return firstOf(
-    catalog,
-    `select id from runs where source = :source and operation = :operation and (:type is null or type = :type)
-       and (:outcome is null or outcome = :outcome) and outcome not in ('missed', 'superseded') order by started_at desc limit 1`,
-    { ...kind },
-  );
+export function newestRun(catalog: Catalog, { source, operation, type, outcome }: RunKind): Run | null {
+  const ofType = type === null ? "" : "and type = :type";
+  const values = { source, operation, ...(type === null ? {} : { type }) };
+  const ended =
+    outcome === null
+      ? catalog.all(`select newest_id as id, newest_at as at from run_totals where source = :source and operation = :operation ${ofType} and not ${IS_PASSED_OVER}`, values)
+      : catalog.all(`select newest_id as id, newest_at as at from run_totals where source = :source and operation = :operation ${ofType} and outcome = :outcome`, {
+          ...values,
+          outcome,
+        });
+  const isAsked = outcome === null || outcome === "running";
+  const begun = isAsked ? catalog.all(`select id, started_at as at from runs where outcome = 'running' and source = :source and operation = :operation ${ofType}`, values) : [];
+  const [newest] = [...ended, ...begun].toSorted((a, b) => (textOf(a, "at") < textOf(b, "at") ? 1 : -1));
+  return newest === undefined ? null : findRun(catalog, textOf(newest, "id"));
 }
 
 /** The newest drill that ended, however; and the newest one that came to a result (an inconclusive one does not). */
@@ -69,7 +104,7 @@ export function newestDrills(catalog: Catalog, source: string): { readonly ended
   const newest = (condition: string): Run | null =>
     firstOf(
       catalog,
-      `select id from runs where source = :source and operation = 'drill' and outcome not in ('missed', 'superseded', 'running') ${condition} order by started_at desc limit 1`,
+      `select id from runs where source = :source and operation = 'drill' and outcome <> 'running' and not ${IS_PASSED_OVER} ${condition} order by started_at desc limit 1`,
       { source },
     );
   return { ended: newest(""), withResult: newest("and facts ->> '$.verdict' in ('pass', 'pass_with_warnings', 'fail')") };
@@ -80,40 +115,16 @@ function firstOf(catalog: Catalog, sql: string, values: Record<string, SqlValue>
   return row === undefined ? null : findRun(catalog, textOf(row, "id"));
 }
 
-export interface RunPage {
+export interface RunPage extends RunFilter {
   /** Of these sources only; null: of all. */
   readonly sources: readonly string[] | null;
-  readonly source: string | null;
-  readonly operation: string | null;
-  readonly outcome: RunOutcome | null;
-  /** Began at or after, and before. */
-  readonly from: string | null;
-  readonly to: string | null;
   readonly limit: number;
   readonly offset: number;
 }
 
-const PAGE_CONDITIONS = {
-  sources: "source in (select value from json_each(:sources))",
-  source: "source = :source",
-  operation: "operation = :operation",
-  outcome: "outcome = :outcome",
-  from: "started_at >= :from",
-  to: "started_at < :to",
-} as const;
-const PAGE_FILTERS = ["sources", "source", "operation", "outcome", "from", "to"] as const;
-
-/** One page of runs, newest first. Only the conditions that are asked for are in the query, so that an index can serve them. */
+/** One page of runs, newest first. */
 export function pageOfRuns(catalog: Catalog, page: RunPage): Run[] {
-  const asked = PAGE_FILTERS.filter((filter) => page[filter] !== null);
-  const where = asked.length === 0 ? "" : `where ${asked.map((filter) => PAGE_CONDITIONS[filter]).join(" and ")}`;
-  const values = Object.fromEntries(asked.map((filter) => [filter, filter === "sources" ? JSON.stringify(page.sources) : page[filter]]));
-  const rows = catalog.all(`select id from runs ${where} order by started_at desc, sequence desc limit :limit offset :offset`, {
-    ...values,
-    limit: page.limit,
-    offset: page.offset,
-  });
-  return rows.flatMap((row) => findRun(catalog, textOf(row, "id")) ?? []);
+  return listRuns(catalog, page);
 }
 
 /** An element of a list of copies, as its repository: some operations name it, others describe it. What is neither is of no copy, and no error. */
@@ -149,9 +160,13 @@ export interface RunCount {
 
 /** How often what ended how, over all history. */
 export function countRuns(catalog: Catalog): RunCount[] {
-  return catalog
-    .all("select source, operation, outcome, sum(slots) as count from runs where outcome <> 'running' group by source, operation, outcome")
-    .map((row) => ({ source: textOf(row, "source"), operation: textOf(row, "operation"), outcome: textOf(row, "outcome"), count: numberOrNull(row, "count") ?? 0 }));
+  const counts = new Map<string, RunCount>();
+  const pending = uncountedSlots(catalog).map((slots) => ({ ...slots, outcome: "succeeded" }));
+  for (const { source, operation, outcome, count } of [...readTotals(catalog, null), ...pending]) {
+    const key = JSON.stringify([source, operation, outcome]);
+    counts.set(key, { source, operation, outcome, count: (counts.get(key)?.count ?? 0) + count });
+  }
+  return [...counts.values()];
 }
 
 /** How many runs are going on, by operation. */
@@ -176,8 +191,9 @@ export function newestSample(catalog: Catalog, source: string, repository: strin
 /** How many samples are in memory at once; a year has more than a million. */
 const SAMPLES_AT_ONCE = 10_000;
 
-/** Exposure samples of one copy in [from, to), in order of time. */
-export function* readSamples(catalog: Catalog, of: { source: string; repository: string; from: string; to: string }): Generator<CopySample> {
+/** Exposure of one copy in [from, to), in order of time: what was merged of old samples, then samples. */
+export function* readSamples(catalog: Catalog, of: { source: string; repository: string; from: string; to: string }): Generator<CopySample | ExposureSpan> {
+  yield* readSpans(catalog, of, of.from, of.to);
   let rows = readSomeSamples(catalog, of, ">=");
   for (;;) {
     yield* rows;

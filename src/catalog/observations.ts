@@ -1,7 +1,7 @@
 import type { Catalog } from "./catalog.ts";
 import { numberOrNull, textOf } from "./catalog.ts";
 
-/** What was observed of sources while running: exposure samples and heartbeats. Not evidence; lost with the catalog. */
+/** What was observed of sources while running: exposure samples and heartbeats. Not evidence; lost with the catalog. Old samples are merged (exposure-spans.ts). */
 export interface ExposureSample {
   readonly source: string;
   readonly repository: string;
@@ -11,14 +11,8 @@ export interface ExposureSample {
   readonly bytes: number | null;
 }
 
-const KEEP_SAMPLES_DAYS = 400;
-
 export function recordExposure(catalog: Catalog, sample: ExposureSample): void {
   catalog.run("insert into exposure (source, repository, at, seconds, bytes) values (:source, :repository, :at, :seconds, :bytes) on conflict do nothing", { ...sample });
-}
-
-export function forgetOldSamples(catalog: Catalog, now: Date): void {
-  catalog.run("delete from exposure where at < :before", { before: new Date(now.getTime() - KEEP_SAMPLES_DAYS * 86_400_000).toISOString() });
 }
 
 export interface Heartbeat {

@@ -1,5 +1,6 @@
 import type { RunFacts } from "../domain/control-population.ts";
 import { applyAccessEntry } from "./access-events.ts";
+import type { Schedule } from "../domain/schedule.ts";
 import { applyAlertEntry } from "./alerts.ts";
 import type { Catalog, SqlRow } from "./catalog.ts";
 import { numberOrNull, textOf, textOrNull } from "./catalog.ts";
@@ -7,16 +8,26 @@ import { commandBegan, commandEnded } from "./commands.ts";
 import type { CommandState } from "./commands.ts";
 import { applyRecordedEntry } from "./entries.ts";
 import { appendEntryEvent } from "./events.ts";
+import { applyCommitment } from "./commitments.ts";
 import { stringOr, stringOrNull } from "./history-entry.ts";
 import type { HistoryEntry } from "./history-entry.ts";
+import { applyPauseEntry } from "./pauses.ts";
+import { addToTotals, readTotals } from "./run-totals.ts";
+import { applySlots } from "./slot-intervals.ts";
 import { applyTokenEntry } from "./tokens.ts";
 
-/** History of runs, projected from evidence entries: `run.started`, `run.finished`, `run.missed`. */
-export const OUTCOMES = ["running", "succeeded", "failed", "cancelled", "interrupted", "missed", "superseded"] as const;
+/** History of runs, projected from evidence entries: `run.started`, `run.finished`, `run.missed`, and `run.slots` (slot-intervals.ts). */
+export const OUTCOMES = ["running", "succeeded", "failed", "cancelled", "interrupted", "missed", "superseded", "skipped"] as const;
+/** Outcomes of slots that nothing ran for. */
+const PASSED_OVER = ["missed", "superseded", "skipped"] as const;
 export type RunOutcome = (typeof OUTCOMES)[number];
 
 export interface Run extends RunFacts {
   readonly outcome: RunOutcome;
+  /** 1, and more where it failed for its slot before. */
+  readonly attempt: number;
+  /** Of its slot, where it is known. */
+  readonly schedule: Schedule | null;
   /** Who runs it, as JSON; null once it ended. */
   readonly holder: string | null;
   readonly facts: Readonly<Record<string, unknown>>;
@@ -28,8 +39,11 @@ export function applyEntry(catalog: Catalog, entry: HistoryEntry): void {
     const { facts } = entry;
     if (entry.sequence > lastApplied(catalog, entry.writer)) appendEntryEvent(catalog, entry);
     if (entry.kind === "run.started") beginRun(catalog, entry);
-    else if (entry.kind === "run.missed") insertRun(catalog, entry, facts["outcome"] === "superseded" ? "superseded" : "missed");
+    else if (entry.kind === "run.missed") insertRun(catalog, entry, PASSED_OVER.find((known) => known === facts["outcome"]) ?? "missed");
     else if (entry.kind === "run.finished") finishRun(catalog, entry);
+    else if (entry.kind === "run.slots") applySlots(catalog, entry);
+    else if (entry.kind === "source.paused" || entry.kind === "source.resumed") applyPauseEntry(catalog, entry);
+    else if (entry.kind === "schedule.committed") applyCommitment(catalog, entry);
     else {
       applyRecordedEntry(catalog, entry);
       applyTokenEntry(catalog, entry);
@@ -55,39 +69,46 @@ function beginRun(catalog: Catalog, entry: HistoryEntry): void {
 
 function insertRun(catalog: Catalog, entry: HistoryEntry, outcome: RunOutcome): void {
   const { facts } = entry;
-  catalog.run(
-    `insert into runs (id, source, operation, type, trigger, scheduled_for, started_at, finished_at, outcome, reason, slots, until, holder, facts, writer, sequence)
-     values (:id, :source, :operation, :type, :trigger, :scheduledFor, :startedAt, :finishedAt, :outcome, :reason, :slots, :until, :holder, '{}', :writer, :sequence)
+  const id = stringOr(facts["run"], `${entry.writer.slice(0, 8)}-${entry.sequence}`);
+  const kind = { source: stringOr(facts["source"], ""), operation: stringOr(facts["operation"], ""), type: stringOrNull(facts["type"]) };
+  const slots = numberOr(facts["slots"], 1);
+  const inserted = catalog.run(
+    `insert into runs (id, source, operation, type, trigger, scheduled_for, started_at, finished_at, outcome, reason, slots, until, holder, facts, sequence, schedule, attempt)
+     values (:id, :source, :operation, :type, :trigger, :scheduledFor, :startedAt, :finishedAt, :outcome, :reason, :slots, :until, :holder, '{}', :sequence, :schedule, :attempt)
      on conflict (id) do nothing`,
     {
-      id: stringOr(facts["run"], `${entry.writer.slice(0, 8)}-${entry.sequence}`),
-      source: stringOr(facts["source"], ""),
-      operation: stringOr(facts["operation"], ""),
-      type: stringOrNull(facts["type"]),
+      id,
+      ...kind,
       trigger: stringOr(facts["trigger"], "manual"),
       scheduledFor: stringOrNull(facts["scheduledFor"]),
       startedAt: entry.at,
       finishedAt: outcome === "running" ? null : entry.at,
       outcome,
       reason: stringOrNull(facts["reason"]),
-      slots: typeof facts["slots"] === "number" ? facts["slots"] : 1,
+      slots,
       until: stringOrNull(facts["until"]),
       holder: facts["holder"] === undefined ? null : JSON.stringify(facts["holder"]),
-      writer: entry.writer,
       sequence: entry.sequence,
+      schedule: facts["schedule"] === undefined || facts["schedule"] === null ? null : JSON.stringify(facts["schedule"]),
+      attempt: numberOr(facts["attempt"], 1),
     },
   );
+  if (inserted > 0 && outcome !== "running") addToTotals(catalog, { ...kind, outcome, at: entry.at, id }, slots);
 }
 
 function finishRun(catalog: Catalog, entry: HistoryEntry): void {
   const { facts } = entry;
-  catalog.run("update runs set finished_at = :at, outcome = :outcome, reason = :reason, holder = null, facts = :facts where id = :id and outcome = 'running'", {
-    at: entry.at,
-    outcome: stringOr(facts["outcome"], "failed"),
-    reason: stringOrNull(facts["reason"]),
-    facts: JSON.stringify(facts["figures"] ?? {}),
-    id: stringOr(facts["run"], ""),
-  });
+  // Frequent work that came to nothing is one entry, which says when it began.
+  if (typeof facts["startedAt"] === "string") insertRun(catalog, { ...entry, at: facts["startedAt"] }, "running");
+  const id = stringOr(facts["run"], "");
+  const outcome = stringOr(facts["outcome"], "failed");
+  // A run that came late says so from its beginning on.
+  const finished = catalog.run(
+    "update runs set finished_at = :at, outcome = :outcome, reason = coalesce(:reason, reason), holder = null, facts = :facts, retryable = :retryable where id = :id and outcome = 'running'",
+    { at: entry.at, outcome, reason: stringOrNull(facts["reason"]), facts: JSON.stringify(facts["figures"] ?? {}), retryable: facts["retryable"] === true ? 1 : 0, id },
+  );
+  const run = finished > 0 ? findRun(catalog, id) : null;
+  if (run !== null) addToTotals(catalog, { source: run.source, operation: run.operation, type: run.type, outcome, at: run.startedAt, id }, 1);
   commandEnded(catalog, stringOr(facts["run"], ""), { state: commandStateOf(facts["outcome"]), reason: stringOrNull(facts["reason"]), at: entry.at });
   for (const verified of Array.isArray(facts["verified"]) ? (facts["verified"] as Record<string, unknown>[]) : []) recordVerified(catalog, verified, entry.at);
 }
@@ -111,34 +132,41 @@ function recordVerified(catalog: Catalog, verified: Record<string, unknown>, at:
   );
 }
 
+/** Null, and what is left out: any. */
 export interface RunFilter {
-  readonly source?: string;
-  readonly operation?: string;
-  readonly outcome?: RunOutcome;
+  readonly sources?: readonly string[] | null;
+  readonly source?: string | null;
+  readonly operation?: string | null;
+  readonly outcome?: RunOutcome | null;
   /** Started at or after, and before. */
-  readonly from?: string;
-  readonly to?: string;
+  readonly from?: string | null;
+  readonly to?: string | null;
   readonly limit?: number;
   readonly offset?: number;
 }
 
-/** Runs that match, newest first. */
+const CONDITIONS = {
+  sources: "source in (select value from json_each(:sources))",
+  source: "source = :source",
+  operation: "operation = :operation",
+  outcome: "outcome = :outcome",
+  from: "started_at >= :from",
+  to: "started_at < :to",
+} as const;
+const FILTERS = ["sources", "source", "operation", "outcome", "from", "to"] as const;
+
+/** Runs that match, newest first. Only the conditions that are asked for are in the query, so that an index can serve them. */
 export function listRuns(catalog: Catalog, filter: RunFilter = {}): Run[] {
-  const rows = catalog.all(
-    `select * from runs
-     where (:source is null or source = :source) and (:operation is null or operation = :operation) and (:outcome is null or outcome = :outcome)
-       and (:from is null or started_at >= :from) and (:to is null or started_at < :to)
-     order by started_at desc, sequence desc limit :limit offset :offset`,
-    {
-      source: filter.source ?? null,
-      operation: filter.operation ?? null,
-      outcome: filter.outcome ?? null,
-      from: filter.from ?? null,
-      to: filter.to ?? null,
-      limit: filter.limit ?? 1000,
-      offset: filter.offset ?? 0,
-    },
-  );
+  const asked = FILTERS.flatMap((name) => {
+    const value = filter[name];
+    return value === undefined || value === null ? [] : [{ name, value: typeof value === "string" ? value : JSON.stringify(value) }];
+  });
+  const where = asked.length === 0 ? "" : `where ${asked.map(({ name }) => CONDITIONS[name]).join(" and ")}`;
+  const rows = catalog.all(`select * from runs ${where} order by started_at desc, sequence desc limit :limit offset :offset`, {
+    ...Object.fromEntries(asked.map(({ name, value }) => [name, value])),
+    limit: filter.limit ?? 1000,
+    offset: filter.offset ?? 0,
+  });
   return rows.map(runOf);
 }
 
@@ -147,22 +175,57 @@ export function findRun(catalog: Catalog, id: string): Run | null {
   return row === undefined ? null : runOf(row);
 }
 
-/** The newest slot of a kind of work that was dealt with in some way, or null. */
-export function lastHandledSlot(catalog: Catalog, source: string, operation: string, type: string | null): Date | null {
-  const [row] = catalog.all(
-    `select max(coalesce(until, scheduled_for)) as slot from runs
-     where source = :source and operation = :operation and (:type is null or type = :type) and scheduled_for is not null`,
-    { source, operation, type },
+/** The newest slot of a kind of work that was dealt with in some way, and the newest record about it. */
+export interface NewestSlot {
+  readonly slot: Date;
+  readonly outcome: RunOutcome;
+  readonly attempt: number;
+  /** Whether what made it fail may pass. */
+  readonly retryable: boolean;
+  readonly endedAt: Date | null;
+}
+
+/** `before`: slots from then on are left out (a clock that was wrong may have left some in the future). Null: none was dealt with. */
+export function newestSlot(catalog: Catalog, kind: { source: string; operation: string; type: string | null }, before: Date): NewestSlot | null {
+  // Along the index of slots, from its end; a few, as an interval may reach beyond what begins after it.
+  const rows = catalog.all(
+    `select scheduled_for, until, outcome, attempt, retryable, finished_at from runs
+     where source = :source and operation = :operation and type is :type and scheduled_for < :before order by scheduled_for desc, started_at desc, sequence desc limit 4`,
+    { source: kind.source, operation: kind.operation, type: kind.type, before: before.toISOString() },
   );
-  const slot = row === undefined ? null : textOrNull(row, "slot");
-  return slot === null ? null : new Date(slot);
+  const [newest] = rows.toSorted((a, b) => (endOf(a) < endOf(b) ? 1 : endOf(a) > endOf(b) ? -1 : 0));
+  if (newest === undefined) return null;
+  const endedAt = textOrNull(newest, "finished_at");
+  return {
+    slot: new Date(endOf(newest)),
+    outcome: textOf(newest, "outcome") as RunOutcome,
+    attempt: numberOrNull(newest, "attempt") ?? 1,
+    retryable: numberOrNull(newest, "retryable") === 1,
+    endedAt: endedAt === null ? null : new Date(endedAt),
+  };
+}
+
+function endOf(row: SqlRow): string {
+  return textOrNull(row, "until") ?? textOf(row, "scheduled_for");
+}
+
+const EVER = new Date("9999-01-01T00:00:00Z");
+
+/** As above, only when it was. */
+export function lastHandledSlot(catalog: Catalog, source: string, operation: string, type: string | null): Date | null {
+  return newestSlot(catalog, { source, operation, type }, EVER)?.slot ?? null;
 }
 
 /** When the first run of a kind that succeeded began, or null. */
 export function firstSuccess(catalog: Catalog, source: string, operation: string): Date | null {
-  const [row] = catalog.all("select min(started_at) as at from runs where source = :source and operation = :operation and outcome = 'succeeded'", { source, operation });
-  const at = row === undefined ? null : textOrNull(row, "at");
-  return at === null ? null : new Date(at);
+  const times = readTotals(catalog, source).filter((total) => total.operation === operation && total.outcome === "succeeded");
+  const [first] = times.map(({ oldestAt }) => oldestAt).toSorted();
+  return first === undefined ? null : new Date(first);
+}
+
+/** Runs that began and are not on record as ended. */
+export function openRuns(catalog: Catalog): Run[] {
+  return catalog.all("select * from runs where outcome = 'running' order by started_at desc, sequence desc").map(runOf);
 }
 
 export interface Verified {
@@ -198,6 +261,16 @@ function runOf(row: SqlRow): Run {
     slots: numberOrNull(row, "slots") ?? 1,
     until: textOrNull(row, "until"),
     holder: textOrNull(row, "holder"),
+    attempt: numberOrNull(row, "attempt") ?? 1,
+    schedule: scheduleOrNull(textOrNull(row, "schedule")),
     facts: JSON.parse(textOf(row, "facts")) as Record<string, unknown>,
   };
+}
+
+function scheduleOrNull(text: string | null): Schedule | null {
+  return text === null ? null : (JSON.parse(text) as Schedule);
+}
+
+function numberOr(value: unknown, fallback: number): number {
+  return typeof value === "number" ? value : fallback;
 }

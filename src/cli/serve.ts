@@ -8,22 +8,21 @@ import { ExposureWatch } from "../compliance/exposure-watch.ts";
 import { keepSummary } from "../compliance/source-summary.ts";
 import { isInScope } from "../domain/access.ts";
 import { addDashboard } from "../dashboard/dashboard.ts";
-import { forgetOldSamples } from "../catalog/observations.ts";
 import { newRunId } from "../operations/installation.ts";
+import { sweepScratch } from "../operations/drill/sweep-scratch.ts";
+import { House, observeEverySeconds } from "../operations/keep-house.ts";
 import { measureRegularly } from "../operations/measure-capacity.ts";
 import { observeAndKeep } from "../operations/observe.ts";
-import { closeInterrupted, recordEntry } from "../operations/record-run.ts";
+import { closeInterrupted, closeLost, recordEntry, recordPending } from "../operations/record-run.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
 import type { PassedOver } from "../scheduler/tasks.ts";
 import { Workers } from "../scheduler/workers.ts";
 import { VERSION } from "../version.ts";
 import { newCommand, perform } from "./action.ts";
 import type { CommonOptions, Tools } from "./action.ts";
+import { SchedulerClaim } from "./scheduler-claim.ts";
 import { serveAlerts } from "./serve-alerts.ts";
 import { listen, openServedApi } from "./serve-api.ts";
-
-/** How often each source is looked at: often enough for its objective, and never idle or frantic. */
-const OBSERVE_SECONDS = { shortest: 2, longest: 15, perRpo: 10 } as const;
 
 export function serveCommand(): Command {
   return newCommand("serve", "scheduler, WAL streams and API, until stopped", "holdfast serve").action(async (options: CommonOptions) => perform(options, serve));
@@ -32,6 +31,8 @@ export function serveCommand(): Command {
 async function serve({ context, openApp }: Tools): Promise<number> {
   const app = await openApp();
   const log = pino({ base: { program: "holdfast" } });
+  using claim = SchedulerClaim.take(app);
+  const house = new House(app);
   const workers = new Workers(systemClock, (job, notice) => log.info({ job }, notice));
   const scheduler = new Scheduler({
     inventory: app.inventory,
@@ -40,6 +41,11 @@ async function serve({ context, openApp }: Tools): Promise<number> {
     workers,
     jobFile: (name) => fileURLToPath(new URL(`../../jobs/${name}.ts`, import.meta.url)),
     recordPassedOver: (passed) => recordPassedOver(app, passed),
+    closeLost: ({ source, operation, slot, command }) => closeLost(app.journal, { source, operation, scheduledFor: slot, run: command?.id ?? null }),
+    keepHouse: async () => {
+      claim.keep();
+      await house.keep();
+    },
     log: (event, fields) => log.info(fields, event),
   });
   const api = await openServedApi(app, { isSchedulerRunning: () => scheduler.isAlive, log });
@@ -54,6 +60,8 @@ async function serve({ context, openApp }: Tools): Promise<number> {
     visibleSources: ({ identity }) => [...app.inventory.sources.values()].filter((source) => identity !== null && isInScope(identity.scope, source)),
     onError: (error) => log.error({ error: String(error) }, "a page failed"),
   });
+  // Servers and folders of drills that were killed.
+  await sweepScratch(app.inventory.scratch.directory);
   await closeInterrupted(app.journal);
   const address = await listen(api, app.inventory.api);
   log.info({ address, sources: app.inventory.sources.size, findings: app.findings.length }, "serving");
@@ -67,14 +75,16 @@ async function serve({ context, openApp }: Tools): Promise<number> {
   await Promise.all([observing, measuring]);
   await alerting;
   await api.close();
+  await recordPending(app.journal, null);
   await app.journal.copyToRepositories();
   log.info("stopped");
   return 0;
 }
 
-function recordPassedOver(app: App, { source, operation, type, outcome, slot, until, slots, reason }: PassedOver): Promise<void> {
-  const facts = { run: newRunId(app.clock), source, operation, type, trigger: "schedule", scheduledFor: slot, outcome, until, slots, reason };
-  return recordEntry(app.journal, "run.missed", facts).then(() => undefined);
+/** What frequent work did before is evidence before what was passed over after it: intervals end there. */
+async function recordPassedOver(app: App, { slot, ...passed }: PassedOver): Promise<void> {
+  await recordPending(app.journal, passed.source);
+  await recordEntry(app.journal, "run.missed", { run: newRunId(app.clock), ...passed, trigger: "schedule", scheduledFor: slot });
 }
 
 /** Keeps a picture of every source, and samples of its exposure, until stopped. One source's trouble is not another's. */
@@ -84,13 +94,11 @@ async function observe(app: App, signal: AbortSignal, onTrouble: (source: string
   while (!signal.aborted) {
     for (const source of app.inventory.sources.values()) {
       if (isAborted(signal) || systemClock.monotonicMs() < (dueMs.get(source.name) ?? 0)) continue;
-      const seconds = Math.min(OBSERVE_SECONDS.longest, Math.max(OBSERVE_SECONDS.shortest, source.objectives.rpoSeconds / OBSERVE_SECONDS.perRpo));
       await observeAndKeep(app, source).catch((error: unknown) => onTrouble(source.name, error));
       keepSummary(app.catalog, source, systemClock.now());
       exposure.look(app.catalog, source, systemClock.now());
-      dueMs.set(source.name, systemClock.monotonicMs() + seconds * 1000);
+      dueMs.set(source.name, systemClock.monotonicMs() + observeEverySeconds(source) * 1000);
     }
-    forgetOldSamples(app.catalog, systemClock.now());
     await systemClock.sleep(500, signal).catch(() => undefined);
   }
 }

@@ -1,9 +1,10 @@
 import type { Catalog } from "../catalog/catalog.ts";
 import { newestDrills, newestRun, newestSample } from "../catalog/compliance-queries.ts";
 import type { Run } from "../catalog/runs.ts";
-import { readSnapshot } from "../catalog/snapshots.ts";
-import type { Snapshot } from "../catalog/snapshots.ts";
-import { copiesOf, copiesWithObjective, repositoriesSeen } from "../domain/compliance.ts";
+import { currentPause } from "../catalog/pauses.ts";
+import { readBrief } from "../catalog/snapshots.ts";
+import type { SnapshotBrief } from "../catalog/snapshots.ts";
+import { copiesOf, copiesWithObjective } from "../domain/compliance.ts";
 import type { ReportSource } from "../domain/compliance.ts";
 import type { DrillRecord } from "../domain/control-population.ts";
 import { judgeNow } from "../domain/control-now.ts";
@@ -30,6 +31,8 @@ export interface CurrentStatus {
   readonly lastProvenAt: string | null;
   /** Recovery time of the last drill that came to a result. */
   readonly lastRtoSeconds: number | null;
+  /** Null: it is not paused. */
+  readonly paused: { readonly from: string; readonly until: string; readonly reason: string; readonly by: string } | null;
   /** Null: the repositories were never looked at. */
   readonly gaps: readonly GapView[] | null;
   readonly seenAt: string | null;
@@ -57,15 +60,14 @@ export function overallStatus(catalog: Catalog, sources: readonly ReportSource[]
 }
 
 export function currentStatus(catalog: Catalog, source: ReportSource, now: Date): CurrentStatus {
-  const snapshot = readSnapshot(catalog, source.name);
-  const copies = copiesOf(source).map((repository) => currentCopy(catalog, source, snapshot, repository, now));
+  const snapshot = readBrief(catalog, source.name);
+  const brief = snapshot?.brief ?? null;
+  const copies = copiesOf(source).map((repository) => currentCopy(catalog, source, brief, repository, now));
   const drills = newestDrills(catalog, source.name);
   const lastResult = recordOf(drills.withResult);
   const lastBackups = backupKinds(source).map(({ operation, type }) => lastBackup(catalog, source.name, operation, type));
-  const gaps = snapshot?.info.gaps ?? null;
-  const damaged = (snapshot?.info.backups ?? []).flatMap((backup) =>
-    backup.copies.filter(({ state }) => state === "damaged").map(({ repository }) => ({ repository, backup: backup.id })),
-  );
+  const gaps = brief?.gaps ?? null;
+  const pause = currentPause(catalog, source.name, now);
   return {
     name: source.name,
     tier: source.tier,
@@ -73,11 +75,12 @@ export function currentStatus(catalog: Catalog, source: ReportSource, now: Date)
     ...judgeNow({
       copies,
       objectives: source.objectives,
-      backups: snapshot?.info.backups.length ?? null,
+      backups: brief?.backups ?? null,
       gaps: gaps ?? [],
-      damaged,
+      damaged: brief?.damaged ?? [],
       lastDrill: lastResult,
       failedSince: lastBackups.filter(hasFailed).map(({ type }) => type),
+      paused: pause === null ? null : { until: pause.until, reason: pause.reason },
     }),
     objectives: { rtoSeconds: source.objectives.rtoSeconds, rpoSeconds: source.objectives.rpoSeconds },
     recoverableTo: copies.map(({ recoverableTo }) => recoverableTo).reduce(laterOf, null),
@@ -86,12 +89,13 @@ export function currentStatus(catalog: Catalog, source: ReportSource, now: Date)
     lastDrill: recordOf(drills.ended),
     lastProvenAt: newestRun(catalog, { source: source.name, operation: "drill", type: null, outcome: "succeeded" })?.finishedAt ?? null,
     lastRtoSeconds: lastResult?.rtoActualSeconds ?? null,
+    paused: pause === null ? null : { from: pause.from, until: pause.until, reason: pause.reason, by: pause.pausedBy },
     gaps,
     seenAt: snapshot?.at ?? null,
   };
 }
 
-function currentCopy(catalog: Catalog, source: ReportSource, snapshot: Snapshot | null, repository: string, now: Date): CurrentCopy {
+function currentCopy(catalog: Catalog, source: ReportSource, snapshot: SnapshotBrief | null, repository: string, now: Date): CurrentCopy {
   const sample = newestSample(catalog, source.name, repository);
   const isFresh = sample !== null && Math.abs(now.getTime() - Date.parse(sample.at)) <= SAMPLE_HOLDS_SECONDS * 1000;
   const seconds = isFresh ? sample.seconds : null;
@@ -112,8 +116,8 @@ function currentCopy(catalog: Catalog, source: ReportSource, snapshot: Snapshot 
 }
 
 /** The stretch of time travel that reaches furthest: where one could go back to from now. */
-function newestWindow(snapshot: Snapshot | null, repository: string): WindowView | null {
-  const windows = snapshot?.info.windows.filter((window) => window.repository === repository) ?? [];
+function newestWindow(snapshot: SnapshotBrief | null, repository: string): WindowView | null {
+  const windows = snapshot?.windows.filter((window) => window.repository === repository) ?? [];
   return windows.reduce<WindowView | null>((newest, window) => (newest === null || isAfter(window, newest) ? window : newest), null);
 }
 
@@ -121,9 +125,9 @@ function isAfter(a: WindowView, b: WindowView): boolean {
   return a.timeline === b.timeline ? Date.parse(a.from) > Date.parse(b.from) : a.timeline > b.timeline;
 }
 
-function gapsOf(snapshot: Snapshot | null, repository: string): number | null {
-  if (snapshot === null || !repositoriesSeen(snapshot.info).has(repository)) return null;
-  return snapshot.info.gaps.filter((gap) => gap.repository === repository).length;
+function gapsOf(snapshot: SnapshotBrief | null, repository: string): number | null {
+  if (snapshot === null || !snapshot.seen.includes(repository)) return null;
+  return snapshot.gaps.filter((gap) => gap.repository === repository).length;
 }
 
 function recordOf(drill: Run | null): DrillRecord | null {

@@ -98,7 +98,7 @@ function breachTable({ exposure }: SourceReport): Html {
 function workTable(caption: string, work: readonly WorkCounts[], empty: string): Html {
   return table({
     caption,
-    columns: ["Work", "Due#", "Succeeded#", "Failed#", "Missed#", "Superseded#", "Interrupted#", "Cancelled#", "By hand#", "Unaccounted#", "Last success"],
+    columns: ["Work", "Due#", "Succeeded#", "Failed#", "Missed#", "Superseded#", "Skipped#", "Interrupted#", "Cancelled#", "By hand#", "Unaccounted#", "Last success"],
     rows: work.map((row) => [
       row.operation === "backup" ? (row.type ?? row.operation) : row.operation,
       count(row.due),
@@ -106,6 +106,7 @@ function workTable(caption: string, work: readonly WorkCounts[], empty: string):
       tally(row.failed),
       tally(row.missed),
       tally(row.superseded),
+      tally(row.skipped),
       tally(row.interrupted),
       tally(row.cancelled),
       tally(row.unscheduled),

@@ -219,7 +219,7 @@ function runPopulation(all: readonly RunRecord[]): Html {
       columns: ["Slot", "Began", "Source", "Work", "By", "Outcome", "Slots#", "Took#", "Backup", "Why"],
       rows: runs.map((run) => [
         slotOf(run),
-        run.outcome === "missed" || run.outcome === "superseded" ? NONE : time(run.startedAt),
+        run.outcome === "missed" || run.outcome === "superseded" || run.outcome === "skipped" ? NONE : time(run.startedAt),
         run.source,
         run.type === null || run.type === run.operation ? run.operation : `${run.type} ${run.operation}`,
         run.trigger,

@@ -2,16 +2,13 @@ import type { Run } from "../catalog/runs.ts";
 import type { ReportSource } from "../domain/compliance.ts";
 import type { RunRecord } from "../domain/control-population.ts";
 import type { Schedule } from "../domain/schedule.ts";
-import { slotsBetween } from "../domain/schedule.ts";
+import { countSlots } from "../domain/schedule.ts";
 
 export interface Period {
   /** Inclusive and exclusive, RFC 3339 in UTC with milliseconds, so that they sort as text. */
   readonly from: string;
   readonly to: string;
 }
-
-/** Slots that are counted one by one; a schedule with more in a period is counted up to here. */
-export const MOST_SLOTS = 10_000;
 
 /** A run as the population lists it. */
 export function runRecord(run: Run, slots: number): RunRecord {
@@ -23,24 +20,25 @@ export function runRecord(run: Run, slots: number): RunRecord {
 
 /** A slot that nothing ran for: its record has no beginning and no end, only the time it was written. */
 function isPassedOver({ outcome }: Pick<Run, "outcome">): boolean {
-  return outcome === "missed" || outcome === "superseded";
+  return outcome === "missed" || outcome === "superseded" || outcome === "skipped";
 }
 
 /**
- * How many slots of the period a record stands for. An interval that reaches over a border is divided by the schedule, if the schedule still explains its count;
+ * How many slots of the period a record stands for. An interval that reaches over a border is divided by the schedule that it names, else by that of today, if that explains its count;
  * after a change of schedule it counts as a whole, which can only make the period look worse.
  */
 export function slotsInPeriod(run: Run, schedule: Schedule | null, { from, to }: Period): number {
   if (run.scheduledFor === null) return 0;
-  if (run.until === null || (run.scheduledFor >= from && run.until < to) || schedule === null) return run.slots;
+  const by = run.schedule ?? schedule;
+  if (run.until === null || (run.scheduledFor >= from && run.until < to) || by === null) return run.slots;
   const [first, last] = [Date.parse(run.scheduledFor), Date.parse(run.until)];
-  if (countSlots(schedule, first - 1, last) !== run.slots) return run.slots;
-  return countSlots(schedule, Math.max(first, Date.parse(from)) - 1, Math.min(last, Date.parse(to) - 1));
+  if (slotsIn(by, first - 1, last) !== run.slots) return run.slots;
+  return slotsIn(by, Math.max(first, Date.parse(from)) - 1, Math.min(last, Date.parse(to) - 1));
 }
 
 /** Slots in (afterMs, untilMs]. */
-function countSlots(schedule: Schedule, afterMs: number, untilMs: number): number {
-  return slotsBetween(schedule, new Date(afterMs), new Date(untilMs), MOST_SLOTS).length;
+function slotsIn(schedule: Schedule, afterMs: number, untilMs: number): number {
+  return countSlots(schedule, new Date(afterMs), new Date(untilMs)).count;
 }
 
 /** The schedule of one kind of work by the policy as it is now; null where there is none (streamed logs have none either). */

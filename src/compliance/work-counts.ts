@@ -5,8 +5,8 @@ import { firstSuccess, lastHandledSlot } from "../catalog/runs.ts";
 import { BACKUP_TYPES } from "../domain/backup-id.ts";
 import type { ReportSource, WorkCounts } from "../domain/compliance.ts";
 import type { RunRecord } from "../domain/control-population.ts";
-import { slotsBetween } from "../domain/schedule.ts";
-import { MOST_SLOTS, scheduleOf } from "./run-record.ts";
+import { countSlots } from "../domain/schedule.ts";
+import { scheduleOf } from "./run-record.ts";
 
 export interface WorkFacts {
   readonly catalog: Catalog;
@@ -46,12 +46,14 @@ function countWork(facts: WorkFacts, operation: string, type: string | null): Wo
     operation,
     type,
     due: dueSlots(records),
-    succeeded: succeeded.length,
+    // A run by hand is one; an interval of slots that were done counts for each.
+    succeeded: succeeded.reduce((sum, record) => sum + Math.max(1, record.slots), 0),
     failed: count("failed"),
     cancelled: count("cancelled"),
     interrupted: count("interrupted"),
     missed: slots("missed"),
     superseded: slots("superseded"),
+    skipped: slots("skipped"),
     running: count("running"),
     unscheduled: records.filter(({ scheduledFor }) => scheduledFor === null).length,
     unaccounted: unaccountedSlots(facts, operation, type),
@@ -84,7 +86,7 @@ export function unaccountedSlots(
   const after = lastHandledSlot(catalog, source.name, operation, type) ?? beginOf(catalog, source.name, operation);
   if (after === null) return null;
   const until = new Date(Math.min(measuredUntil.getTime() - 1, now.getTime() - WAITING_MS));
-  return slotsBetween(schedule, after, until, MOST_SLOTS).length;
+  return countSlots(schedule, after, until).count;
 }
 
 /** Backups are due from the first record on; there is nothing to verify, drill or expire before the first of them. */

@@ -102,6 +102,8 @@ export interface WorkCounts {
   readonly missed: number;
   /** A stronger backup ran in the same hour; counts as done. */
   readonly superseded: number;
+  /** Its source was paused: on purpose, and with a reason. */
+  readonly skipped: number;
   readonly running: number;
   /** Of these runs, those that no slot asked for. */
   readonly unscheduled: number;
@@ -202,6 +204,7 @@ export interface Finding {
 
 export const FINDING_KINDS = [
   "no_success_since",
+  "source_paused",
   "slots_unaccounted",
   "recovery_point_breach",
   "exposure_unobserved",

@@ -39,6 +39,10 @@ function aboutWork(source: SourceFigures, work: WorkCounts): Finding[] {
     const detail = `${counted(work.withoutLaterSuccess.length, "record")} of ${what} that failed, was interrupted or was missed, and no success since`;
     findings.push(finding(source, { severity: "deficiency", kind: "no_success_since", at: work.lastSuccessAt, detail, references: work.withoutLaterSuccess }));
   }
+  if (work.skipped > 0)
+    findings.push(
+      finding(source, { severity: "exception", kind: "source_paused", detail: `${counted(work.skipped, "slot")} of ${what} skipped while somebody had the source paused` }),
+    );
   if ((work.unaccounted ?? 0) > 0)
     findings.push(
       finding(source, {

@@ -42,10 +42,12 @@ export interface NowFacts {
   readonly lastDrill: DrillRecord | null;
   /** Types whose newest run failed. */
   readonly failedSince: readonly string[];
+  /** Null: its schedule is not paused. */
+  readonly paused: { readonly until: string; readonly reason: string } | null;
 }
 
 export function judgeNow(facts: NowFacts): { readonly verdict: StatusVerdict; readonly reasons: readonly StatusReason[] } {
-  const reasons = [...aboutBackups(facts), ...aboutCopies(facts), ...aboutDamage(facts), ...aboutDrill(facts), ...aboutFailures(facts)];
+  const reasons = [...aboutBackups(facts), ...aboutCopies(facts), ...aboutDamage(facts), ...aboutDrill(facts), ...aboutFailures(facts), ...aboutPause(facts)];
   const has = (kind: StatusReason["kind"]): boolean => reasons.some((reason) => reason.kind === kind);
   return { verdict: has("breached") ? "breached" : has("unknown") ? "unknown" : "ok", reasons };
 }
@@ -91,4 +93,8 @@ function aboutDrill({ lastDrill, objectives: { rtoSeconds } }: NowFacts): Status
 
 function aboutFailures({ failedSince }: NowFacts): StatusReason[] {
   return failedSince.map((type) => ({ kind: "note", text: `the newest ${type} backup did not succeed` }));
+}
+
+function aboutPause({ paused }: NowFacts): StatusReason[] {
+  return paused === null ? [] : [{ kind: "note", text: `paused until ${paused.until}: ${paused.reason}` }];
 }

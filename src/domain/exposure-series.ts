@@ -7,6 +7,9 @@ export const SAMPLE_HOLDS_SECONDS = 60;
 export interface Observation {
   readonly at: string;
   readonly seconds: number | null;
+  /** Of samples that were merged (exposure-spans.ts): until when it was so, and how many there were. */
+  readonly until?: string;
+  readonly samples?: number;
 }
 
 export interface ExposureSummary {
@@ -66,6 +69,7 @@ interface Stretch {
   readonly fromMs: number;
   readonly toMs: number;
   readonly seconds: number;
+  readonly samples: number;
 }
 
 function* stretches(observations: Iterable<Observation>, fromMs: number, toMs: number): Generator<Stretch> {
@@ -77,10 +81,11 @@ function* stretches(observations: Iterable<Observation>, fromMs: number, toMs: n
   if (last !== null) yield* stretchOf(last, toMs, fromMs, toMs);
 }
 
-function* stretchOf({ at, seconds }: Observation, nextMs: number, fromMs: number, toMs: number): Generator<Stretch> {
+function* stretchOf({ at, seconds, until, samples = 1 }: Observation, nextMs: number, fromMs: number, toMs: number): Generator<Stretch> {
   if (seconds === null) return;
   const atMs = Date.parse(at);
-  const stretch = { fromMs: Math.max(atMs, fromMs), toMs: Math.min(nextMs, atMs + SAMPLE_HOLDS_SECONDS * 1000, toMs), seconds };
+  const holdsMs = until === undefined ? atMs + SAMPLE_HOLDS_SECONDS * 1000 : Date.parse(until);
+  const stretch = { fromMs: Math.max(atMs, fromMs), toMs: Math.min(nextMs, holdsMs, toMs), seconds, samples };
   if (stretch.toMs > stretch.fromMs) yield stretch;
 }
 
@@ -104,7 +109,7 @@ class Tally {
   }
 
   add(stretch: Stretch): void {
-    this.#samples++;
+    this.#samples += stretch.samples;
     this.#last = { seconds: stretch.seconds, atMs: stretch.fromMs };
     if (this.#worst === null || stretch.seconds > this.#worst.seconds) this.#worst = this.#last;
     const beyond = stretch.seconds > this.#options.objectiveSeconds;

@@ -36,15 +36,14 @@ export function cronProblem(expression: string, zone: string): string | null {
 
 /** The first slot later than `after`; null if there is none any more. */
 export function nextSlot(schedule: Schedule, after: Date): Date | null {
-  if (schedule.kind === "cron") return compile(schedule).nextRun(after);
+  if (schedule.kind === "cron") return cronSlotsAround(schedule, after).next;
   const ms = schedule.seconds * 1000;
   return new Date((Math.floor(after.getTime() / ms) + 1) * ms);
 }
 
 /** The newest slot not later than `at`; null if there was none yet. */
 export function previousSlot(schedule: Schedule, at: Date): Date | null {
-  // Croner looks strictly before its reference, except within the reference's own second: so one millisecond later finds a slot at `at` itself.
-  if (schedule.kind === "cron") return compile(schedule).previousRuns(1, new Date(at.getTime() + 1))[0] ?? null;
+  if (schedule.kind === "cron") return cronSlotsAround(schedule, at).previous;
   const ms = schedule.seconds * 1000;
   return new Date(Math.floor(at.getTime() / ms) * ms);
 }
@@ -87,6 +86,8 @@ export interface DueInput {
   readonly schedule: Schedule;
   /** The newest slot that was run, superseded or missed for this type; null: none yet, and the newest slot there was is due at once. */
   readonly lastHandled: Date | null;
+  /** How much later than its slot it begins: a second slot that comes meanwhile takes its place. Left out: at once. */
+  readonly delaySeconds?: (slot: Date) => number;
 }
 
 interface SlotDecision {
@@ -138,25 +139,10 @@ export function dueWork(inputs: readonly DueInput[], now: Date): DueWork {
   return { decisions: decisions.toSorted(bySlotAndStrength), older };
 }
 
-/** What is due of one schedule by itself. */
-export interface DueSlots {
-  /** The newest due slot, which runs; null: nothing is due. */
-  readonly slot: Date | null;
-  /** Slots before it whose time passed: the newest one by one, what is older as an interval. */
-  readonly missed: readonly Date[];
-  readonly older: readonly Omit<MissedInterval, "type">[];
-}
-
-/** As `dueWork`, for work that no other kind of work supersedes (logs, verification, drills, expiry). */
-export function dueSlots(schedule: Schedule, lastHandled: Date | null, now: Date): DueSlots {
-  const slot = newestDueSlot({ schedule, lastHandled }, now);
-  if (slot === null) return { slot, missed: [], older: [] };
-  const { slots, older } = missedBefore({ type: "full", schedule, lastHandled }, slot);
-  return { slot, missed: slots.map((decision) => decision.slot), older };
-}
-
-function newestDueSlot({ schedule, lastHandled }: Pick<DueInput, "schedule" | "lastHandled">, now: Date): Date | null {
-  const slot = previousSlot(schedule, now);
+/** The newest slot whose time has come and that was not handled; null: there is none. */
+export function newestDueSlot({ schedule, lastHandled, delaySeconds }: Pick<DueInput, "schedule" | "lastHandled" | "delaySeconds">, now: Date): Date | null {
+  let slot = previousSlot(schedule, now);
+  while (slot !== null && delaySeconds !== undefined && slot.getTime() + delaySeconds(slot) * 1000 > now.getTime()) slot = slotBefore(schedule, slot);
   return slot !== null && (lastHandled === null || slot > lastHandled) ? slot : null;
 }
 
@@ -201,6 +187,31 @@ function countBetween(schedule: Schedule, after: Date, until: Date): Pick<Missed
 
 function slotBefore(schedule: Schedule, slot: Date): Date | null {
   return previousSlot(schedule, new Date(slot.getTime() - 1000));
+}
+
+/** The two slots of a cron schedule that a moment lies between: the newest not later than it, and the first later one. */
+interface Around {
+  readonly previous: Date | null;
+  readonly next: Date | null;
+}
+
+/** What was asked last of each schedule, the newest first: a thousand sources share one policy, and time is asked for again and again between the same few slots. */
+const lastAround = new WeakMap<Schedule, readonly Around[]>();
+const MOST_AROUND = 4;
+
+function cronSlotsAround(schedule: Schedule & { kind: "cron" }, at: Date): Around {
+  const known = lastAround.get(schedule) ?? [];
+  const found = known.find((around) => isBetween(around, at));
+  if (found !== undefined) return found;
+  const cron = compile(schedule);
+  // Croner looks strictly before its reference, except within the reference's own second: so one millisecond later finds a slot at `at` itself.
+  const around = { previous: cron.previousRuns(1, new Date(at.getTime() + 1))[0] ?? null, next: cron.nextRun(at) };
+  lastAround.set(schedule, [around, ...known.slice(0, MOST_AROUND - 1)]);
+  return around;
+}
+
+function isBetween({ previous, next }: Around, at: Date): boolean {
+  return previous !== null && next !== null && previous <= at && at < next;
 }
 
 /** Building a Cron costs as much as asking it, and a schedule lives as long as its policy: so the one goes with the other. */

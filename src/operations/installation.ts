@@ -131,11 +131,8 @@ export function newRunId(clock: Clock): string {
 }
 
 /** How a run of an operation is put on record, by what set it off. */
-export function runSpec(
-  clock: Clock,
-  what: Pick<RunSpec, "operation" | "type"> & { readonly source: SourceConfig },
-  { trigger, scheduledFor, runId, requestedBy }: RunTrigger,
-): RunSpec {
+export function runSpec(clock: Clock, what: Pick<RunSpec, "operation" | "type"> & { readonly source: SourceConfig }, by: RunTrigger): RunSpec {
+  const { trigger, scheduledFor, runId, requestedBy, attempt, schedule, reason } = by;
   return {
     id: runId ?? newRunId(clock),
     source: what.source.name,
@@ -144,5 +141,8 @@ export function runSpec(
     trigger,
     scheduledFor,
     ...(requestedBy === undefined ? {} : { requestedBy }),
+    ...(attempt === undefined ? {} : { attempt }),
+    ...(schedule === undefined ? {} : { schedule }),
+    ...(reason === undefined ? {} : { reason }),
   };
 }

@@ -1,30 +1,19 @@
-import type { Catalog } from "../catalog/catalog.ts";
 import { commandEnded, queuedCommands } from "../catalog/commands.ts";
 import type { Command } from "../catalog/commands.ts";
-import { firstSuccess, lastHandledSlot } from "../catalog/runs.ts";
-import type { Clock } from "../clock.ts";
-import type { Inventory, SourceConfig } from "../policy/types.ts";
+import type { Pause } from "../domain/pause.ts";
+import type { SourceConfig } from "../policy/types.ts";
 import { Copying } from "./copying.ts";
-import { afterTaking, findDue, inTurn, taskOf } from "./tasks.ts";
+import { findDue } from "./find-due.ts";
+import { Holds } from "./holds.ts";
+import { mustWaitFor } from "./limits.ts";
+import type { SchedulerOptions } from "./scheduler-options.ts";
+import { pausesBySource, SlotHistory } from "./slot-history.ts";
+import { StreamKeeper } from "./stream-keeper.ts";
+import { afterTaking, inTurn, taskOf } from "./tasks.ts";
 import type { PassedOver, Task, Waited } from "./tasks.ts";
-import type { JobEnd, Workers } from "./workers.ts";
-
-/** What the scheduler needs of the world around it. */
-export interface SchedulerOptions {
-  readonly inventory: Inventory;
-  readonly catalog: Catalog;
-  readonly clock: Clock;
-  readonly workers: Workers;
-  /** Absolute path of a job's file by its name. */
-  readonly jobFile: (name: string) => string;
-  /** Puts slots on record that will not be run. */
-  readonly recordPassedOver: (passed: PassedOver) => Promise<void>;
-  readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void;
-}
+import type { JobEnd } from "./workers.ts";
 
 const TICK_MS = 500;
-/** A stream that ended is started again after this long, doubled each time up to the limit. */
-const STREAM_RESTART_MS = { first: 1000, most: 60_000 } as const;
 const PAUSE_AFTER_FAILURE_MS = 5000;
 /** A command whose job fails before its run is on record is tried so often, and then given up. */
 const MOST_COMMAND_TRIES = 3;
@@ -32,23 +21,31 @@ const MOST_COMMAND_TRIES = 3;
 const STOP_DEADLINE_MS = 7000;
 
 /**
- * Wakes up, asks what is due (a function of policies, history and time), and runs it: one heavy operation per source at a time, the most urgent first and none for ever last. Nothing depends on a timer having fired.
+ * Wakes up, asks what is due (a function of policies, history and time), and runs it: one heavy operation per source at a time, the most urgent first and none for ever last, and over all sources no more
+ * than the inventory allows. Nothing depends on a timer having fired.
  */
 export class Scheduler {
   readonly #options: SchedulerOptions;
   readonly #copying: Copying;
-  readonly #busy = new Map<string, Task>();
+  readonly #history: SlotHistory;
+  readonly #streams: StreamKeeper;
+  readonly #holds: Holds;
+  readonly #running = new Map<string, Task>();
   readonly #waited = new Map<string, Waited>();
-  readonly #streams = new Map<string, { delayMs: number; notBeforeMs: number }>();
-  readonly #pausedUntilMs = new Map<string, number>();
+  readonly #notBeforeMs = new Map<string, number>();
   readonly #commandTries = new Map<string, number>();
   #stopping = false;
   #loop: Promise<void> = Promise.resolve();
   #lastTickMs = 0;
+  /** Where the next look begins: if there is less room than work, each source is first in its turn. */
+  #first = 0;
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
     this.#copying = new Copying({ ...options, inventoryFile: options.inventory.file });
+    this.#history = new SlotHistory(options.catalog, options.clock);
+    this.#streams = new StreamKeeper(options);
+    this.#holds = new Holds(options.clock.now());
   }
 
   start(): void {
@@ -63,6 +60,7 @@ export class Scheduler {
   /** Starts nothing more, cancels what runs, and returns when all of it has ended. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    this.#streams.stop();
     await this.#loop;
     const stubborn = await this.#options.workers.stopAll(STOP_DEADLINE_MS);
     if (stubborn.length > 0) this.#options.log("jobs did not stop in time and were ended", { jobs: stubborn });
@@ -71,18 +69,40 @@ export class Scheduler {
   async #run(): Promise<void> {
     while (!this.#stopping) {
       this.#lastTickMs = this.#options.clock.monotonicMs();
-      const commands = this.#readCommands();
-      for (const source of this.#options.inventory.sources.values()) {
-        try {
-          this.#keepStreaming(source);
-          this.#copying.keep(source);
-          await this.#startDue(source, commands.get(source.name) ?? []);
-        } catch (error) {
-          // One source's trouble (its evidence cannot be written, say) must not stop the others.
-          this.#options.log("cannot schedule", { source: source.name, error: String(error) });
-        }
-      }
+      // What could not be promised is not begun, nor anything by one that no longer is the one to schedule.
+      const isInOrder = await this.#isolated({}, async () => this.#options.keepHouse());
+      if (isInOrder) await this.#isolated({}, async () => this.#lookAtAll());
       await this.#options.clock.sleep(TICK_MS);
+    }
+  }
+
+  /** One look at every source. */
+  async #lookAtAll(): Promise<void> {
+    const { catalog, inventory, clock } = this.#options;
+    const commands = this.#readCommands();
+    const pauses = pausesBySource(catalog, clock.now());
+    const sources = [...inventory.sources.values()];
+    const from = this.#first;
+    for (let i = 0; i < sources.length; i++) {
+      const index = (from + i) % sources.length;
+      const source = sources[index];
+      if (source === undefined || this.#stopping) continue;
+      // One source's trouble (its evidence cannot be written, say) must not stop the others.
+      await this.#isolated({ source: source.name }, async () => {
+        this.#streams.keep(source);
+        this.#copying.keep(source);
+        if (await this.#startDue(source, commands.get(source.name) ?? [], pauses.get(source.name) ?? [])) this.#first = (index + 1) % sources.length;
+      });
+    }
+  }
+
+  async #isolated(about: Readonly<Record<string, unknown>>, act: () => Promise<void>): Promise<boolean> {
+    try {
+      await act();
+      return true;
+    } catch (error) {
+      this.#options.log("cannot schedule", { ...about, error: String(error) });
+      return false;
     }
   }
 
@@ -98,71 +118,65 @@ export class Scheduler {
     return Map.groupBy(queued, ({ source }) => source);
   }
 
-  async #startDue(source: SourceConfig, commands: readonly Command[]): Promise<void> {
-    const { catalog, clock } = this.#options;
-    const due = findDue(source, historyOf(catalog, source.name), clock.now());
-    const running = this.#busy.get(source.name);
-    for (const passed of due.passedOver) if (passed.outcome === "superseded") await this.#options.recordPassedOver(passed);
+  /** Starts at most one thing of a source; whether it did. */
+  async #startDue(source: SourceConfig, commands: readonly Command[], pauses: readonly Pause[]): Promise<boolean> {
+    const due = findDue(source, this.#history.of(source.name), this.#options.clock.now(), pauses);
     const waited = this.#waited.get(source.name) ?? new Map();
     const wanted = [...commands.map(taskOf), ...due.run];
-    const next = inTurn(wanted, waited).find((task) => (task.operation === "log" || running === undefined) && this.#mayStart(task));
-    if (next === undefined || this.#stopping) return;
+    const next = inTurn(wanted, waited).find((task) => this.#mayStart(task));
+    for (const passed of due.passedOver) if (isFinal(passed, due.passedOver, next)) await this.#passOver(passed);
+    if (next === undefined || this.#isStopping()) return false;
     if (next.operation !== "log") this.#waited.set(source.name, afterTaking(next, wanted, waited));
-    // Missed slots go on record when the one that serves them is taken up, not each time we look.
-    for (const passed of due.passedOver)
-      if (next.slot !== null && passed.outcome === "missed" && passed.operation === next.operation && passed.type === next.type) await this.#options.recordPassedOver(passed);
-    this.#launch(next);
+    this.#launch({ ...next, late: this.#holds.lateReason(next, this.#options.clock.now()) });
+    return true;
+  }
+
+  #isStopping(): boolean {
+    return this.#stopping;
+  }
+
+  async #passOver(passed: PassedOver): Promise<void> {
+    await this.#options.recordPassedOver(passed);
+    this.#history.forget(passed.source, passed.operation, passed.type);
   }
 
   #mayStart(task: Task): boolean {
     const name = nameOf(task);
-    return !this.#options.workers.isRunning(name) && this.#options.clock.monotonicMs() >= (this.#pausedUntilMs.get(name) ?? 0);
+    if (this.#running.has(name) || this.#options.workers.isRunning(name)) return this.#holds.hold(task, "its run for an earlier slot went on");
+    if (this.#options.clock.monotonicMs() < (this.#notBeforeMs.get(name) ?? 0)) return this.#holds.hold(task, "its job had failed to begin");
+    if (task.operation === "log") return true;
+    const others = [...this.#running.values()].filter(({ operation }) => operation !== "log");
+    if (others.some(({ source }) => source === task.source)) return this.#holds.hold(task, "other work of its source ran");
+    const limit = mustWaitFor(task, others, this.#options.inventory);
+    return limit === null || this.#holds.hold(task, limit);
   }
 
   #launch(task: Task): void {
     const { workers, jobFile, log, inventory } = this.#options;
-    const exclusive = task.operation !== "log";
-    if (exclusive) this.#busy.set(task.source, task);
+    const name = nameOf(task);
+    this.#running.set(name, task);
     if (task.command !== null) this.#commandTries.set(task.command.id, (this.#commandTries.get(task.command.id) ?? 0) + 1);
-    log("job started", { ...task });
+    const { schedule: _, ...about } = task;
+    log("job started", about);
     const startedMs = this.#options.clock.monotonicMs();
     workers
-      .run(nameOf(task), jobFile(task.operation), { config: inventory.file, task })
-      .then((end) => this.#ended(task, end, (this.#options.clock.monotonicMs() - startedMs) / 1000))
-      .catch((error: unknown) => log("job could not be run", { ...task, error: String(error) }))
+      .run(name, jobFile(task.operation), { config: inventory.file, task })
+      .then(async (end) => this.#ended(task, end, (this.#options.clock.monotonicMs() - startedMs) / 1000))
+      .catch((error: unknown) => log("job could not be run", { ...about, error: String(error) }))
       .finally(() => {
-        if (exclusive) this.#busy.delete(task.source);
+        this.#running.delete(name);
+        this.#holds.release(task);
+        this.#history.forget(task.source, task.operation, task.type);
       });
   }
 
-  #ended(task: Task, end: JobEnd, seconds: number): void {
+  async #ended(task: Task, end: JobEnd, seconds: number): Promise<void> {
+    const { schedule: _, ...about } = task;
+    this.#options.log(end.kind === "result" ? "job finished" : "job failed", { ...about, seconds, ...(end.kind === "result" ? {} : { message: end.message }) });
+    if (end.kind === "result") return;
     // A job that fails before its run is on record leaves its slot due: not again at once.
-    if (end.kind !== "result") this.#pausedUntilMs.set(nameOf(task), this.#options.clock.monotonicMs() + PAUSE_AFTER_FAILURE_MS);
-    this.#options.log(end.kind === "result" ? "job finished" : "job failed", { ...task, seconds, ...(end.kind === "result" ? {} : { message: end.message }) });
-  }
-
-  /** A streamed log is one job that should never end. When it does, it is started again, ever more slowly. */
-  #keepStreaming(source: SourceConfig): void {
-    const { workers, jobFile, clock, inventory, log } = this.#options;
-    const name = `${source.name}.stream`;
-    if (source.policy.log?.schedule.kind !== "stream" || workers.isRunning(name) || this.#stopping) return;
-    const state = this.#streams.get(name) ?? { delayMs: STREAM_RESTART_MS.first, notBeforeMs: 0 };
-    if (clock.monotonicMs() < state.notBeforeMs) return;
-    const startedMs = clock.monotonicMs();
-    this.#streams.set(name, { ...state, notBeforeMs: Number.POSITIVE_INFINITY });
-    workers
-      .run(name, jobFile("stream"), { config: inventory.file, task: { source: source.name, slot: null, command: null } })
-      .then((end) => {
-        const lasted = clock.monotonicMs() - startedMs;
-        const delayMs = lasted > STREAM_RESTART_MS.most ? STREAM_RESTART_MS.first : Math.min(state.delayMs * 2, STREAM_RESTART_MS.most);
-        this.#streams.set(name, { delayMs, notBeforeMs: clock.monotonicMs() + delayMs });
-        log("WAL stream ended", {
-          source: source.name,
-          ...(end.kind === "result" ? {} : { message: end.message }),
-          ...(this.#stopping ? {} : { restartInSeconds: delayMs / 1000 }),
-        });
-      })
-      .catch((error: unknown) => log("job could not be run", { source: source.name, error: String(error) }));
+    this.#notBeforeMs.set(nameOf(task), this.#options.clock.monotonicMs() + PAUSE_AFTER_FAILURE_MS);
+    await this.#options.closeLost(task);
   }
 }
 
@@ -170,6 +184,12 @@ function nameOf(task: Task): string {
   return `${task.source}.${task.operation}`;
 }
 
-function historyOf(catalog: Catalog, source: string): Parameters<typeof findDue>[1] {
-  return { lastHandled: (operation, type) => lastHandledSlot(catalog, source, operation, type), firstBackupAt: firstSuccess(catalog, source, "backup") };
+/**
+ * Whether slots go on record now. What is superseded or skipped does at once, and with it what was missed before it; what a later slot serves, when that one is taken up, not each time we look.
+ */
+function isFinal(passed: PassedOver, all: readonly PassedOver[], next: Task | undefined): boolean {
+  const isSame = (other: { readonly operation: string; readonly type: string | null }): boolean => other.operation === passed.operation && other.type === passed.type;
+  if (passed.outcome !== "missed") return true;
+  if (all.some((other) => other.outcome !== "missed" && isSame(other) && other.slot > passed.slot)) return true;
+  return typeof next?.slot === "string" && isSame(next);
 }

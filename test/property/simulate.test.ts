@@ -12,7 +12,7 @@ import { DEFAULT_ASSUMPTIONS } from "../../src/domain/simulation-model.ts";
 import { SimulatedCopy } from "../../src/domain/simulated-copy.ts";
 import type { SimulatedBackup } from "../../src/domain/simulated-copy.ts";
 import type { BackupRule, SourceConfig } from "../../src/policy/types.ts";
-import { findDue } from "../../src/scheduler/tasks.ts";
+import { findDue } from "../../src/scheduler/find-due.ts";
 
 const MINUTE_MS = 60_000;
 const TEN_MINUTES_MS = 10 * MINUTE_MS;
@@ -123,7 +123,11 @@ function askedEveryTenMinutes(
   for (let ms = from.getTime(); ms < from.getTime() + DAYS * DAY_MS; ms += 10 * MINUTE_MS) {
     // Two that may begin at one moment begin one after the other.
     for (let i = 0; i < BACKUP_TYPES.length; i++) {
-      const history = { firstBackupAt, lastHandled: (operation: string, type: string | null) => (operation === "backup" ? (handled.get(type ?? "") ?? null) : new Date(ms)) };
+      const history = {
+        firstBackupAt,
+        lastFailure: () => null,
+        lastHandled: (operation: string, type: string | null) => (operation === "backup" ? (handled.get(type ?? "") ?? null) : new Date(ms)),
+      };
       const due = findDue(source as unknown as SourceConfig, history, new Date(ms));
       for (const { outcome, type, slot } of due.passedOver) if (outcome === "superseded") handled.set(type ?? "", new Date(slot));
       const next = due.run.find(({ operation }) => operation === "backup");

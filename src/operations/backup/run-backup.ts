@@ -84,6 +84,7 @@ function conclude(result: BackUpResult, repositoryIds: ReadonlyMap<string, strin
           ? `${first.manifest.corruptPages} pages are corrupt in the source`
           : null,
     figures: view,
+    retryable: failed.length > 0,
     made,
     subject: made.map(({ backup, sha256 }) => ({ name: `manifest ${backup}`, digest: { sha256 } })),
     value: view,

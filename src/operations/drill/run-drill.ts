@@ -40,7 +40,13 @@ export async function runDrill(installation: Installation, order: DrillOrder, co
     const request = await prepare(installation, order, spec.id, seed);
     const result = await drill(request, context);
     const passed = result.verdict === "pass" || result.verdict === "pass_with_warnings";
-    return { outcome: passed ? "succeeded" : "failed", reason: result.reasons[0] ?? null, figures: { ...result, seed }, value: result };
+    return {
+      outcome: passed ? "succeeded" : "failed",
+      reason: result.reasons[0] ?? null,
+      figures: { ...result, seed },
+      retryable: result.verdict === "inconclusive",
+      value: result,
+    };
   });
 }
 

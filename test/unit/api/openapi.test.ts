@@ -84,6 +84,8 @@ test("parameters are described with their limits", async () => {
     ["limit", "query", false],
     ["offset", "query", false],
   ]);
-  expect(parameters.find(({ name }) => name === "outcome")?.schema).toMatchObject({ enum: ["running", "succeeded", "failed", "cancelled", "interrupted", "missed", "superseded"] });
+  expect(parameters.find(({ name }) => name === "outcome")?.schema).toMatchObject({
+    enum: ["running", "succeeded", "failed", "cancelled", "interrupted", "missed", "superseded", "skipped"],
+  });
   expect(document.paths["/api/v1/exposure"]?.get?.parameters.find(({ name }) => name === "source")?.required).toBe(true);
 });

@@ -113,7 +113,7 @@ test("a large body is not read", async () => {
 test("trouble of our own is answered without details, and told to the owner", async () => {
   await using fixture = await openApi();
   fillWeek(fixture.history);
-  fixture.history.catalog.run("update snapshots set info = :info", { info: "{ /secret/path broken" });
+  fixture.history.catalog.run("update snapshots set brief = :info", { info: "{ /secret/path broken" });
   const response = await fixture.api.inject("/api/v1/status");
   expect([response.statusCode, response.headers["content-type"]]).toEqual([500, "application/problem+json; charset=utf-8"]);
   expect(response.json()).toMatchObject({ detail: "the request could not be answered", code: "HF-BUG" });

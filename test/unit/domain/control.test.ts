@@ -58,7 +58,7 @@ const COPY: CurrentCopy = {
   gaps: 0,
 };
 const PASSED = { verdict: "pass", rtoActualSeconds: 400 } as NowFacts["lastDrill"];
-const HELD: NowFacts = { copies: [COPY], objectives: { rtoSeconds: 900, rpoSeconds: 300 }, backups: 3, gaps: [], damaged: [], lastDrill: PASSED, failedSince: [] };
+const HELD: NowFacts = { copies: [COPY], objectives: { rtoSeconds: 900, rpoSeconds: 300 }, backups: 3, gaps: [], damaged: [], lastDrill: PASSED, failedSince: [], paused: null };
 const now = (facts: Partial<NowFacts>): string => judgeNow({ ...HELD, ...facts }).verdict;
 
 test("a source is ok when every copy is observed within the objective and the last drill passed in time", () => {
@@ -82,5 +82,9 @@ test("a breach outweighs what is unknown", () => {
 
 test("a copy that the log does not go to is not asked to hold the objective, and a failed run is a note", () => {
   expect(now({ copies: [COPY, { ...COPY, repository: "cloud", objectiveApplies: false, exposureSeconds: 90_000, held: null }] })).toBe("ok");
+  expect(judgeNow({ ...HELD, paused: { until: "2026-11-09T00:00:00.000Z", reason: "move" } })).toEqual({
+    verdict: "ok",
+    reasons: [{ kind: "note", text: "paused until 2026-11-09T00:00:00.000Z: move" }],
+  });
   expect(judgeNow({ ...HELD, failedSince: ["full"] })).toEqual({ verdict: "ok", reasons: [{ kind: "note", text: "the newest full backup did not succeed" }] });
 });

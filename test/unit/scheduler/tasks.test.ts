@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
 import type { BackupType } from "../../../src/domain/backup-id.ts";
 import type { BackupRule, SourceConfig } from "../../../src/policy/types.ts";
-import { afterTaking, findDue, inTurn, taskOf } from "../../../src/scheduler/tasks.ts";
-import type { ScheduleHistory, Task, Waited } from "../../../src/scheduler/tasks.ts";
+import { findDue } from "../../../src/scheduler/find-due.ts";
+import type { ScheduleHistory } from "../../../src/scheduler/find-due.ts";
+import { afterTaking, inTurn, taskOf } from "../../../src/scheduler/tasks.ts";
+import type { Task, Waited } from "../../../src/scheduler/tasks.ts";
 
 const DAILY = { kind: "cron", expression: "0 2 * * *", zone: "UTC" } as const;
 const EVERY_6H = { kind: "every", seconds: 6 * 3600 } as const;
@@ -45,7 +47,7 @@ function source(rules: readonly [BackupType, BackupRule][], heavy: readonly stri
 /** Every slot up to `handled` was dealt with. */
 function after(handled: string | null): ScheduleHistory {
   const date = handled === null ? null : new Date(handled);
-  return { lastHandled: () => date, firstBackupAt: date };
+  return { lastHandled: () => date, lastFailure: () => null, firstBackupAt: date };
 }
 
 const runsAt = (config: SourceConfig, history: ScheduleHistory, now: string): string[] =>
@@ -63,11 +65,11 @@ test("a slot that was handled is not due again, and the next is due at its very 
   expect(runsAt(config, after("2026-11-21T02:00:00Z"), "2026-11-22T02:00:00Z")).toEqual(["full 2026-11-22T02:00", "expire 2026-11-22T02:00", "verify 2026-11-22T02:00"]);
 });
 
-test("after a pause the newest slot runs once, and each one before it is on record as missed", () => {
+test("after a pause the newest slot runs once, and those before it are on record as missed", () => {
   const { run, passedOver } = findDue(source([rule("full", DAILY)]), after("2026-11-18T02:00:00Z"), new Date("2026-11-21T12:00:00Z"));
   expect(run.filter(({ operation }) => operation === "backup").map(({ slot }) => slot)).toEqual(["2026-11-21T02:00:00.000Z"]);
-  const missed = passedOver.filter(({ operation, outcome }) => operation === "backup" && outcome === "missed").map(({ slot }) => slot);
-  expect(missed.toSorted()).toEqual(["2026-11-19T02:00:00.000Z", "2026-11-20T02:00:00.000Z"]);
+  const missed = passedOver.filter(({ operation, outcome }) => operation === "backup" && outcome === "missed").map(({ slot, until, slots }) => [slot, until, slots]);
+  expect(missed).toEqual([["2026-11-19T02:00:00.000Z", "2026-11-20T02:00:00.000Z", 2]]);
 });
 
 test("outside of the windows heavy backups stay due, and others run", () => {
@@ -80,7 +82,7 @@ test("a source without any backup does not wait for its window", () => {
   expect(runsAt(source([rule("full", DAILY)], ["02:00-04:00"]), after(null), "2026-11-21T12:00:00Z")).toEqual(["full 2026-11-21T02:00"]);
 });
 
-const task = (operation: Task["operation"], slot: string): Task => ({ source: "db", operation, type: null, slot, command: null });
+const task = (operation: Task["operation"], slot: string): Task => ({ source: "db", operation, type: null, slot, attempt: 1, schedule: null, late: null, command: null });
 
 test("the log goes first, a drill last, and of the same kind what has waited longest", () => {
   const tasks = [task("drill", "1"), task("verify", "1"), task("backup", "2"), task("log", "3"), task("backup", "1"), task("expire", "1")];
@@ -126,7 +128,16 @@ test("a command goes before what is due of its kind, and after what is more urge
     endedAt: null,
   } as const;
   const asked = taskOf(command);
-  expect(asked).toEqual({ source: "db", operation: "verify", type: null, slot: null, command: { id: "c1", args: { tier: "pages" }, requestedBy: "ops" } });
+  expect(asked).toEqual({
+    source: "db",
+    operation: "verify",
+    type: null,
+    slot: null,
+    attempt: 1,
+    schedule: null,
+    late: null,
+    command: { id: "c1", args: { tier: "pages" }, requestedBy: "ops" },
+  });
   expect(taskOf({ ...command, kind: "backup", args: { type: "incremental" } }).type).toBe("incremental");
   expect(inTurn([task("verify", "1"), asked, task("backup", "1")], new Map()).map(({ operation, slot }) => `${operation} ${slot}`)).toEqual([
     "backup 1",

@@ -1,0 +1,101 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Catalog } from "../../src/catalog/catalog.ts";
+import { listSlots } from "../../src/catalog/slot-population.ts";
+import { nextSlot } from "../../src/domain/schedule.ts";
+import type { Schedule } from "../../src/domain/schedule.ts";
+import { countOutcomes } from "../../src/domain/slot-population.ts";
+import type { SlotCounts } from "../../src/domain/slot-population.ts";
+import type { SourceInfo } from "../../src/domain/source-info.ts";
+import { loadInventory } from "../../src/policy/load.ts";
+import type { SourceConfig } from "../../src/policy/types.ts";
+
+/** So many sources of policies/guide.yaml, from an inventory that is written and loaded as any other. */
+export async function guideSources(count: number): Promise<SourceConfig[]> {
+  const folder = await mkdtemp(join(tmpdir(), "holdfast-year-"));
+  try {
+    await mkdir(join(folder, "policies"));
+    await writeFile(join(folder, "policies/guide.yaml"), await readFile(join(import.meta.dirname, "../../policies/guide.yaml")));
+    const names = Array.from(
+      { length: count },
+      (_, index) => `  db${String(index).padStart(4, "0")}: { connection: env:URL, policy: guide, tier: standard, dataClass: application }`,
+    );
+    const repositories = ["onsite", "cloud"].map((name) => `  ${name}: { url: "file:///srv/${name}", class: fast, encryption: { passphrase: env:KEY } }`);
+    await writeFile(join(folder, "holdfast.yaml"), ["version: 1", "state: ./state", "repositories:", ...repositories, "sources:", ...names, ""].join("\n"));
+    const loaded = await loadInventory(join(folder, "holdfast.yaml"));
+    if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+    return [...loaded.inventory.sources.values()];
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+export interface YearAccount {
+  readonly due: number;
+  readonly dueLogs: number;
+  readonly dueBackups: number;
+  readonly outcomes: SlotCounts;
+  readonly problems: readonly string[];
+}
+
+/**
+ * Every slot by the schedules alone, beside every slot that is on record: for each source and kind the same, each once. The schedules are walked anew here, by nothing that the planner uses but the next
+ * slot after another.
+ */
+export function accountFor(catalog: Catalog, sources: readonly SourceConfig[], from: Date, until: Date, say: (text: string) => void): YearAccount {
+  const outcomes = { done: 0, failed: 0, missed: 0, superseded: 0, skipped: 0, running: 0 };
+  const problems: string[] = [];
+  const due = { all: 0, logs: 0, backups: 0 };
+  const dueCounts = new Map<Schedule, number>();
+  for (const [index, source] of sources.entries()) {
+    if (index % 100 === 0) say(`accounting for source ${index + 1} of ${sources.length}`);
+    for (const { operation, type, schedule } of kindsOf(source)) {
+      const first = firstDue(catalog, source.name, operation, type, from);
+      const expected = operation === "backup" ? countDue(schedule, from, until, dueCounts) : countDue(schedule, first, until);
+      const counts = countOutcomes(listSlots(catalog, { source: source.name, operation, type }, first, until));
+      const sum = Object.values(counts).reduce((all, count) => all + count, 0);
+      if (sum !== expected || counts.running > 0) problems.push(`${source.name} ${operation} ${type}: ${expected} were due, on record are ${JSON.stringify(counts)}`);
+      due.all += expected;
+      if (operation === "log") due.logs += expected;
+      if (operation === "backup") due.backups += expected;
+      for (const outcome of Object.keys(outcomes) as (keyof typeof outcomes)[]) outcomes[outcome] += counts[outcome];
+    }
+  }
+  return { due: due.all, dueLogs: due.logs, dueBackups: due.backups, outcomes, problems };
+}
+
+/** All but backups begins after the first backup: it is due from the slot after it on. */
+function firstDue(catalog: Catalog, source: string, operation: string, type: string | null, from: Date): Date {
+  if (operation === "backup") return from;
+  const [row] = catalog.all("select min(started_at) as at from runs where source = :source and operation = 'backup' and outcome = 'succeeded'", { source });
+  return typeof row?.["at"] === "string" ? new Date(Date.parse(row["at"]) + 1) : from;
+}
+
+function countDue(schedule: Schedule, from: Date, until: Date, known?: Map<Schedule, number>): number {
+  const before = known?.get(schedule);
+  if (before !== undefined) return before;
+  let count = 0;
+  for (let slot = nextSlot(schedule, new Date(from.getTime() - 1)); slot !== null && slot < until; slot = nextSlot(schedule, slot)) count++;
+  known?.set(schedule, count);
+  return count;
+}
+
+function kindsOf({ policy }: SourceConfig): { operation: string; type: string | null; schedule: Schedule }[] {
+  const kinds: { operation: string; type: string | null; schedule: Schedule | null }[] = [
+    ...[...policy.backups.values()].map(({ type, schedule }) => ({ operation: "backup", type, schedule })),
+    { operation: "log", type: "log", schedule: policy.log === null || policy.log.schedule.kind === "stream" ? null : policy.log.schedule },
+    { operation: "expire", type: null, schedule: policy.expire.schedule },
+    { operation: "verify", type: null, schedule: policy.verify?.schedule ?? null },
+    { operation: "drill", type: null, schedule: policy.drills?.schedule ?? null },
+  ];
+  return kinds.flatMap(({ schedule, ...kind }) => (schedule === null ? [] : [{ ...kind, schedule }]));
+}
+
+/** What is there of a source after a year: twelve weeks of fulls, thirty days of incrementals, seven of differentials. */
+export function snapshotOf({ name }: SourceConfig, at: Date): SourceInfo {
+  const copies = ["onsite", "cloud"].map((repository) => ({ repository, state: "complete" as const, verifiedTier: "decoded" as const, verifiedAt: at.toISOString(), error: null }));
+  const backups = Array.from({ length: 12 + 30 + 28 }, (_, index) => ({ id: `20261101T0200${String(index).padStart(2, "0")}Z-full`, type: "full", state: "complete", copies }));
+  const windows = copies.map(({ repository }) => ({ repository, timeline: 1, from: at.toISOString(), to: at.toISOString(), startLsn: "0/1", endLsn: "0/2" }));
+  return { name, systemIdentifier: "7", timeline: 1, backups, windows, gaps: [], exposure: [], lastProof: null } as unknown as SourceInfo;
+}

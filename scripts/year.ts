@@ -1,0 +1,107 @@
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { Catalog } from "../src/catalog/catalog.ts";
+import { recordExposure } from "../src/catalog/observations.ts";
+import { thinSamples } from "../src/catalog/exposure-spans.ts";
+import { saveSnapshot } from "../src/catalog/snapshots.ts";
+import { overallStatus } from "../src/compliance/current-status.ts";
+import { fullResolutionMs } from "../src/domain/exposure-spans.ts";
+import type { SourceConfig } from "../src/policy/types.ts";
+import { openScratchFolder } from "../test/support/scratch-folder.ts";
+import { simulateYear } from "./bench/simulated-year.ts";
+import { YearFates } from "./bench/year-fates.ts";
+import { accountFor, guideSources, snapshotOf } from "./bench/year-sources.ts";
+
+/**
+ * `npm run year`: a year of policies/guide.yaml for a thousand sources, by the planner and the catalog that work in earnest. Prints how many runs were due, what became of each, how large the
+ * catalog is, and how long a status takes. Ends with 1 where a slot is not accounted for exactly once, or a bound is not held.
+ */
+const { values } = parseArgs({ options: { sources: { type: "string", default: "1000" }, days: { type: "string", default: "365" } }, allowPositionals: true });
+const DAY_MS = 86_400_000;
+const BOUNDS = { statusMs: 500, catalogBytes: 2e9, simulationSeconds: 600 } as const;
+const FROM = new Date("2025-11-01T00:00:00Z");
+const until = new Date(FROM.getTime() + Number(values.days) * DAY_MS);
+
+const say = (text: string): void => void process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${text}\n`);
+
+const sources = await guideSources(Number(values.sources));
+await using scratch = await openScratchFolder();
+const file = join(scratch.path, "catalog.sqlite");
+using catalog = Catalog.open(file);
+
+const since = performance.now();
+const figures = simulateYear({
+  catalog,
+  sources,
+  from: FROM,
+  until,
+  fates: new YearFates(FROM),
+  onDay: (day) => {
+    if (day.getUTCDate() === 1) say(`${day.toISOString().slice(0, 10)}, ${((performance.now() - since) / 1000).toFixed(0)} s, ${(bytes() / 1e6).toFixed(0)} MB`);
+  },
+});
+const simulationSeconds = (performance.now() - since) / 1000;
+say("observing");
+observe();
+const account = accountFor(catalog, sources, FROM, until, say);
+const statusMs = timeStatus();
+catalog.run("vacuum", {});
+const catalogBytes = bytes();
+const result = { sources: sources.length, days: Number(values.days), ...account, ...figures, simulationSeconds, statusMs, catalogBytes };
+console.log(JSON.stringify(result, null, 2));
+const broken = [
+  ...account.problems,
+  ...(statusMs > BOUNDS.statusMs ? [`a status took ${statusMs.toFixed(0)} ms`] : []),
+  ...(catalogBytes > BOUNDS.catalogBytes ? [`the catalog has ${catalogBytes} bytes`] : []),
+  ...(simulationSeconds > BOUNDS.simulationSeconds ? [`the simulation took ${simulationSeconds.toFixed(0)} s`] : []),
+];
+for (const problem of broken) say(problem);
+process.exitCode = broken.length === 0 ? 0 : 1;
+
+/** What serve would have left of observing: every sample of the last hours, stretches of an hour for weeks, of a day before; and what it last saw. */
+function observe(): void {
+  const copies = sources.flatMap((source) => ["onsite", "cloud"].map((repository) => ({ source, repository })));
+  const fullMs = fullResolutionMs(copies.length / 15);
+  for (const { source, repository } of copies) observeCopy(source, repository, fullMs);
+  for (const source of sources) saveSnapshot(catalog, until, snapshotOf(source, until));
+}
+
+function observeCopy(source: SourceConfig, repository: string, fullMs: number): void {
+  const of = { source: source.name, repository };
+  catalog.transaction(() => {
+    // Sampled every minute where it will be merged anyway, with an hour each day that nobody observed.
+    for (let ms = until.getTime() - 2 * DAY_MS; ms < until.getTime() - fullMs; ms += 60_000)
+      if (new Date(ms).getUTCHours() !== 5) recordExposure(catalog, { ...of, at: new Date(ms).toISOString(), seconds: (ms / 1000) % 900, bytes: 1000 });
+    for (let ms = until.getTime() - fullMs; ms < until.getTime(); ms += 15_000)
+      recordExposure(catalog, { ...of, at: new Date(ms).toISOString(), seconds: (ms / 1000) % 900, bytes: 1000 });
+    thinSamples(catalog, of, { now: until, fullSince: new Date(until.getTime() - fullMs), objectiveSeconds: source.objectives.rpoSeconds });
+    for (let day = FROM.getTime(); day < until.getTime() - 2 * DAY_MS; day += DAY_MS) {
+      const stepMs = day < until.getTime() - 35 * DAY_MS ? DAY_MS : 3_600_000;
+      for (let ms = day; ms < day + DAY_MS; ms += stepMs) span(of, ms, ms + stepMs);
+    }
+  });
+}
+
+function span(of: { source: string; repository: string }, fromMs: number, untilMs: number): void {
+  catalog.run("insert or ignore into exposure_spans (source, repository, at, until, seconds, bytes, samples) values (:source, :repository, :at, :until, 899, 1000, 240)", {
+    ...of,
+    at: new Date(fromMs).toISOString(),
+    until: new Date(untilMs).toISOString(),
+  });
+}
+
+/** The median of five. */
+function timeStatus(): number {
+  const times = Array.from({ length: 5 }, () => {
+    const from = performance.now();
+    const text = JSON.stringify(overallStatus(catalog, sources, until));
+    if (text.length < sources.length * 100) throw new Error("a status says nothing");
+    return performance.now() - from;
+  });
+  return times.toSorted((a, b) => a - b)[2] ?? 0;
+}
+
+function bytes(): number {
+  return ["", "-wal"].reduce((sum, suffix) => sum + (statSync(file + suffix, { throwIfNoEntry: false })?.size ?? 0), 0);
+}

@@ -1,0 +1,74 @@
+import { expandSlots } from "../domain/slot-population.ts";
+import type { PopulatedSlot, SlotRecord } from "../domain/slot-population.ts";
+import type { Schedule } from "../domain/schedule.ts";
+import type { Catalog } from "./catalog.ts";
+import { numberOrNull, textOf, textOrNull } from "./catalog.ts";
+
+/** How many records are in memory at once. */
+const RECORDS_AT_ONCE = 1000;
+
+/** No interval of slots that were done is longer than a day; one that was passed over may be, and is then found by its end. */
+const DAY_MS = 86_400_000;
+
+interface KindOfSource {
+  readonly source: string;
+  readonly operation: string;
+  readonly type: string | null;
+}
+
+/**
+ * Every slot of one kind of work of a source in [from, to) that anything is on record about, oldest first, each exactly once: what an auditor samples from. `fallback` takes apart intervals of older
+ * versions, which do not say by which schedule.
+ */
+export function* listSlots(catalog: Catalog, kind: KindOfSource, from: Date, to: Date, fallback: Schedule | null = null): Generator<PopulatedSlot> {
+  const [first, last] = [from.toISOString(), to.toISOString()];
+  for (const slot of expandSlots(readRecords(catalog, kind, first, last), fallback)) if (slot.slot >= first && slot.slot < last) yield slot;
+}
+
+const COLUMNS = "id, scheduled_for, until, slots, outcome, attempt, reason, schedule, started_at, sequence";
+
+function* readRecords(catalog: Catalog, kind: KindOfSource, from: string, to: string): Generator<SlotRecord> {
+  const near = new Date(Date.parse(from) - DAY_MS).toISOString();
+  const ofKind = "source = :source and operation = :operation and type is :type";
+  const key = { source: kind.source, operation: kind.operation, type: kind.type };
+  const long = catalog.all(
+    `select ${COLUMNS} from runs where ${ofKind} and until is not null and until >= :from and outcome in ('missed', 'superseded', 'skipped') and scheduled_for < :near order by scheduled_for`,
+    { ...key, from, near },
+  );
+  yield* long.map(recordOf);
+  let after = "";
+  for (;;) {
+    const rows = catalog.all(
+      `select ${COLUMNS} from runs where ${ofKind} and scheduled_for >= :near and scheduled_for < :to and scheduled_for > :after order by scheduled_for limit :limit`,
+      {
+        ...key,
+        near,
+        to,
+        after,
+        limit: RECORDS_AT_ONCE,
+      },
+    );
+    const end = rows.at(-1);
+    if (end === undefined) return;
+    after = textOf(end, "scheduled_for");
+    // Attempts for one slot share its time: those of the last one come together.
+    const rest = rows.length < RECORDS_AT_ONCE ? [] : catalog.all(`select ${COLUMNS} from runs where ${ofKind} and scheduled_for = :after`, { ...key, after });
+    const all = rest.length === 0 ? rows : [...rows.filter((row) => textOf(row, "scheduled_for") !== after), ...rest];
+    yield* all.map(recordOf);
+    if (rows.length < RECORDS_AT_ONCE) return;
+  }
+}
+
+function recordOf(row: Parameters<typeof textOf>[0]): SlotRecord {
+  const schedule = textOrNull(row, "schedule");
+  return {
+    id: textOf(row, "id"),
+    scheduledFor: textOf(row, "scheduled_for"),
+    until: textOrNull(row, "until"),
+    slots: numberOrNull(row, "slots") ?? 1,
+    outcome: textOf(row, "outcome"),
+    attempt: numberOrNull(row, "attempt") ?? 1,
+    reason: textOrNull(row, "reason"),
+    schedule: schedule === null ? null : (JSON.parse(schedule) as Schedule),
+  };
+}
