@@ -188,6 +188,28 @@ describePostgres("a repository under Object Lock in compliance mode", {}, (binar
     expect((await lockOf(`${PREFIX}sources/db/manifests/${newest}.json`))?.getTime()).toBeGreaterThan(Date.now());
   });
 
+  test("a copy made later in a locked repository is locked as well, and verified there", async () => {
+    await using both = await openSite({
+      cluster: source,
+      env: server.env,
+      repositories: ["near", "far"],
+      places: { far: `url: "s3://compliant/copied", endpoint: "${server.endpoint}", objectLock: { mode: compliance, margin: 60s, evidence: 1h }` },
+      policy: `backups:
+  full: { schedule: { cron: "0 2 * * 0" }, retention: 1h, repositories: [near] }
+  log: { schedule: stream, retention: 1h, repositories: [near] }
+`,
+    });
+    const taken = await both.run("backup", "--type", "full", "--json");
+    expect(taken.exitCode, taken.stderr).toBe(0);
+    const { id } = taken.json<{ id: string }>();
+    const copied = await both.run("copy", "--from", "near", "--to", "far", "--json");
+    expect(copied.exitCode, copied.stderr).toBe(0);
+    for (const key of [`manifests/${id}.json`, `backups/${id}/data/00000000`, `backups/${id}/contents`])
+      expect((await lockOf(`copied/sources/db/${key}`))?.getTime(), key).toBeGreaterThan(Date.now());
+    expect(await both.run("verify")).toMatchObject({ exitCode: 0 });
+    expect(await both.run("expire")).toMatchObject({ exitCode: 0 });
+  });
+
   test("a bucket without locks is refused where locks are asked for: at init, and by a backup where they are asked for later", async () => {
     const plain = await makeBucket(server, "plain");
     const place = (lock: string): string => `url: "s3://plain/site", endpoint: "${server.endpoint}"${lock}`;
