@@ -49,7 +49,8 @@ export async function backUp(request: BackUpRequest, context: OperationContext):
   const places = await declareEverywhere(prepared, away, request.source.name, intent, inner);
   crashPoint("backup.started");
   for (const { name, error } of away) context.onNotice(`not writing to ${name}: ${error.message}`);
-  await using stream = await streamBeside(besideOf(request, places), state, inner);
+  // Beyond the session too: a copy that is not done by then still waits for its WAL.
+  await using stream = await streamBeside(besideOf(request, places), state, context);
   const copies = await openCopies(places, request.source.name, id, inner);
   try {
     const together = new CopiesTogether(copies, context.clock);
