@@ -13,7 +13,7 @@ const WRITER = "5f".repeat(32);
 const TEAMS = ["payments", "web", "search", "ledger", "mobile"] as const;
 const KEPT_BACKUPS = 40;
 
-export function sourceName(index: number): string {
+function sourceName(index: number): string {
   return `source-${String(index).padStart(4, "0")}`;
 }
 
