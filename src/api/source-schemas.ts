@@ -77,6 +77,9 @@ export const sourceSchema = z.object({
 });
 export const sourcesSchema = z.object({ items: z.array(sourceSchema) });
 
+/** What somebody wants kept. What was seen before there were any has none. */
+const holdMark = z.object({ by: text, at: time, reason: textOrNull }).nullable().default(null);
+
 const backupSchema = z.object({
   source: text,
   id: text,
@@ -96,6 +99,8 @@ const backupSchema = z.object({
   corruptPages: count,
   copies: z.array(z.object({ repository: text, state: z.enum(["complete", "failed", "damaged"]), verifiedTier: textOrNull, verifiedAt: timeOrNull, error: textOrNull })).readonly(),
   heldBy: z.array(text).readonly(),
+  pinned: holdMark,
+  held: holdMark,
   expiresAt: timeOrNull,
 });
 export const backupsSchema = page(backupSchema);

@@ -58,13 +58,25 @@ function describe(info: SourceInfo): string {
     backup.copies
       .map(({ repository, state, verifiedTier }) => `${repository}${state === "complete" ? "" : ` ${state}`}${verifiedTier === null ? "" : ` (${verifiedTier})`}`)
       .join(", "),
-    backup.heldBy.length === 0 ? "" : `held by ${backup.heldBy.length}`,
+    [
+      ...(backup.held === null ? [] : ["legal hold"]),
+      ...(backup.pinned === null ? [] : ["pinned"]),
+      ...(backup.heldBy.length === 0 ? [] : [`held by ${backup.heldBy.length}`]),
+    ].join(", "),
   ]);
   const windows = info.windows.map(({ repository, timeline, from, to, startLsn, endLsn }) => [repository, String(timeline), from, to ?? "unknown", startLsn, endLsn]);
   const gaps = info.gaps.map(
     ({ repository, timeline, firstSegment, lastSegment }) =>
       `  GAP in ${repository}, timeline ${timeline}: ${firstSegment}${firstSegment === lastSegment ? "" : ` to ${lastSegment}`} missing\n`,
   );
+  const kept = [{ what: "all of it is on legal hold", mark: info.held }]
+    .concat(
+      info.backups.flatMap(({ id, pinned, held }) => [
+        { what: `${id} is on legal hold`, mark: info.held === null ? held : null },
+        { what: `${id} is pinned`, mark: pinned },
+      ]),
+    )
+    .flatMap(({ what, mark }) => (mark === null ? [] : [`  ${what} since ${mark.at}, by ${mark.by}${mark.reason === null ? "" : `: ${mark.reason}`}\n`]));
   const exposure = info.exposure.map(
     ({ repository, seconds }) => `  exposure of ${repository} now: ${seconds === null ? "unknown (not observed)" : seconds === 0 ? "none" : `at most ${formatSeconds(seconds)}`}\n`,
   );
@@ -77,6 +89,7 @@ function describe(info: SourceInfo): string {
     backups.length === 0 ? "  no backups\n" : formatTable(["backup", "state", "source", "stored", "took", "copies (verified)", ""], backups),
     windows.length === 0 ? "  nothing can be recovered\n" : formatTable(["recoverable from", "timeline", "from", "to", "start", "end"], windows),
     ...gaps,
+    ...kept,
     ...exposure,
     `  last proven by a drill: ${proof}\n`,
   ].join("");

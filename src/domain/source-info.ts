@@ -1,10 +1,13 @@
 import type { BackupType } from "./backup-id.ts";
+import type { HoldMark } from "./hold.ts";
 
 /** Everything about one source that its repositories tell, as commands, API and reports show it. Plain data: LSNs as text, times RFC 3339, unknown is null. */
 export interface SourceInfo {
   readonly name: string;
   readonly systemIdentifier: string | null;
   readonly timeline: number | null;
+  /** Legal hold on all of it. */
+  readonly held: HoldMark | null;
   readonly backups: readonly ListedBackup[];
   readonly windows: readonly WindowView[];
   readonly gaps: readonly GapView[];
@@ -52,6 +55,10 @@ export interface BackupCopyView {
 interface ListedBackup extends BackupView {
   /** Kept backups that were made from it. */
   readonly heldBy: readonly string[];
+  /** By whom, since when and why, in any of its copies. */
+  readonly pinned: HoldMark | null;
+  /** Under legal hold, by itself or with all of the source. */
+  readonly held: HoldMark | null;
   readonly expiresAt: string | null;
 }
 

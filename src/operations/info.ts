@@ -2,16 +2,20 @@ import type { BackupType } from "../domain/backup-id.ts";
 import { exposureBytes, exposureSeconds } from "../domain/exposure.ts";
 import { formatLsn, maxLsn, parseLsn } from "../domain/lsn.ts";
 import type { Lsn } from "../domain/lsn.ts";
+import { NOT_HELD, retained, stateOf } from "../domain/hold.ts";
+import type { HoldMark, SourceHolds } from "../domain/hold.ts";
 import { planExpiry } from "../domain/retention.ts";
 import type { RetentionRule } from "../domain/retention.ts";
 import type { BackupCopyView, ExposureView, LagView, LastProof, SourceInfo } from "../domain/source-info.ts";
 import type { TimelineHistory } from "../domain/timeline.ts";
 import { formatMicros, micros } from "../domain/timestamp.ts";
 import type { Micros } from "../domain/timestamp.ts";
-import { HoldfastError } from "../errors.ts";
+import { DamageError, HoldfastError } from "../errors.ts";
 import type { Verified } from "../catalog/runs.ts";
 import { connect, queryRow, text } from "../postgres/connection.ts";
 import type { ConnectionTarget } from "../postgres/connection.ts";
+import { readHolds } from "../repository/holds.ts";
+import { toRetain } from "../repository/manifest.ts";
 import type { CopyView } from "./copy-view.ts";
 import { describeBackup } from "./backup/describe-backup.ts";
 import { describeWindow, findWindows } from "./restore/recovery-windows.ts";
@@ -52,13 +56,15 @@ export async function readServerPosition(target: ConnectionTarget): Promise<Serv
 
 export async function describeSource(request: InfoRequest): Promise<SourceInfo> {
   const [first] = request.views;
+  const holds = await holdsOf(request.views);
   const windows = new Map<CopyView, RecoveryWindow[]>();
   for (const view of request.views) windows.set(view, (await Promise.all([...leafHistories(view)].map((history) => findWindows(view, history)))).flat());
   return {
     name: request.name,
     systemIdentifier: first?.place.systemIdentifier ?? null,
     timeline: first?.newestTimeline ?? null,
-    backups: describeBackups(request),
+    held: marked(holds, ({ all }) => all.held),
+    backups: describeBackups(request, holds),
     windows: request.views.flatMap((view) =>
       (windows.get(view) ?? []).map((window) => ({
         ...describeWindow(view.repository.name, window),
@@ -102,9 +108,10 @@ function describeExposure(view: CopyView, windows: readonly RecoveryWindow[], { 
   return { repository, seconds: exposureSeconds(input), bytes: exposureBytes(input), observedAt: now.toISOString(), ...reach };
 }
 
-function describeBackups({ views, verified, rules, now }: InfoRequest): SourceInfo["backups"] {
+function describeBackups(request: InfoRequest, holds: ReadonlyMap<CopyView, SourceHolds>): SourceInfo["backups"] {
+  const { views, verified } = request;
   const ids = [...new Set(views.flatMap((view) => view.listing.backups.map(({ manifest }) => manifest.id)))].toSorted();
-  const expiry = expiryOf(views, rules, now);
+  const expiry = expiryOf(request, holds);
   return ids.flatMap((id) => {
     const stored = views.flatMap((view) => view.listing.backups).find(({ manifest }) => manifest.id === id);
     if (stored === undefined) return [];
@@ -121,7 +128,15 @@ function describeBackups({ views, verified, rules, now }: InfoRequest): SourceIn
         },
       ];
     });
-    return [{ ...describeBackup(stored, copies), heldBy: expiry.get(id)?.heldBy ?? dependents(views, id), expiresAt: expiry.get(id)?.expiresAt?.toISOString() ?? null }];
+    return [
+      {
+        ...describeBackup(stored, copies),
+        heldBy: expiry.get(id)?.heldBy ?? dependents(views, id),
+        pinned: marked(holds, (each) => stateOf(each, id).pinned),
+        held: marked(holds, (each) => stateOf(each, id).held),
+        expiresAt: expiry.get(id)?.expiresAt?.toISOString() ?? null,
+      },
+    ];
   });
 }
 
@@ -133,15 +148,33 @@ function dependents(views: readonly CopyView[], id: string): string[] {
   ].toSorted();
 }
 
-function expiryOf(views: readonly CopyView[], rules: InfoRequest["rules"], now: Date): Map<string, { heldBy: readonly string[]; expiresAt: Date | null }> {
+const NONE: SourceHolds = { all: NOT_HELD, backups: new Map() };
+
+/** What each copy says of pins and holds. One that cannot be read is left out: `verify` reports it, and expiry there deletes nothing. */
+async function holdsOf(views: readonly CopyView[]): Promise<Map<CopyView, SourceHolds>> {
+  const holds = new Map<CopyView, SourceHolds>();
+  for (const view of views) {
+    try {
+      holds.set(view, await readHolds(view.repository, view.source));
+    } catch (error) {
+      if (!(error instanceof DamageError)) throw error;
+    }
+  }
+  return holds;
+}
+
+/** A mark that any copy has. */
+function marked(holds: ReadonlyMap<CopyView, SourceHolds>, pick: (holds: SourceHolds) => HoldMark | null): HoldMark | null {
+  for (const each of holds.values()) {
+    const mark = pick(each);
+    if (mark !== null) return mark;
+  }
+  return null;
+}
+
+function expiryOf({ views, rules, now }: InfoRequest, holds: ReadonlyMap<CopyView, SourceHolds>): Map<string, { heldBy: readonly string[]; expiresAt: Date | null }> {
   const [first] = views;
   if (rules === null || first === undefined) return new Map();
-  const backups = first.listing.backups.map(({ manifest }) => ({
-    id: manifest.id,
-    type: manifest.type,
-    at: new Date(manifest.stop.at),
-    ancestors: manifest.ancestors.map((ancestor) => ancestor.id),
-    state: manifest.state,
-  }));
+  const backups = first.listing.backups.map(({ manifest }) => retained(toRetain(manifest), holds.get(first) ?? NONE));
   return new Map(planExpiry({ backups, rules, now }).map((decision) => [decision.id, decision]));
 }

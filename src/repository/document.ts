@@ -45,6 +45,7 @@ export type DocumentKind =
   | "intent"
   | "manifest"
   | "tombstone"
+  | "hold"
   | "wal-index"
   | "wal-expired"
   | "checkpoint";

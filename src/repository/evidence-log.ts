@@ -38,6 +38,7 @@ const EVIDENCE_KINDS = [
   "deletion",
   "lock.extended",
   "wal.gap",
+  "hold.changed",
   "policy.loaded",
   "report.written",
   "token.added",

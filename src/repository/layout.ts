@@ -53,6 +53,10 @@ export const keys = {
   manifest: (name: string, backup: string) => `${source(name)}/manifests/${backup}.json`,
   tombstones: (name: string) => `${source(name)}/tombstones/`,
   tombstone: (name: string, backup: string) => `${source(name)}/tombstones/${backup}.json`,
+  holds: (name: string) => `${source(name)}/holds/`,
+  /** `subject`: the id of a backup, or `all`. */
+  holdsOf: (name: string, subject: string) => `${source(name)}/holds/${subject}/`,
+  hold: (name: string, subject: string, sequence: number) => `${source(name)}/holds/${subject}/${digits(sequence, 12)}.json`,
   wal: (name: string) => `${source(name)}/wal/`,
   walSystem: (name: string, system: string) => `${source(name)}/wal/${system}/`,
   histories: (name: string, system: string) => `${source(name)}/wal/${system}/history/`,

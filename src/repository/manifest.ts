@@ -1,6 +1,7 @@
 import pMap from "p-map";
 import { z } from "zod";
 import { BACKUP_TYPES } from "../domain/backup-id.ts";
+import type { RetainedBackup } from "../domain/retention.ts";
 import { parseSegmentName } from "../domain/wal-segment.ts";
 import type { WalSegment } from "../domain/wal-segment.ts";
 import { DamageError } from "../errors.ts";
@@ -104,6 +105,11 @@ export function nextInSequence({ backups, dying }: ManifestListing): Pick<Manife
 export function ownSegments({ wal, postgres }: Manifest): { first: WalSegment; last: WalSegment } | null {
   const [first, last] = [parseSegmentName(wal.first, postgres.walSegmentBytes), parseSegmentName(wal.last, postgres.walSegmentBytes)];
   return first === null || last === null ? null : { first, last };
+}
+
+/** What retention looks at, but for what people want kept. */
+export function toRetain({ id, type, stop, ancestors, state }: Manifest): Omit<RetainedBackup, "pinned" | "held"> {
+  return { id, type, at: new Date(stop.at), ancestors: ancestors.map((ancestor) => ancestor.id), state };
 }
 
 /** What lies at a manifest's key: a backup set, or the tombstone of an attempt that was given up. */

@@ -18,6 +18,7 @@ import { describePostgres } from "../support/postgres-suite.ts";
 import { Random } from "../support/random.ts";
 import { asUser, serverUser } from "../support/server-user.ts";
 import { openSite } from "../support/site.ts";
+import { infoOf } from "../support/site-state.ts";
 import type { Site } from "../support/site.ts";
 import { digestTree, listTree } from "../support/tree.ts";
 
@@ -34,6 +35,7 @@ const KINDS = {
   host: /^hosts\//,
   lease: /^leases\//,
   binding: /\/bindings\//,
+  hold: /\/holds\//,
   manifest: /\/manifests\//,
   contents: /\/contents$/,
   pack: /\/data\/\d{8}$/,
@@ -77,6 +79,9 @@ describePostgres("a damaged repository", { clientTools: ["pg_waldump"] }, (binar
     expect((await site.run("backup", "--json")).exitCode).toBe(0);
     await source.sql("update t set text = 'changed' where id < 100");
     expect((await site.run("backup", "--type", "incr", "--json")).exitCode).toBe(0);
+    const [first] = (await infoOf(site)).backups;
+    expect((await site.run("hold", "db", "--reason", "as long as this test runs")).exitCode).toBe(0);
+    for (const action of ["pin", "unpin", "pin"]) expect((await site.run(action, "db", first?.id ?? "")).exitCode).toBe(0);
     const stream = site.start({}, "wal", "stream");
     // Enough segments for an index over 256 of them, then a promotion for a history file, then an unfinished segment for a part.
     for (let i = 0; i < 270; i++) await source.sql("select pg_logical_emit_message(true, 'fill', repeat('x', 100)); select pg_switch_wal()");

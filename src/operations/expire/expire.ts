@@ -1,14 +1,17 @@
 import { crashPoint } from "../../crash-points.ts";
 import type { BackupType } from "../../domain/backup-id.ts";
+import { retained, stateOf } from "../../domain/hold.ts";
+import type { SourceHolds } from "../../domain/hold.ts";
 import { planExpiry } from "../../domain/retention.ts";
 import type { ExpiryDecision, RetentionRule } from "../../domain/retention.ts";
 import { readIntents, removeBackupObjects } from "../../repository/attempts.ts";
 import type { RemovedObjects } from "../../repository/attempts.ts";
 import { writeDocument } from "../../repository/document.ts";
+import { readHolds } from "../../repository/holds.ts";
 import { baseName, keys } from "../../repository/layout.ts";
 import { acquireLease } from "../../repository/lease.ts";
 import type { Lease } from "../../repository/lease.ts";
-import { listManifests } from "../../repository/manifest.ts";
+import { listManifests, toRetain } from "../../repository/manifest.ts";
 import type { ManifestListing } from "../../repository/manifest.ts";
 import { lockedNow } from "../../repository/object-locks.ts";
 import type { StayingObject } from "../../repository/object-locks.ts";
@@ -59,7 +62,9 @@ export async function expire(request: ExpireRequest, context: OperationContext):
   const now = context.clock.now();
   const ids = listing.backups.map(({ manifest }) => manifest.id);
   const locks = await backupLocks(repository, source, ids);
-  const decisions = decide(listing, request, locks, now);
+  // What people want kept must be known: a row that cannot be read may have been about any of them.
+  const holds = await readHolds(repository, source);
+  const decisions = decide(listing, { rules: request.rules, locks, holds, now });
   const doomed = decisions.filter((decision) => !decision.keep);
   const { locking = null } = request;
   const lockWork = locking === null ? [] : await planLockWork({ repository, source, backups: listing.backups, locks, decisions, marginSeconds: locking.marginSeconds, now });
@@ -84,7 +89,9 @@ export async function expire(request: ExpireRequest, context: OperationContext):
       bytes += gone.bytes;
     }
   }
-  const wal = await expireWal(request, new Set(doomed.map(({ id }) => id)), context.clock.now());
+  // One that turned out to be wanted after all, or is locked, stays, and its own WAL with it.
+  const going = request.dryRun ? doomed.map(({ id }) => id) : removed;
+  const wal = await expireWal(holds.all.held === null ? request : { ...request, logRetentionSeconds: null }, new Set(going), context.clock.now());
   refused.push(...wal.refused);
   return {
     repository: repository.name,
@@ -98,15 +105,11 @@ export async function expire(request: ExpireRequest, context: OperationContext):
   };
 }
 
-function decide(listing: ManifestListing, { rules }: ExpireRequest, locks: ReadonlyMap<string, Date | null>, now: Date): ExpiryDecision[] {
-  const backups = listing.backups.map(({ manifest }) => ({
-    id: manifest.id,
-    type: manifest.type,
-    at: new Date(manifest.stop.at),
-    ancestors: manifest.ancestors.map(({ id }) => id),
-    state: manifest.state,
-    lockedUntil: locks.get(manifest.id) ?? null,
-  }));
+function decide(
+  listing: ManifestListing,
+  { rules, locks, holds, now }: { rules: ExpireRequest["rules"]; locks: ReadonlyMap<string, Date | null>; holds: SourceHolds; now: Date },
+): ExpiryDecision[] {
+  const backups = listing.backups.map(({ manifest }) => retained({ ...toRetain(manifest), lockedUntil: locks.get(manifest.id) ?? null }, holds));
   return planExpiry({ backups, rules, now });
 }
 
@@ -134,12 +137,18 @@ async function deleteBackup(request: ExpireRequest, lease: Lease, id: string, re
   return gone;
 }
 
-/** The second look, after the tombstone: a backup that began meanwhile either sees the tombstone or is seen here. */
+/** The second look, after the tombstone: a backup that began meanwhile, and somebody who wants this one kept, either see the tombstone or are seen here. */
 async function isWanted({ repository, source }: ExpireRequest, id: string): Promise<boolean> {
   const intents = await readIntents(repository, source);
   const listing = await listManifests(repository, source);
   refuseDamaged(listing);
-  return intents.some((intent) => intent.ancestors.includes(id)) || listing.backups.some(({ manifest }) => manifest.ancestors.some((ancestor) => ancestor.id === id));
+  const { pinned, held } = stateOf(await readHolds(repository, source), id);
+  return (
+    pinned !== null ||
+    held !== null ||
+    intents.some((intent) => intent.ancestors.includes(id)) ||
+    listing.backups.some(({ manifest }) => manifest.ancestors.some((ancestor) => ancestor.id === id))
+  );
 }
 
 /** A manifest that cannot be read may need any of the others: nobody knows which, so nothing is deleted. */
@@ -155,7 +164,8 @@ async function finishDeletions(request: ExpireRequest, now: Date): Promise<void>
   const { repository, source, onDeletion } = request;
   for (const name of await repository.store.listNames(keys.tombstones(source))) {
     const id = baseName(name);
-    if (await isWanted(request, id)) {
+    // Without its manifest it is beyond help, whoever wants it.
+    if ((await repository.store.size(keys.manifest(source, id))) !== null && (await isWanted(request, id))) {
       await repository.store.remove([keys.tombstones(source) + name]);
       continue;
     }

@@ -3,6 +3,7 @@ import { DamageError } from "../../errors.ts";
 import { readAnyDocument } from "../../repository/document.ts";
 import { readEvidence } from "../../repository/evidence-log.ts";
 import type { EvidenceEntry } from "../../repository/evidence-log.ts";
+import { findHoldDamage } from "../../repository/holds.ts";
 import { keys } from "../../repository/layout.ts";
 import type { ManifestListing } from "../../repository/manifest.ts";
 import type { Repository } from "../../repository/repository.ts";
@@ -73,6 +74,7 @@ async function examineStructure(work: SourceVerification, view: CopyView): Promi
   const { repository, source, report } = work;
   for (const damage of view.listing.damaged) report.add(damage, { backups: dependents(view.listing, backupOf(damage.object)) });
   reportMissingManifests(repository, source, view.listing, work.evidence, report);
+  await reportMissingHolds(repository, source, work.evidence, report);
   await verifyWalStructure(walWork(work, view));
 }
 
@@ -95,7 +97,7 @@ async function openView(repository: Repository, source: string, report: DamageRe
   }
 }
 
-/** Bindings, intents, tombstones, lists of expired WAL: each must be authentic. */
+/** Bindings, intents, tombstones, pins and holds: each must be authentic. */
 async function verifySmallDocuments(repository: Repository, source: string, report: DamageReport, totals: VerifyTotals): Promise<void> {
   for (const folder of [keys.bindings(source), keys.intents(source), keys.tombstones(source)]) {
     for (const name of await repository.store.listNames(folder)) {
@@ -108,6 +110,9 @@ async function verifySmallDocuments(repository: Repository, source: string, repo
       }
     }
   }
+  const holds = await findHoldDamage(repository, source);
+  totals.objects += holds.objects;
+  for (const error of holds.damage) report.add(error);
 }
 
 /** Backups that others were made after, or that the evidence log says were made here, and that are neither there nor deleted on record. */
@@ -128,6 +133,16 @@ function reportMissingManifests(repository: Repository, source: string, listing:
   for (const [id, why] of expected)
     if (!present.has(id) && !deleted.has(id))
       report.add(new DamageError(keys.manifest(source, id), `the object is not there; ${why}`, "missing"), { backups: [id, ...dependents(listing, id)] });
+}
+
+/** Pins and holds that the evidence log says were made here. None is ever removed. */
+async function reportMissingHolds(repository: Repository, source: string, evidence: readonly EvidenceEntry[], report: DamageReport): Promise<void> {
+  for (const { kind, facts } of evidence) {
+    if (kind !== "hold.changed" || facts["source"] !== source) continue;
+    for (const { repositoryId, object } of Array.isArray(facts["documents"]) ? (facts["documents"] as Record<string, unknown>[]) : [])
+      if (repositoryId === repository.repositoryId && typeof object === "string" && (await repository.store.size(object)) === null)
+        report.add(new DamageError(object, "the object is not there; the evidence log says that it was made", "missing"));
+  }
 }
 
 /** The backup an object belongs to, by its key. */

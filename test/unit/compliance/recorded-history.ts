@@ -180,6 +180,7 @@ export const SNAPSHOT: SourceInfo = {
   name: "orders",
   systemIdentifier: "7571234567890123456",
   timeline: 1,
+  held: null,
   backups: [
     {
       id: "20261101T020000Z-full",
@@ -202,6 +203,8 @@ export const SNAPSHOT: SourceInfo = {
         { repository: "cloud", ...COPY },
       ],
       heldBy: [],
+      pinned: null,
+      held: null,
       expiresAt: null,
     },
   ],
