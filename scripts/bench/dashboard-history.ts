@@ -106,7 +106,7 @@ function infoOf(name: string, now: Date): SourceInfo {
     const sizes = { sourceBytes: 734_003_200, readBytes: 734_003_200, storedBytes: 90_000_000, durationSeconds: 90, corruptPages: 0 };
     const made = { startedAt: at.toISOString(), finishedAt: new Date(at.getTime() + 90_000).toISOString(), startLsn: "0/4000028", stopLsn: "0/4100000" };
     const change = { changeSource: "server-summaries" as const, changeSourceReason: "the server summarises its WAL" };
-    return { id: id(0), type: "incremental", state: "complete", parentId: id(1), heldBy: [], expiresAt: null, copies, ...sizes, ...made, ...change };
+    return { id: id(0), type: "incremental", state: "complete", parentId: id(1), heldBy: [], pinned: null, held: null, expiresAt: null, copies, ...sizes, ...made, ...change };
   });
   const windows = ["onsite", "cloud"].map((repository) => ({
     repository,
@@ -116,5 +116,5 @@ function infoOf(name: string, now: Date): SourceInfo {
     startLsn: "0/4100000",
     endLsn: "0/9000148",
   }));
-  return { name, systemIdentifier: "7571234567890123456", timeline: 1, backups, windows, gaps: [], exposure: [], lastProof: null };
+  return { name, systemIdentifier: "7571234567890123456", timeline: 1, held: null, backups, windows, gaps: [], exposure: [], lastProof: null };
 }

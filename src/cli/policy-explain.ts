@@ -2,6 +2,8 @@ import type { Command } from "commander";
 import { formatDuration } from "../domain/duration.ts";
 import { canHoldRpo, explainPolicy } from "../domain/explain.ts";
 import type { ExplainedCopy, ExplainedRun, Explanation } from "../domain/explain.ts";
+import type { Window } from "../domain/window.ts";
+import type { Origin } from "../policy/inheritance.ts";
 import { RPO_SECONDS, RTO_SECONDS } from "../policy/load.ts";
 import { DATA_CLASSES, TIERS } from "../policy/types.ts";
 import { newCommand, perform } from "./action.ts";
@@ -22,6 +24,12 @@ interface PolicyExplanation extends Explanation {
   /** Which of all recovery time objectives its own recovery-time budgets allow. */
   readonly tiers: readonly { readonly tier: string; readonly rtoSeconds: number; readonly held: "yes" | "no" | null }[];
   readonly findings: PolicySubject["findings"];
+  /** Up to so much later than its slot scheduled work other than the log begins. */
+  readonly jitterSeconds: number;
+  readonly appliesTo: PolicySubject["policy"]["appliesTo"];
+  /** Whether a change that weakens it waits for a second person. */
+  readonly changes: PolicySubject["policy"]["changes"];
+  readonly origins: PolicySubject["origins"];
 }
 
 export function explainCommand(): Command {
@@ -37,7 +45,7 @@ export function explainCommand(): Command {
     );
 }
 
-function explainSubject({ policy, sources, objectives, assumedObjectives, findings }: PolicySubject, now: Date): PolicyExplanation {
+function explainSubject({ policy, sources, objectives, assumedObjectives, findings, origins }: PolicySubject, now: Date): PolicyExplanation {
   const input = { objectives, backups: [...policy.backups.values()], log: policy.log };
   const explanation = explainPolicy({ ...input, verify: policy.verify?.schedule ?? null, drills: policy.drills?.schedule ?? null, expire: policy.expire.schedule, now });
   const slowest = explanation.slowestBudgetSeconds;
@@ -50,6 +58,10 @@ function explainSubject({ policy, sources, objectives, assumedObjectives, findin
     dataClasses: DATA_CLASSES.map((dataClass) => ({ dataClass, rpoSeconds: RPO_SECONDS[dataClass], held: canHoldRpo(input, RPO_SECONDS[dataClass]) })),
     tiers: TIERS.map((tier) => ({ tier, rtoSeconds: RTO_SECONDS[tier], held: slowest === null ? null : slowest <= RTO_SECONDS[tier] ? "yes" : "no" })),
     findings,
+    jitterSeconds: policy.jitterSeconds,
+    appliesTo: policy.appliesTo,
+    changes: policy.changes,
+    origins,
   };
 }
 
@@ -60,18 +72,34 @@ function describe(explained: PolicyExplanation): string {
     `policy ${policy}${sources.length === 0 ? "" : ` (${sources.join(", ")})`}: ${objective("rto", objectives.rtoSeconds)}, ${objective("rpo", objectives.rpoSeconds)}`,
     "",
     ...runs.flatMap(describeRun),
-    ...(windows.heavy.length === 0 ? [] : [`full and incremental backups begin within ${windows.heavy.join(", ")} UTC only, and finish when they do`]),
-    ...windows.blackout.map(({ window, reason }) => `no backup begins in ${window} UTC${reason === null ? "" : ` (${reason})`}; the log goes on`),
+    ...(windows.heavy.length === 0 ? [] : [`full and incremental backups begin within ${windows.heavy.map(zoned).join(", ")} only, and finish when they do`]),
+    ...windows.blackout.map(({ window, reason }) => `no backup begins in ${zoned(window)}${reason === null ? "" : ` (${reason})`}; the log goes on`),
+    ...(explained.jitterSeconds === 0
+      ? []
+      : [`each begins up to ${formatDuration(explained.jitterSeconds)} later than that, always the same for one source and time; the log does not wait`]),
+    ...(explained.changes.approval === "none" ? [] : ["a change that weakens this policy is not in force until a second person approves it"]),
     "",
     ...copies.map((copy) => describeCopy(copy, objectives.rpoSeconds)),
     "",
     `recovery point objectives: ${explained.dataClasses.map(({ dataClass, rpoSeconds, held }) => `${dataClass} ${formatDuration(rpoSeconds)} ${HELD[held]}`).join(", ")}`,
     `recovery time objectives, by the policy's own budgets: ${explained.tiers.map(({ tier, rtoSeconds, held }) => `${tier} ${formatDuration(rtoSeconds)} ${held === null ? "unknown" : HELD[held]}`).join(", ")}`,
+    ...describeOrigins(explained.origins),
     ...(findings.length === 0
       ? []
       : ["", ...findings.map(({ file, line, column, severity, message, hint }) => `${file}:${line}:${column}: ${severity}: ${message}\n  hint: ${hint}`)]),
     "",
   ].join("\n");
+}
+
+/** Windows are in UTC unless they name their zone. */
+function zoned(window: Window): string {
+  return /[A-Za-z]$/.test(window) && !window.endsWith("Z") ? window : `${window} UTC`;
+}
+
+/** What each file says of a policy that extends others. */
+function describeOrigins(origins: readonly Origin[]): string[] {
+  const byPolicy = Map.groupBy(origins, ({ policy }) => policy);
+  return origins.length === 0 ? [] : ["", ...[...byPolicy].map(([policy, parts]) => `from ${policy}: ${parts.map(({ key, line }) => `${key} (line ${line})`).join(", ")}`)];
 }
 
 const HELD = { yes: "held", barely: "barely", no: "not held" } as const;

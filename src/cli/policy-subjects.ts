@@ -4,12 +4,14 @@ import { findInventory } from "../app.ts";
 import { HoldfastError } from "../errors.ts";
 import { policyFindings } from "../policy/feasibility.ts";
 import type { Objectives, PolicyFinding } from "../policy/feasibility.ts";
-import { loadInventory, loadPolicy, RPO_SECONDS, RTO_SECONDS } from "../policy/load.ts";
+import { loadInventory, RPO_SECONDS, RTO_SECONDS } from "../policy/load.ts";
+import { loadPolicy } from "../policy/load-policy.ts";
 import type { LoadedInventory } from "../policy/load.ts";
 import { configError } from "../policy/problem.ts";
 import { DATA_CLASSES, TIERS } from "../policy/types.ts";
 import type { DataClass, Policy, Tier } from "../policy/types.ts";
-import type { YamlFile } from "../policy/yaml-file.ts";
+import { originsOf } from "../policy/inheritance.ts";
+import type { LayeredFile, Origin } from "../policy/inheritance.ts";
 import type { CommonOptions } from "./action.ts";
 
 /** A policy under given objectives, and the sources that have both. */
@@ -21,6 +23,8 @@ export interface PolicySubject {
   /** Empty: one policy file by itself. */
   readonly sources: readonly string[];
   readonly findings: readonly Omit<PolicyFinding, "sources">[];
+  /** Where each part is written; empty where the policy extends none. */
+  readonly origins: readonly Origin[];
 }
 
 export interface SubjectOptions extends CommonOptions {
@@ -66,6 +70,6 @@ function subjectsOfInventory({ inventory, policyFiles }: LoadedInventory): Polic
   });
 }
 
-function subjectOf(policy: Policy, objectives: Objectives, yaml: YamlFile): PolicySubject {
-  return { policy, objectives, assumedObjectives: [], sources: [], findings: policyFindings(policy, objectives, yaml) };
+function subjectOf(policy: Policy, objectives: Objectives, yaml: LayeredFile): PolicySubject {
+  return { policy, objectives, assumedObjectives: [], sources: [], findings: policyFindings(policy, objectives, yaml), origins: originsOf(yaml) };
 }

@@ -10,6 +10,8 @@ export interface FeasibilityInput {
   readonly objectives: { readonly rtoSeconds: number; readonly rpoSeconds: number };
   readonly backups: readonly FeasibilityBackup[];
   readonly log: FeasibilityLog | null;
+  /** Up to so many seconds after its slot a backup begins. */
+  readonly jitterSeconds?: number;
 }
 
 export interface FeasibilityBackup {
@@ -39,7 +41,7 @@ export interface Finding {
 
 /** Everything about a policy that cannot hold, or reads better than it is, in the order of the file. */
 export function findInfeasible(input: FeasibilityInput): Finding[] {
-  return [...input.backups.flatMap((backup) => aboutBackup(backup, input)), ...(input.log === null ? aboutMissingLog(input) : aboutLog(input.log, input))];
+  return [...aboutJitter(input), ...input.backups.flatMap((backup) => aboutBackup(backup, input)), ...(input.log === null ? aboutMissingLog(input) : aboutLog(input.log, input))];
 }
 
 function aboutBackup(backup: FeasibilityBackup, { backups, objectives }: FeasibilityInput): Finding[] {
@@ -57,6 +59,21 @@ function aboutBackup(backup: FeasibilityBackup, { backups, objectives }: Feasibi
     });
   }
   return [...findings, ...outlivesFull(backup, full), ...neverRuns(backup, backups)];
+}
+
+/** Work that waits longer than until its next slot would be passed over for it. */
+function aboutJitter({ backups, jitterSeconds = 0 }: FeasibilityInput): Finding[] {
+  const [tightest] = backups.map(({ type, schedule }) => ({ type, seconds: shortestIntervalSeconds(schedule) })).toSorted((a, b) => a.seconds - b.seconds);
+  if (tightest === undefined || jitterSeconds < tightest.seconds) return [];
+  const interval = formatDuration(tightest.seconds);
+  return [
+    {
+      severity: "infeasible",
+      path: ["jitter"],
+      message: `a jitter of up to ${formatDuration(jitterSeconds)} reaches into the next slot: ${tightest.type} backups come every ${interval}`,
+      hint: `less than ${interval}; a tenth of it spreads the load well enough`,
+    },
+  ];
 }
 
 /** A kept backup keeps its full: so its retention is in truth also that of fulls. */
@@ -213,6 +230,13 @@ function reachSeconds({ retention, schedule }: FeasibilityBackup): number {
   const last = retention.keepLast === null ? 0 : retention.keepLast * intervalSeconds(schedule);
   const periods = (["daily", "weekly", "monthly", "yearly"] as const).map((unit) => (retention[unit] ?? 0) * PERIOD_SECONDS[unit]);
   return Math.max(retention.keepForSeconds ?? 0, last, ...periods);
+}
+
+/** Two weeks of slots show a week's rhythm. */
+function shortestIntervalSeconds(schedule: Schedule): number {
+  if (schedule.kind === "every") return schedule.seconds;
+  const slots = slotsBetween(schedule, SAMPLE_FROM, SAMPLE_UNTIL, SAMPLE_SLOTS);
+  return Math.min(...slots.slice(1).map((slot, i) => (slot.getTime() - (slots[i]?.getTime() ?? 0)) / 1000));
 }
 
 function describeLoss(seconds: number): string {

@@ -19,7 +19,7 @@ export interface Objectives {
 
 /** The findings about one policy under given objectives, in the order of its file. */
 export function policyFindings(policy: Policy, objectives: Objectives, yaml: YamlFile): Omit<PolicyFinding, "sources">[] {
-  const findings = findInfeasible({ objectives, backups: [...policy.backups.values()], log: policy.log });
+  const findings = findInfeasible({ objectives, backups: [...policy.backups.values()], log: policy.log, jitterSeconds: policy.jitterSeconds });
   const placed = findings.map(({ path, severity, message, hint }) => {
     const { file, line, column } = yaml.find(path);
     return { file, line, column, severity, message, hint };

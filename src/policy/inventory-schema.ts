@@ -1,4 +1,4 @@
-import { z } from "zod";
+import type { z } from "zod";
 import { alertingShape } from "./channel-fields.ts";
 import {
   absolutePathField,
@@ -7,6 +7,7 @@ import {
   endpointField,
   field,
   flagField,
+  labelSection,
   listOf,
   nameField,
   namedMap,
@@ -25,13 +26,9 @@ import {
 import { apiSection } from "./api-section.ts";
 import { bandwidthField, limitsSection } from "./limit-fields.ts";
 import { DATA_CLASSES, TIERS } from "./types.ts";
+import type { DataClass, Tier } from "./types.ts";
 
 /** The inventory file as it is written: names not looked up, paths not resolved. Defaults are written here and nowhere else. */
-
-const labelSection = z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,62}$/), textValue, {
-  error: (issue) =>
-    issue.code === "invalid_key" ? "is no name for a label\nletters, digits and '_', at most 63 characters" : "must be a map from names to texts\n{ team: payments }",
-});
 
 /** An expiry a day makes locks longer in time, also if one of them fails. */
 const DEFAULT_MARGIN_SECONDS = 2 * 86_400;
@@ -64,13 +61,18 @@ const repositorySection = section({
   ...s3Settings,
 });
 
+/** Of a source that says nothing of it. */
+export const DEFAULT_TIER: Tier = "standard";
+export const DEFAULT_DATA_CLASS: DataClass = "application";
+
 const sourceSection = section({
   kind: choiceField(["postgres"]).default("postgres"),
   connection: secretField,
   dataDirectory: absolutePathField.optional(),
-  policy: nameField,
-  tier: choiceField(TIERS).default("standard"),
-  dataClass: choiceField(DATA_CLASSES).default("application"),
+  /** Left out: the one that applies to it. */
+  policy: nameField.optional(),
+  tier: choiceField(TIERS).default(DEFAULT_TIER),
+  dataClass: choiceField(DATA_CLASSES).default(DEFAULT_DATA_CLASS),
   heartbeat: flagField.default(false),
   labels: labelSection.default({}),
 });
@@ -78,13 +80,17 @@ const sourceSection = section({
 /** Where Debian and Red Hat put the server's programs, one folder a version. */
 const DEFAULT_BINARIES = ["/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin"];
 
-const binariesField = field("must be a list of absolute folders", '["/usr/lib/postgresql/*/bin"]; * stands for a version', (value) =>
-  Array.isArray(value) && value.length > 0 && value.every((folder): folder is string => typeof folder === "string" && folder.startsWith("/") && !folder.includes("\0"))
-    ? value
-    : undefined,
+const binariesField = field(
+  "must be a list of absolute folders",
+  '["/usr/lib/postgresql/*/bin"]; * stands for a version',
+  { type: "array", minItems: 1, items: { type: "string", pattern: "^/" } },
+  (value) =>
+    Array.isArray(value) && value.length > 0 && value.every((folder): folder is string => typeof folder === "string" && folder.startsWith("/") && !folder.includes("\0"))
+      ? value
+      : undefined,
 );
 
-const userField = field("must be the name of a user of this machine", "such as postgres", (value) =>
+const userField = field("must be the name of a user of this machine", "such as postgres", { type: "string" }, (value) =>
   typeof value === "string" && /^[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?$/.test(value) ? value : undefined,
 );
 

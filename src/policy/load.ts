@@ -1,39 +1,30 @@
-import { readdir } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
-import { codeOf, must } from "../errors.ts";
+import { dirname, join, resolve } from "node:path";
+import { must } from "../errors.ts";
 import { channelProblems } from "./channel-fields.ts";
 import { apiProblems, completeApi } from "./api-section.ts";
+import { choosePolicies } from "./choose-policies.ts";
+import type { LayeredFile } from "./inheritance.ts";
 import { inventorySchema } from "./inventory-schema.ts";
 import type { InventoryFile, RepositorySection, SourceSection } from "./inventory-schema.ts";
-import { policySchema } from "./policy-schema.ts";
 import { sortProblems } from "./problem.ts";
-import type { Problem } from "./problem.ts";
-import { encryptionProblems, policyNameProblems, policyProblems, repositoryProblems, sourcePolicies, strayLimits, strayS3Settings, unknownRepositories } from "./references.ts";
+import { encryptionProblems, repositoryProblems, strayLimits, strayS3Settings } from "./references.ts";
 import { schemaProblems } from "./schema-problems.ts";
 import type { DataClass, Inventory, Limits, Policy, RepositoryConfig, S3Config, SecretRef, SourceConfig, Tier } from "./types.ts";
 import { readYamlFile } from "./yaml-file.ts";
-import type { YamlFile } from "./yaml-file.ts";
+import type { Failed, LoadedPolicy } from "./load-policy.ts";
 
 /** Recovery time objectives by tier and recovery point objectives by data class, in seconds: the table of the mission, section 1. */
 export const RTO_SECONDS: Readonly<Record<Tier, number>> = { critical: 900, important: 3600, standard: 4 * 3600, "non-critical": 24 * 3600 };
 export const RPO_SECONDS: Readonly<Record<DataClass, number>> = { financial: 300, user: 900, application: 3600, system: 4 * 3600 };
 
-export type Failed = { readonly ok: false; readonly problems: Problem[] };
-
 export interface LoadedInventory {
   readonly ok: true;
   readonly inventory: Inventory;
   /** The file of every policy that a source uses, by name: for findings that name a line. */
-  readonly policyFiles: ReadonlyMap<string, YamlFile>;
+  readonly policyFiles: ReadonlyMap<string, LayeredFile>;
 }
 
-export interface LoadedPolicy {
-  readonly ok: true;
-  readonly policy: Policy;
-  readonly yaml: YamlFile;
-}
-
-/** The inventory with the policies its sources name (`policies/NAME.yaml` beside it), or every problem in all of these files. Other policy files are not looked at. */
+/** The inventory with the policies its sources name or that apply to them (`policies/NAME.yaml` beside it), or every problem in all of these files. Other policy files are not looked at. */
 export async function loadInventory(file: string): Promise<LoadedInventory | Failed> {
   const path = resolve(file);
   const read = await readYamlFile(path);
@@ -51,53 +42,15 @@ export async function loadInventory(file: string): Promise<LoadedInventory | Fai
   ];
 
   const folder = join(dirname(path), "policies");
-  const wanted = sourcePolicies(yaml);
-  const available = await policyNames(folder);
-  problems.push(...policyProblems(yaml, wanted, available));
-  const policies = new Map<string, LoadedPolicy>();
-  for (const name of new Set(wanted.map((source) => source.policy))) {
-    if (!available.includes(name)) continue;
-    const loaded = await readPolicy(join(folder, `${name}.yaml`), yaml);
-    if (loaded.ok) policies.set(name, loaded);
-    else problems.push(...loaded.problems);
-  }
+  const { bySource, problems: ofPolicies } = await choosePolicies(yaml, folder);
+  problems.push(...ofPolicies);
   if (parsed.success) problems.push(...apiProblems(yaml, completeApi(parsed.data.api)));
   if (!parsed.success || problems.length > 0) return { ok: false, problems: sortProblems(problems) };
   return {
     ok: true,
-    inventory: complete(path, parsed.data, policies),
-    policyFiles: new Map([...policies].map(([name, { yaml: policyYaml }]) => [name, policyYaml])),
+    inventory: complete(path, parsed.data, bySource),
+    policyFiles: new Map([...bySource.values()].map(({ policy, yaml: policyYaml }) => [policy.name, policyYaml])),
   };
-}
-
-/** One policy file by itself. Whether its repositories exist is known only together with an inventory. */
-export async function loadPolicy(file: string): Promise<LoadedPolicy | Failed> {
-  return readPolicy(resolve(file), null);
-}
-
-async function readPolicy(path: string, inventory: YamlFile | null): Promise<LoadedPolicy | Failed> {
-  const read = await readYamlFile(path);
-  if (!read.ok) return read;
-  const { yaml } = read;
-  const parsed = policySchema.safeParse(yaml.value);
-  const problems = [
-    ...yaml.problems,
-    ...(parsed.success ? [] : schemaProblems(yaml, parsed.error.issues)),
-    ...policyNameProblems(yaml, basename(path)),
-    ...(inventory === null ? [] : unknownRepositories(yaml, inventory)),
-  ];
-  if (!parsed.success || problems.length > 0) return { ok: false, problems: sortProblems(problems) };
-  return { ok: true, policy: parsed.data, yaml };
-}
-
-async function policyNames(folder: string): Promise<string[]> {
-  try {
-    const names = await readdir(folder);
-    return names.filter((name) => name.endsWith(".yaml")).map((name) => basename(name, ".yaml"));
-  } catch (error) {
-    if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return [];
-    throw error;
-  }
 }
 
 /** Everything resolved: paths absolute, policies in place of their names, objectives filled in. */
@@ -108,7 +61,7 @@ function complete(file: string, written: InventoryFile, policies: ReadonlyMap<st
     file,
     state,
     repositories: mapOf(written.repositories, (repository, name) => completeRepository(repository, name, dirname(file))),
-    sources: mapOf(written.sources, (source, name) => completeSource(name, source, must(policies.get(source.policy), "the policy of a source").policy)),
+    sources: mapOf(written.sources, (source, name) => completeSource(name, source, must(policies.get(name), "the policy of a source").policy)),
     limits: completeLimits(written.limits),
     postgres: { binaries: written.postgres.binaries, runAs: written.postgres.runAs ?? null },
     scratch: { directory: directory === undefined ? join(state, "scratch") : resolve(dirname(file), directory), maxBytes: maxBytes ?? null, memoryBytes: memory ?? null },

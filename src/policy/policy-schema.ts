@@ -1,13 +1,15 @@
 import type { z } from "zod";
 import { BACKUP_TYPES } from "../domain/backup-id.ts";
 import type { BackupType } from "../domain/backup-id.ts";
+import type { PolicySelector } from "../domain/policy-selection.ts";
 import type { Schedule } from "../domain/schedule.ts";
-import { choiceField, durationField, field, flagField, isName, listOf, nameField, numberField, says, section, textValue, versionField } from "./fields.ts";
+import { choiceField, durationField, field, flagField, isName, labelSection, listOf, nameField, numberField, says, section, textValue, versionField } from "./fields.ts";
 import { hooksSection } from "./hooks-fields.ts";
 import { suggest } from "./nearest.ts";
 import { logRetentionField, logScheduleField, retentionField, scheduleField } from "./schedule-fields.ts";
 import { VERIFY_TIERS } from "../domain/verify-tier.ts";
 import { blackoutField, windowField } from "./window-fields.ts";
+import { DATA_CLASSES, TIERS } from "./types.ts";
 import type { BackupRule, DrillCheck, DrillRule, DrillSelect, LogRule, Policy } from "./types.ts";
 
 /** A policy file. Defaults are written here and nowhere else. */
@@ -16,13 +18,17 @@ const DEFAULT_VERIFY_SCHEDULE: Schedule = { kind: "cron", expression: "0 3 * * *
 const DEFAULT_EXPIRE_SCHEDULE: Schedule = { kind: "every", seconds: 3600 };
 const DEFAULT_COMMAND_TIMEOUT_SECONDS = 60;
 
-const repositoriesField = field("must be a list of different repository names", "such as [onsite, cloud]; the first is read from first", (value) =>
-  Array.isArray(value) && value.length > 0 && new Set(value).size === value.length && value.every(isName) ? value : undefined,
+const repositoriesField = field(
+  "must be a list of different repository names",
+  "such as [onsite, cloud]; the first is read from first",
+  { type: "array", minItems: 1, uniqueItems: true, items: { type: "string" } },
+  (value) => (Array.isArray(value) && value.length > 0 && new Set(value).size === value.length && value.every(isName) ? value : undefined),
 );
 
 const verifyTierField = field(
   `must be one of ${VERIFY_TIERS.join(", ")}`,
   (value) => (value === "restored" ? "restoring is what drills do: drills: { schedule: … }" : suggest(String(value), VERIFY_TIERS)),
+  { enum: [...VERIFY_TIERS] },
   (value) => VERIFY_TIERS.find((tier) => tier === value),
 );
 
@@ -57,7 +63,7 @@ const logSection: z.ZodType<LogRule> = section({
 const expectSection = section({
   min: numberField.optional(),
   max: numberField.optional(),
-  equals: field("must be text, a number, true or false", "what the first column of the first row must be", (value) =>
+  equals: field("must be text, a number, true or false", "what the first column of the first row must be", { type: ["string", "number", "boolean"] }, (value) =>
     typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? String(value) : undefined,
   ).optional(),
 }).transform(({ min, max, equals }, context) => {
@@ -65,8 +71,12 @@ const expectSection = section({
   return { min: min ?? null, max: max ?? null, equals: equals ?? null };
 });
 
-const commandField = field("must be a list of words: a program and its arguments", "such as [./smoke.sh, --quick]; there is no shell", (value) =>
-  Array.isArray(value) && value.length > 0 && value[0] !== "" && value.every((word): word is string => typeof word === "string" && !word.includes("\0")) ? value : undefined,
+const commandField = field(
+  "must be a list of words: a program and its arguments",
+  "such as [./smoke.sh, --quick]; there is no shell",
+  { type: "array", minItems: 1, items: { type: "string" } },
+  (value) =>
+    Array.isArray(value) && value.length > 0 && value[0] !== "" && value.every((word): word is string => typeof word === "string" && !word.includes("\0")) ? value : undefined,
 );
 
 const CHECK_HINT = '{ sql: "select count(*) from orders", database: app, expect: { min: 1000 } } or { command: [./smoke.sh] }';
@@ -113,9 +123,24 @@ const backupsSection = section({
   log: logSection.optional(),
 });
 
-export const policySchema: z.ZodType<Policy> = section({
+const SELECTOR_HINT = "{ labels: { team: payments } }, or a tier, or a dataClass, or several of these";
+
+const selectorSection: z.ZodType<PolicySelector> = section({
+  labels: labelSection.optional(),
+  tier: choiceField(TIERS).optional(),
+  dataClass: choiceField(DATA_CLASSES).optional(),
+}).transform(({ labels = {}, tier, dataClass }, context) => {
+  if (Object.keys(labels).length === 0 && tier === undefined && dataClass === undefined) context.addIssue({ code: "custom", message: says("must say to what", SELECTOR_HINT) });
+  return { labels, tier: tier ?? null, dataClass: dataClass ?? null };
+});
+
+/** As it is written. */
+export const policyFileSchema = section({
   version: versionField,
   name: nameField,
+  extends: nameField.optional(),
+  appliesTo: selectorSection.optional(),
+  changes: section({ approval: choiceField(["required", "none"]).default("none") }).prefault({}),
   objectives: section({ rto: durationField.optional(), rpo: durationField.optional() }).prefault({}),
   backups: backupsSection,
   jitter: durationField.optional(),
@@ -124,15 +149,21 @@ export const policySchema: z.ZodType<Policy> = section({
   drills: drillSection.optional(),
   hooks: hooksSection.prefault({}),
   windows: section({ heavy: listOf(windowField, WINDOW_HINT).default([]), blackout: listOf(blackoutField, BLACKOUT_HINT).default([]) }).prefault({}),
-}).transform(({ name, objectives, backups, jitter, verify, expire, drills, hooks, windows }): Policy => ({
-  name,
-  objectives: { rtoSeconds: objectives.rto ?? null, rpoSeconds: objectives.rpo ?? null },
-  backups: new Map(BACKUP_TYPES.flatMap((type) => (backups[type] === undefined ? [] : [[type, backups[type]] as const]))),
-  log: backups.log ?? null,
-  jitterSeconds: jitter ?? 0,
-  verify,
-  expire,
-  drills: drills ?? null,
-  hooks,
-  windows,
-}));
+});
+
+export const policySchema: z.ZodType<Policy> = policyFileSchema.transform(
+  ({ name, appliesTo, changes, objectives, backups, jitter, verify, expire, drills, hooks, windows }): Policy => ({
+    name,
+    appliesTo: appliesTo ?? null,
+    changes,
+    objectives: { rtoSeconds: objectives.rto ?? null, rpoSeconds: objectives.rpo ?? null },
+    backups: new Map(BACKUP_TYPES.flatMap((type) => (backups[type] === undefined ? [] : [[type, backups[type]] as const]))),
+    log: backups.log ?? null,
+    jitterSeconds: jitter ?? 0,
+    verify,
+    expire,
+    drills: drills ?? null,
+    hooks,
+    windows,
+  }),
+);

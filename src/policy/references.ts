@@ -149,11 +149,11 @@ function valueAt(value: unknown, path: readonly string[]): unknown {
   return at;
 }
 
-function mapAt(value: unknown, path: readonly string[]): Readonly<Record<string, unknown>> {
+export function mapAt(value: unknown, path: readonly string[]): Readonly<Record<string, unknown>> {
   const found = valueAt(value, path);
   return isMap(found) ? found : {};
 }
 
-function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
+export function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

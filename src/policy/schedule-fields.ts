@@ -3,7 +3,7 @@ import { parseDuration } from "../domain/duration.ts";
 import type { RetentionRule } from "../domain/retention.ts";
 import { cronProblem } from "../domain/schedule.ts";
 import type { Schedule } from "../domain/schedule.ts";
-import { countField, durationField, says, section } from "./fields.ts";
+import { countField, durationField, says, section, withEditorForm } from "./fields.ts";
 
 /** When and how long: schedules, retention. */
 
@@ -42,13 +42,16 @@ function refuseBareSchedule(value: unknown, context: z.core.$RefinementCtx): unk
 }
 
 /** As `scheduleField`, or the word `stream`. */
-export const logScheduleField: z.ZodType<Schedule | { kind: "stream" }> = z.unknown().transform((value, context): Schedule | { kind: "stream" } => {
-  if (value === "stream") return { kind: "stream" };
-  const parsed = scheduleField.safeParse(value);
-  if (parsed.success) return parsed.data;
-  for (const issue of parsed.error.issues) context.issues.push({ ...issue, input: value } as z.core.$ZodRawIssue);
-  return z.NEVER;
-});
+export const logScheduleField: z.ZodType<Schedule | { kind: "stream" }> = withEditorForm(
+  z.unknown().transform((value, context): Schedule | { kind: "stream" } => {
+    if (value === "stream") return { kind: "stream" };
+    const parsed = scheduleField.safeParse(value);
+    if (parsed.success) return parsed.data;
+    for (const issue of parsed.error.issues) context.issues.push({ ...issue, input: value } as z.core.$ZodRawIssue);
+    return z.NEVER;
+  }),
+  [{ const: "stream" }, scheduleSection],
+);
 
 const RETENTION_HINT = "12w, or any of { keepFor: 30d, keepLast: 2, daily: 7, weekly: 5, monthly: 12, yearly: 7 }";
 
@@ -62,20 +65,28 @@ const retentionSection = section({
 });
 
 /** A rule, or a bare duration, which is `keepFor`. An empty rule would keep nothing, which nobody means. */
-export const retentionField: z.ZodType<RetentionRule> = z.preprocess(bareIsKeepFor, retentionSection).transform((rule, context): RetentionRule => {
-  if (Object.keys(rule).length === 0) context.addIssue({ code: "custom", message: says("must keep something", RETENTION_HINT) });
-  return {
-    keepForSeconds: rule.keepFor ?? null,
-    keepLast: rule.keepLast ?? null,
-    daily: rule.daily ?? null,
-    weekly: rule.weekly ?? null,
-    monthly: rule.monthly ?? null,
-    yearly: rule.yearly ?? null,
-  };
-});
+export const retentionField: z.ZodType<RetentionRule> = withEditorForm(
+  z.preprocess(bareIsKeepFor, retentionSection).transform((rule, context): RetentionRule => {
+    if (Object.keys(rule).length === 0) context.addIssue({ code: "custom", message: says("must keep something", RETENTION_HINT) });
+    return {
+      keepForSeconds: rule.keepFor ?? null,
+      keepLast: rule.keepLast ?? null,
+      daily: rule.daily ?? null,
+      weekly: rule.weekly ?? null,
+      monthly: rule.monthly ?? null,
+      yearly: rule.yearly ?? null,
+    };
+  }),
+  [durationField, retentionSection],
+);
 
 /** The log is one stretch of time: it has an age and no counts. */
-export const logRetentionField: z.ZodType<number> = z.preprocess(bareIsKeepFor, section({ keepFor: durationField })).transform(({ keepFor }) => keepFor);
+const logRetentionSection = section({ keepFor: durationField });
+
+export const logRetentionField: z.ZodType<number> = withEditorForm(
+  z.preprocess(bareIsKeepFor, logRetentionSection).transform(({ keepFor }) => keepFor),
+  [durationField, logRetentionSection],
+);
 
 function bareIsKeepFor(value: unknown): unknown {
   return typeof value === "string" || typeof value === "number" ? { keepFor: value } : value;

@@ -2,6 +2,7 @@ import type { Role, Scope } from "../domain/access.ts";
 import type { BackupType } from "../domain/backup-id.ts";
 import type { BandwidthRule } from "../domain/bandwidth.ts";
 import type { FeasibilityBackup, FeasibilityLog } from "../domain/feasibility.ts";
+import type { PolicySelector } from "../domain/policy-selection.ts";
 import type { Schedule } from "../domain/schedule.ts";
 import type { Severity } from "../domain/alert-kinds.ts";
 import type { VerifyTier } from "../domain/verify-tier.ts";
@@ -146,6 +147,10 @@ export interface SourceConfig {
 
 export interface Policy {
   readonly name: string;
+  /** The sources without a policy of their own that have this one. Null: none. */
+  readonly appliesTo: PolicySelector | null;
+  /** Whether a change that weakens it waits for a second person. */
+  readonly changes: { readonly approval: "required" | "none" };
   readonly objectives: { readonly rtoSeconds: number | null; readonly rpoSeconds: number | null };
   readonly backups: ReadonlyMap<BackupType, BackupRule>;
   readonly log: LogRule | null;

@@ -19,15 +19,15 @@ function parseRecurring(value: unknown, form: RegExp): Window | undefined {
 }
 
 const recurring = (message: string, example: string, form: string): z.ZodType<Window> =>
-  field(message, `"${example}", in quotes, and in UTC unless a zone is named`, (value) => parseRecurring(value, new RegExp(`^${form}$`)));
+  field(message, `"${example}", in quotes, and in UTC unless a zone is named`, { type: "string", pattern: `^${form}$` }, (value) => parseRecurring(value, new RegExp(`^${form}$`)));
 
-const momentField = field("must be a time with a zone", "such as 2026-12-24T00:00Z", (value) => {
+const momentField = field("must be a time with a zone", "such as 2026-12-24T00:00Z", { type: "string" }, (value) => {
   const parsed = typeof value === "string" ? parseTime(value) : "not-a-time";
   return typeof parsed === "bigint" ? toDate(parsed) : undefined;
 });
 
 /** The zone of clocks, by its IANA name. */
-const zoneField = field("must be the name of a time zone", "such as Europe/Berlin; left out, it is UTC", (value) =>
+const zoneField = field("must be the name of a time zone", "such as Europe/Berlin; left out, it is UTC", { type: "string" }, (value) =>
   typeof value === "string" && isKnownZone(value) ? value : undefined,
 );
 

@@ -129,7 +129,7 @@ export const INVENTORIES: readonly Broken[] = [
   ["a secret in a file by a relative path", "file:/etc/holdfast/key", "file:key", "9:31 passphrase must say where the secret is, not the secret itself", CHANGE_KEY],
   ["an environment variable that cannot be", "env:ORDERS_URL", "env:ORDERS-URL", "13:17 connection must say where the secret is, not the secret itself", CHANGE_IT],
   ["a source without a connection", "    connection: env:ORDERS_URL\n", "", "11:3 connection is missing", SECRET],
-  ["a source without a policy", "    policy: nightly\n", "", "11:3 policy is missing", NAME],
+  ["a source without a policy", "    policy: nightly\n", "", "11:3 'orders' has no policy, and none applies to it", "name one (nightly), or write appliesTo into one"],
   [
     "a source without settings",
     "sources:",

@@ -2,6 +2,38 @@ import { DURATION, SCHEDULE, CRON, NAME, CHECK, WINDOW } from "./broken-hints.ts
 import type { Broken } from "./broken-hints.ts";
 
 export const POLICIES: readonly Broken[] = [
+  ["a policy that extends itself", "name: nightly", "name: nightly\nextends: nightly", "3:10 extends itself: nightly extends nightly", "let one of them extend none of the others"],
+  ["a policy that extends one that nobody wrote", "name: nightly", "name: nightly\nextends: nightli", "3:10 there is no nightli.yaml beside this file", "did you mean 'nightly'?"],
+  ["a policy that extends a path", "name: nightly", "name: nightly\nextends: ../nightly", "3:10 extends must be a name", NAME],
+  [
+    "a policy that applies to nothing",
+    "name: nightly",
+    "name: nightly\nappliesTo: {}",
+    "3:12 appliesTo must say to what",
+    "{ labels: { team: payments } }, or a tier, or a dataClass, or several of these",
+  ],
+  [
+    "a policy that applies to a tier that is none",
+    "name: nightly",
+    "name: nightly\nappliesTo: { tier: citical }",
+    "3:20 tier must be one of critical, important, standard, non-critical",
+    "did you mean 'critical'?",
+  ],
+  [
+    "a policy that applies to a list of labels",
+    "name: nightly",
+    "name: nightly\nappliesTo: { labels: [team] }",
+    "3:22 labels must be a map from names to texts",
+    "{ team: payments }",
+  ],
+  ["an approval by a word that is none", "name: nightly", "name: nightly\nchanges: { approval: yes }", "3:22 approval must be one of required, none", "known here: required, none"],
+  [
+    "a part that is left out where nothing is inherited",
+    "name: nightly",
+    "name: nightly\nverify: none",
+    "3:9 verify must be a map of keys and values",
+    "known here: schedule, tier",
+  ],
   ["a jitter without a unit", "name: nightly", "name: nightly\njitter: 10", "3:9 jitter must be a duration", DURATION],
   [
     "a window in a zone that is none",

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { HoldfastError } from "../../../src/errors.ts";
 import { formatFindings, inventoryFindings } from "../../../src/policy/feasibility.ts";
-import { loadInventory, loadPolicy } from "../../../src/policy/load.ts";
+import { loadInventory } from "../../../src/policy/load.ts";
+import { loadPolicy } from "../../../src/policy/load-policy.ts";
 import { configError, formatProblems } from "../../../src/policy/problem.ts";
 import type { Inventory, SourceConfig } from "../../../src/policy/types.ts";
 import { configurationFolder, INVENTORY, POLICY } from "./configuration-folder.ts";

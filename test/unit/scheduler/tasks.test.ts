@@ -20,6 +20,8 @@ const rule = (type: BackupType, schedule: BackupRule["schedule"]): [BackupType, 
 function source(rules: readonly [BackupType, BackupRule][], heavy: readonly string[] = [], blackout: SourceConfig["policy"]["windows"]["blackout"] = []): SourceConfig {
   const policy: SourceConfig["policy"] = {
     name: "p",
+    appliesTo: null,
+    changes: { approval: "none" },
     objectives: { rtoSeconds: null, rpoSeconds: null },
     backups: new Map(rules),
     log: null,
