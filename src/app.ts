@@ -1,6 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { existsSync } from "node:fs";
-import { hostname } from "node:os";
+import { hostname, userInfo } from "node:os";
 import path from "node:path";
 import { Catalog } from "./catalog/catalog.ts";
 import { applyEntry, lastApplied } from "./catalog/runs.ts";
@@ -10,6 +10,7 @@ import { readEnvironment, resolveSecret } from "./config.ts";
 import { HoldfastError } from "./errors.ts";
 import type { Administration } from "./operations/administration.ts";
 import type { Installation } from "./operations/installation.ts";
+import { settlePolicies } from "./operations/policy/settle-policies.ts";
 import { recordEntry } from "./operations/record-run.ts";
 import type { Journal } from "./operations/record-run.ts";
 import { inventoryFindings } from "./policy/feasibility.ts";
@@ -49,17 +50,17 @@ export async function openApp(options: { config: string | undefined; clock: Cloc
   if (file === null) throw new HoldfastError("HF-CONFIG", "there is no inventory (holdfast.yaml)", { hint: "run 'holdfast init', or name it with --config" });
   const loaded = await loadInventory(file);
   if (!loaded.ok) throw configError(loaded.problems);
-  const { inventory } = loaded;
+  const { inventory: written } = loaded;
   const { clock } = options;
-  await mkdir(inventory.state, { recursive: true, mode: 0o700 });
-  const host = await openHostState(inventory.state);
-  const evidence = new EvidenceLog(openLocalStore(inventory.state), host.signer);
-  const catalog = Catalog.open(path.join(inventory.state, "catalog.sqlite"));
+  await mkdir(written.state, { recursive: true, mode: 0o700 });
+  const host = await openHostState(written.state);
+  const evidence = new EvidenceLog(openLocalStore(written.state), host.signer);
+  const catalog = Catalog.open(path.join(written.state, "catalog.sqlite"));
   const opened = new Map<string, Promise<WritableRepository>>();
   const configOf = (name: string): RepositoryConfig => {
-    const config = inventory.repositories.get(name);
+    const config = written.repositories.get(name);
     if (config !== undefined) return config;
-    throw new HoldfastError("HF-USAGE", `there is no repository ${JSON.stringify(name)}`, { hint: `choose one of: ${[...inventory.repositories.keys()].join(", ")}` });
+    throw new HoldfastError("HF-USAGE", `there is no repository ${JSON.stringify(name)}`, { hint: `choose one of: ${[...written.repositories.keys()].join(", ")}` });
   };
   /** A host that has the passphrase admits itself on its first use of a repository: on record, as every change of who may write. */
   const openRecorded = async (config: RepositoryConfig): Promise<WritableRepository> => {
@@ -81,7 +82,7 @@ export async function openApp(options: { config: string | undefined; clock: Cloc
     return pending;
   };
   const copyToRepositories = async (): Promise<void> => {
-    for (const name of inventory.repositories.keys()) {
+    for (const name of written.repositories.keys()) {
       try {
         await evidence.copyTo(await repository(name));
       } catch (error) {
@@ -92,6 +93,7 @@ export async function openApp(options: { config: string | undefined; clock: Cloc
   };
   const journal: Journal = { evidence, catalog, clock, hostName: hostname(), copyToRepositories };
   await catchUp(catalog, evidence);
+  const inventory = await settlePolicies(loaded, journal, { by: `${userInfo().username} (shell)`, onNotice: options.onNotice });
   return {
     inventory,
     catalog,

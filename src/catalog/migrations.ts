@@ -282,4 +282,23 @@ export const MIGRATIONS: readonly string[] = [
   ) strict, without rowid;
   alter table snapshots add column brief text;
   `,
+  // Policies as they were, so that the one in force can be loaded when the file is another.
+  `
+  create table policy_versions (
+    writer text not null,
+    sequence integer not null,
+    name text not null,
+    at text not null,
+    by text not null,
+    reason text,
+    category text not null,
+    written text not null,
+    difference text not null,
+    accepted_by integer,
+    approved_by text,
+    approved_at text,
+    primary key (writer, sequence)
+  ) strict;
+  create index policy_versions_by_name on policy_versions (writer, name);
+  `,
 ];

@@ -14,6 +14,7 @@ import type { HistoryEntry } from "./history-entry.ts";
 import { applyPauseEntry } from "./pauses.ts";
 import { addToTotals, readTotals } from "./run-totals.ts";
 import { applySlots } from "./slot-intervals.ts";
+import { applyPolicyEntry } from "./policies.ts";
 import { applyTokenEntry } from "./tokens.ts";
 
 /** History of runs, projected from evidence entries: `run.started`, `run.finished`, `run.missed`, and `run.slots` (slot-intervals.ts). */
@@ -49,6 +50,7 @@ export function applyEntry(catalog: Catalog, entry: HistoryEntry): void {
       applyTokenEntry(catalog, entry);
       applyAlertEntry(catalog, entry);
       applyAccessEntry(catalog, entry);
+      applyPolicyEntry(catalog, entry);
     }
     catalog.run("insert into applied (writer, sequence) values (:writer, :sequence) on conflict (writer) do update set sequence = max(sequence, excluded.sequence)", {
       writer: entry.writer,

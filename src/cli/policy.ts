@@ -7,6 +7,8 @@ import { loadPolicy } from "../policy/load-policy.ts";
 import { configError } from "../policy/problem.ts";
 import { newCommand, perform } from "./action.ts";
 import type { CommonOptions } from "./action.ts";
+import { approveCommand } from "./policy-approve.ts";
+import { diffCommand } from "./policy-diff.ts";
 import { explainCommand } from "./policy-explain.ts";
 import { simulateCommand } from "./policy-simulate.ts";
 
@@ -19,7 +21,9 @@ export function policyCommand(): Command {
     .description("policies: are they valid, and can they hold what they promise?")
     .addCommand(validateCommand())
     .addCommand(explainCommand())
-    .addCommand(simulateCommand());
+    .addCommand(simulateCommand())
+    .addCommand(diffCommand())
+    .addCommand(approveCommand());
 }
 
 function validateCommand(): Command {

@@ -22,6 +22,12 @@ export async function loadPolicy(file: string): Promise<LoadedPolicy | Failed> {
   return readPolicy(resolve(file), null);
 }
 
+/** A policy that was put on record, read by the language of today. Null: it is no longer one. */
+export function policyFromWritten(written: unknown): Policy | null {
+  const parsed = policySchema.safeParse(written);
+  return parsed.success ? parsed.data : null;
+}
+
 /** `inventory`: whose repositories it may name; null: any. */
 export async function readPolicy(path: string, inventory: YamlFile | null): Promise<LoadedPolicy | Failed> {
   const read = await readLayers(path);

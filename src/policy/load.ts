@@ -110,10 +110,13 @@ function completeS3({ endpoint, region, pathStyle, credentials, serverSideEncryp
 }
 
 function completeSource(name: string, { dataDirectory, ...source }: SourceSection, policy: Policy): SourceConfig {
+  return withPolicy({ name, ...source, dataDirectory: dataDirectory ?? null }, policy);
+}
+
+/** A source under a policy: its objectives are those of the policy, else of its tier and data class. */
+export function withPolicy(source: Omit<SourceConfig, "policy" | "objectives">, policy: Policy): SourceConfig {
   return {
-    name,
     ...source,
-    dataDirectory: dataDirectory ?? null,
     policy,
     objectives: {
       rtoSeconds: policy.objectives.rtoSeconds ?? RTO_SECONDS[source.tier],

@@ -140,7 +140,11 @@ export const policyFileSchema = section({
   name: nameField,
   extends: nameField.optional(),
   appliesTo: selectorSection.optional(),
-  changes: section({ approval: choiceField(["required", "none"]).default("none") }).prefault({}),
+  changes: section({
+    approval: choiceField(["required", "none"]).default("none"),
+    reason: textValue.optional(),
+    category: choiceField(["emergency", "standard", "normal"]).default("normal"),
+  }).prefault({}),
   objectives: section({ rto: durationField.optional(), rpo: durationField.optional() }).prefault({}),
   backups: backupsSection,
   jitter: durationField.optional(),
@@ -155,7 +159,7 @@ export const policySchema: z.ZodType<Policy> = policyFileSchema.transform(
   ({ name, appliesTo, changes, objectives, backups, jitter, verify, expire, drills, hooks, windows }): Policy => ({
     name,
     appliesTo: appliesTo ?? null,
-    changes,
+    changes: { ...changes, reason: changes.reason ?? null },
     objectives: { rtoSeconds: objectives.rto ?? null, rpoSeconds: objectives.rpo ?? null },
     backups: new Map(BACKUP_TYPES.flatMap((type) => (backups[type] === undefined ? [] : [[type, backups[type]] as const]))),
     log: backups.log ?? null,

@@ -150,7 +150,12 @@ export interface Policy {
   /** The sources without a policy of their own that have this one. Null: none. */
   readonly appliesTo: PolicySelector | null;
   /** Whether a change that weakens it waits for a second person. */
-  readonly changes: { readonly approval: "required" | "none" };
+  readonly changes: {
+    readonly approval: "required" | "none";
+    /** Why it is as it is now: goes on record with the change. */
+    readonly reason: string | null;
+    readonly category: "emergency" | "standard" | "normal";
+  };
   readonly objectives: { readonly rtoSeconds: number | null; readonly rpoSeconds: number | null };
   readonly backups: ReadonlyMap<BackupType, BackupRule>;
   readonly log: LogRule | null;

@@ -133,7 +133,7 @@ test.each([
   await addBob();
   const writer = await openHost("writer", `passphrase: "file:${join(folder, "key")}"`);
   const { signer } = await writer.repository("onsite");
-  await writer.journal.evidence.append("policy.loaded", systemClock.now(), {});
+  await writer.journal.evidence.append("policy.changed", systemClock.now(), {});
   await writer.journal.copyToRepositories();
   const { keyId: first } = await rotate(app, await admin(), [BOB]).then(({ from }) => ({ keyId: from }));
   await expelHost(app, await admin(), signer.fingerprint);

@@ -21,7 +21,7 @@ function source(rules: readonly [BackupType, BackupRule][], heavy: readonly stri
   const policy: SourceConfig["policy"] = {
     name: "p",
     appliesTo: null,
-    changes: { approval: "none" },
+    changes: { approval: "none", reason: null, category: "normal" },
     objectives: { rtoSeconds: null, rpoSeconds: null },
     backups: new Map(rules),
     log: null,
