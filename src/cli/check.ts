@@ -3,7 +3,7 @@ import { openConfiguredStore } from "../app.ts";
 import type { App } from "../app.ts";
 import { HoldfastError } from "../errors.ts";
 import { checkSource } from "../operations/check-source.ts";
-import type { CheckItem } from "../operations/check-source.ts";
+import type { CheckItem } from "../operations/check-item.ts";
 import { chooseSources } from "../operations/installation.ts";
 import { grantsSql } from "../postgres/grants.ts";
 import { DESCRIPTOR_KEY } from "../repository/layout.ts";

@@ -8,19 +8,15 @@ import { majorOf, readIdentity } from "../postgres/server-identity.ts";
 import type { ServerIdentity } from "../postgres/server-identity.ts";
 import { openWalReceiver } from "../postgres/wal-receiver.ts";
 import { SUPPORTED_MAJORS } from "./cluster-state.ts";
+import { ok } from "./check-item.ts";
+import type { CheckItem } from "./check-item.ts";
+import { checkSynchronous } from "./check-synchronous.ts";
 import { CopyView } from "./copy-view.ts";
 import { repositoriesOf } from "./installation.ts";
 import type { Installation } from "./installation.ts";
 import { slotName } from "./source-target.ts";
 import { slotStatus } from "../postgres/replication-slot.ts";
 import type { SourceTarget } from "./source-target.ts";
-
-export interface CheckItem {
-  readonly name: string;
-  readonly outcome: "ok" | "warning" | "fail";
-  readonly detail: string;
-  readonly hint: string | null;
-}
 
 /** Everything that can be found out before a backup fails for it. Changes nothing. */
 export async function checkSource(installation: Installation, source: SourceConfig): Promise<CheckItem[]> {
@@ -43,7 +39,7 @@ export async function checkSource(installation: Installation, source: SourceConf
     return found;
   });
   if (identity === null) return items;
-  items.push(await checkStreaming(target, source), ...(await checkArchive(installation, source, identity)));
+  items.push(await checkStreaming(target, source), ...(await checkSynchronous(target)), ...(await checkArchive(installation, source, identity)));
   return items;
 }
 
@@ -97,7 +93,7 @@ async function checkPrivileges(client: pg.Client, major: number): Promise<CheckI
 }
 
 async function checkSettings(client: pg.Client, source: SourceConfig): Promise<CheckItem[]> {
-  const names = ["wal_level", "full_page_writes", "fsync", "data_checksums", "max_slot_wal_keep_size", "synchronous_standby_names", "synchronous_commit"];
+  const names = ["wal_level", "full_page_writes", "fsync", "data_checksums", "max_slot_wal_keep_size"];
   const rows = await queryRows(client, "select name, setting from pg_settings where name = any($1)", [names]);
   const settings = new Map(rows.map((row) => [row["name"], row["setting"]]));
   const items: CheckItem[] = [];
@@ -118,14 +114,6 @@ async function checkSettings(client: pg.Client, source: SourceConfig): Promise<C
       outcome: "warning",
       detail: "unlimited: while holdfast is down the server keeps WAL until its disk is full",
       hint: "set it to what the disk can spare",
-    });
-  // We replay nothing and never say that we did: such commits would wait for ever.
-  if (/holdfast|\*/.test(settings.get("synchronous_standby_names") ?? "") && settings.get("synchronous_commit") === "remote_apply")
-    items.push({
-      name: "synchronous_commit",
-      outcome: "fail",
-      detail: "remote_apply with holdfast among the synchronous standbys: commits would wait for ever",
-      hint: "use synchronous_commit = on, or take holdfast out of synchronous_standby_names",
     });
   return items.length > 0 ? items : [ok("settings", "as they should be")];
 }
@@ -202,8 +190,4 @@ async function checkArchive(installation: Installation, source: SourceConfig, id
     );
   }
   return items;
-}
-
-function ok(name: string, detail: string): CheckItem {
-  return { name, outcome: "ok", detail, hint: null };
 }

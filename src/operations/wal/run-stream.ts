@@ -3,6 +3,7 @@ import type { Lsn } from "../../domain/lsn.ts";
 import { HoldfastError, messageOf } from "../../errors.ts";
 import { connect } from "../../postgres/connection.ts";
 import { dropLostSlot, slotKeepsFrom } from "../../postgres/replication-slot.ts";
+import { readCommitWait } from "../../postgres/synchronous-standbys.ts";
 import { openWalReceiver } from "../../postgres/wal-receiver.ts";
 import type { WalReceiver } from "../../postgres/wal-receiver.ts";
 import type { WritableRepository } from "../../repository/repository.ts";
@@ -12,6 +13,7 @@ import { slotName } from "../source-target.ts";
 import type { SourceTarget } from "../source-target.ts";
 import { streamWal } from "./stream-wal.ts";
 import type { StreamPosition } from "./timeline-stream.ts";
+import { CommitWatch } from "./commit-watch.ts";
 import { chooseTiers, isOfLog } from "./choose-tiers.ts";
 import type { Tiers } from "./choose-tiers.ts";
 import { TierKeeper } from "./tier-keeper.ts";
@@ -79,6 +81,7 @@ interface OpenedReceiver {
   readonly receiver: WalReceiver;
   /** From where on the server has kept WAL for us; null where it kept none. */
   readonly keptFrom: Lsn | null;
+  readonly commits: CommitWatch;
 }
 
 async function openReceiver(source: SourceTarget, context: OperationContext): Promise<OpenedReceiver> {
@@ -88,7 +91,7 @@ async function openReceiver(source: SourceTarget, context: OperationContext): Pr
     if (await dropLostSlot(connection.client, slotName(source.name))) context.onNotice(`the server had given up slot ${slotName(source.name)}: it is made anew`);
     const keptFrom = await slotKeepsFrom(connection.client, slotName(source.name));
     await receiver.ensureSlot(slotName(source.name));
-    return { receiver, keptFrom };
+    return { receiver, keptFrom, commits: new CommitWatch(source, (await readCommitWait(connection.client)) !== "none") };
   } catch (error) {
     await receiver[Symbol.asyncDispose]();
     throw error;
@@ -100,13 +103,11 @@ interface HeldStream extends OpenedReceiver {
   readonly walKeys: WalKeys;
 }
 
-function run(request: StreamRequest, { receiver, keptFrom, tiers, walKeys }: HeldStream, context: OperationContext): RunningStream {
+function run(request: StreamRequest, { receiver, keptFrom, commits, tiers, walKeys }: HeldStream, context: OperationContext): RunningStream {
   const { clock, onNotice } = context;
   const stopper = new AbortController();
   const progress = new PositionWatch(request.onPosition);
-  const lags = (repository: WritableRepository) => (error: unknown) => onNotice(`WAL is not reaching ${repository.name}: ${messageOf(error)}`);
-  // What is kept complete is looked at first: it may lack what came while nobody streamed to it.
-  const behind = tiers.behind.map((repository) => new TierQueue(repository, { isLagging: isOfLog(request, repository), onLagging: lags(repository) }));
+  const behind = queuesBehind(request, tiers, onNotice);
   const keeper = new TierKeeper({
     first: tiers.first,
     behind: behind.filter(({ repository }) => isOfLog(request, repository)),
@@ -133,6 +134,7 @@ function run(request: StreamRequest, { receiver, keptFrom, tiers, walKeys }: Hel
     // A copy that is not of the log must not tell the server what it need not keep for the log.
     slot: request.slot === false && !isOfLog(request, tiers.first) ? null : slotName(request.source.name),
     keptFrom,
+    isWaitedFor: () => commits.isWaiting,
     clock,
     signal: AbortSignal.any([context.signal, stopper.signal]),
     onPosition: (position) => progress.moved(position),
@@ -143,6 +145,7 @@ function run(request: StreamRequest, { receiver, keptFrom, tiers, walKeys }: Hel
   });
   const ended = settle(streaming, progress, async () => {
     await receiver[Symbol.asyncDispose]();
+    await commits[Symbol.asyncDispose]();
     await keeper[Symbol.asyncDispose]();
     await closeTiers(tiers, behind, context);
     const { reason } = stopper.signal as { reason: unknown };
@@ -162,6 +165,12 @@ function run(request: StreamRequest, { receiver, keptFrom, tiers, walKeys }: Hel
     stop,
     [Symbol.asyncDispose]: () => stop().catch(() => undefined),
   };
+}
+
+/** What is kept complete is looked at first: it may lack what came while nobody streamed to it. */
+function queuesBehind(request: StreamRequest, { behind }: Tiers, onNotice: OperationContext["onNotice"]): TierQueue[] {
+  const lags = (repository: WritableRepository) => (error: unknown) => onNotice(`WAL is not reaching ${repository.name}: ${messageOf(error)}`);
+  return behind.map((repository) => new TierQueue(repository, { isLagging: isOfLog(request, repository), onLagging: lags(repository) }));
 }
 
 /** What a stream may still take to end, for the sake of repositories behind the first: what does not reach them is filled up later. */

@@ -1,6 +1,7 @@
 import { addBytes, formatLsn } from "../../domain/lsn.ts";
 import type { Lsn } from "../../domain/lsn.ts";
 import { formatMicros } from "../../domain/timestamp.ts";
+import type { LeveledPart } from "../../domain/part-levels.ts";
 import type { Micros } from "../../domain/timestamp.ts";
 import { segmentAt, segmentName } from "../../domain/wal-segment.ts";
 import type { WalSummary } from "../../domain/wal-summary.ts";
@@ -107,17 +108,22 @@ export class SegmentAssembly {
   filled = 0;
   /** Bytes that are durable as parts, from the start. */
   durable: number;
-  /** The parts that were made of what was received here. */
-  readonly parts: string[] = [];
+  /** The parts that were made of what was received here, in order and without overlap. */
+  parts: readonly LeveledPart[] = [];
+  /** Parts of them that a longer one holds too, and since when. */
+  replaced: readonly { readonly object: string; readonly sinceMs: number }[] = [];
+  /** Parts that were there before. */
+  partsBefore: readonly string[];
   /** Bytes that parts held when we began: what comes again must be the same. */
   readonly #known: Buffer;
 
-  constructor(timeline: number, start: Lsn, segmentBytes: number, known: Buffer) {
+  constructor(timeline: number, start: Lsn, segmentBytes: number, known: Buffer, partsBefore: readonly string[] = []) {
     this.timeline = timeline;
     this.start = start;
     this.name = segmentName(segmentAt(timeline, start, segmentBytes), segmentBytes);
     this.bytes = Buffer.allocUnsafe(segmentBytes);
     this.#known = known;
+    this.partsBefore = partsBefore;
     this.durable = known.length;
   }
 

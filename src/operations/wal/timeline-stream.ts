@@ -1,15 +1,18 @@
 import type { Clock } from "../../clock.ts";
 import { addBytes, formatLsn, maxLsn } from "../../domain/lsn.ts";
 import type { Lsn } from "../../domain/lsn.ts";
+import { partsToJoin } from "../../domain/part-levels.ts";
+import type { LeveledPart } from "../../domain/part-levels.ts";
 import { formatMicros } from "../../domain/timestamp.ts";
 import type { Micros } from "../../domain/timestamp.ts";
 import { segmentAt, segmentName } from "../../domain/wal-segment.ts";
 import { DamageError, HoldfastError } from "../../errors.ts";
 import type { WalMessage, WalReceiver } from "../../postgres/wal-receiver.ts";
 import type { Lease } from "../../repository/lease.ts";
+import { keys } from "../../repository/layout.ts";
 import { listWal, readParts, readSegment } from "../../repository/wal-archive.ts";
 import { CommitScanner, ledgerOf, SegmentAssembly } from "./segment-assembly.ts";
-import { joinParts, storePartInFirstTier, storeSegmentEverywhere } from "./wal-store.ts";
+import { storePartInFirstTier, storeSegmentEverywhere } from "./wal-store.ts";
 import type { WalStore } from "./wal-store.ts";
 
 /** Where a stream stands: what is durable in the first tier, and until when the server's clock says that nothing is missing. */
@@ -29,6 +32,8 @@ export interface StreamTask {
   readonly keptFrom?: Lsn | null;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** Whether commits of the server wait until what they wrote is durable here. */
+  readonly isWaitedFor?: () => boolean;
   readonly onPosition: (position: StreamPosition) => void;
   readonly onGap: (gap: { timeline: number; from: Lsn; to: Lsn }) => Promise<void>;
 }
@@ -36,6 +41,10 @@ export interface StreamTask {
 /** How often the lease says where we are, and how often we look whether it is time. */
 const NOTE_EVERY_MS = 5000;
 const LOOK_EVERY_MS = 1000;
+/** Parts left by others (a stream that was started over and over) are joined from this number on, so that a slow segment does not become thousands of objects. */
+const PARTS_OF_OTHERS = 32;
+/** Whoever reads parts listed them before: those that were joined stay this long. */
+const REPLACED_STAY_MS = 5000;
 /** Segments received and not yet durable; beyond it we stop reading, and the server keeps the WAL for us. */
 const SEGMENTS_IN_FLIGHT = 3;
 
@@ -114,6 +123,8 @@ export class TimelineStream {
     if (message.kind === "wal") this.#isBehind = position < message.serverEnd;
     if (position === message.serverEnd && !this.#isBehind) this.#caughtUp = { at: position, clock: message.sentAt };
     this.#noteCovered();
+    // Commits that wait, and a server that is shutting down. While a part is being stored the next waits, and then holds all that came meanwhile.
+    if (message.kind === "wal" ? this.#task.isWaitedFor?.() === true : message.replyRequested) this.#flushSoon();
     if (message.kind === "keepalive" && message.replyRequested) this.#report();
   }
 
@@ -140,8 +151,16 @@ export class TimelineStream {
     const { place, repositories } = this.#task.store;
     const [first] = repositories;
     const name = segmentName(segmentAt(this.#timeline, start, this.#segmentBytes), this.#segmentBytes);
-    const objects = start === this.#start && first.keyRing.canOpenData ? ((await listWal(first, place)).parts.get(name)?.objects ?? []) : [];
-    return new SegmentAssembly(this.#timeline, start, this.#segmentBytes, objects.length === 0 ? Buffer.alloc(0) : await readParts(first, place, name, objects));
+    // Only the first can have been begun by somebody else.
+    const before = start === this.#start ? await this.#partsOf(name) : [];
+    const known = before.length === 0 || !first.keyRing.canOpenData ? Buffer.alloc(0) : await readParts(first, place, name, before);
+    return new SegmentAssembly(this.#timeline, start, this.#segmentBytes, known, before);
+  }
+
+  async #partsOf(segment: string): Promise<string[]> {
+    const { place, repositories } = this.#task.store;
+    const folder = keys.segmentParts(place.source, place.systemIdentifier, segment);
+    return (await repositories[0].store.listNames(folder)).map((name) => folder + name);
   }
 
   /** Reads the segment before the first, so that the record that crosses into it is known, and that it is continued at all. */
@@ -171,7 +190,14 @@ export class TimelineStream {
     const { summary } = this.#scanner;
     this.#segmentsInFlight++;
     this.#enqueue(async () => {
-      await storeSegmentEverywhere(store, segment.name, segment.bytes, facts, segment.parts, summary);
+      await storeSegmentEverywhere(
+        store,
+        segment.name,
+        segment.bytes,
+        facts,
+        [...segment.parts, ...segment.replaced].map(({ object }) => object),
+        summary,
+      );
       this.#segmentsInFlight--;
       this.#advance(addBytes(segment.start, this.#segmentBytes));
     });
@@ -193,11 +219,42 @@ export class TimelineStream {
   async #storePart(segment: SegmentAssembly): Promise<void> {
     const [from, to] = [segment.durable, segment.filled];
     if (to <= from) return;
-    segment.parts.push(await storePartInFirstTier(this.#task.store, segment.name, from, segment.bytes.subarray(from, to)));
+    const { store } = this.#task;
+    const object = await storePartInFirstTier(store, segment.name, from, segment.bytes.subarray(from, to));
+    segment.parts = [...segment.parts, { object, from, to, level: 0 }];
     segment.durable = to;
-    const joined = await joinParts(this.#task.store, segment.name, segment.bytes.subarray(0, to));
-    if (joined !== null) segment.parts.push(joined);
     this.#advance(addBytes(segment.start, to));
+    await this.#joinParts(segment);
+  }
+
+  /** Nobody waits for it: what is joined is durable already. */
+  async #joinParts(segment: SegmentAssembly): Promise<void> {
+    if (segment.partsBefore.length >= PARTS_OF_OTHERS) {
+      const { partsBefore } = segment;
+      segment.partsBefore = [];
+      await this.#join(segment, { from: 0, to: segment.durable, level: Number.MAX_SAFE_INTEGER }, [...partsBefore, ...segment.parts.map(({ object }) => object)]);
+    }
+    for (let parts = partsToJoin(segment.parts); parts.length > 0; parts = partsToJoin(segment.parts)) {
+      const [from, to, level] = [parts[0]?.from ?? 0, parts.at(-1)?.to ?? 0, (parts[0]?.level ?? 0) + 1];
+      await this.#join(
+        segment,
+        { from, to, level },
+        parts.map(({ object }) => object),
+      );
+    }
+    const now = this.#task.clock.monotonicMs();
+    const gone = segment.replaced.filter(({ sinceMs }) => now - sinceMs >= REPLACED_STAY_MS);
+    if (gone.length === 0) return;
+    segment.replaced = segment.replaced.filter(({ sinceMs }) => now - sinceMs < REPLACED_STAY_MS);
+    await this.#task.store.repositories[0].store.remove(gone.map(({ object }) => object));
+  }
+
+  /** Stores as one what the last parts hold. */
+  async #join(segment: SegmentAssembly, { from, to, level }: Omit<LeveledPart, "object">, replaced: readonly string[]): Promise<void> {
+    const object = await storePartInFirstTier(this.#task.store, segment.name, from, segment.bytes.subarray(from, to));
+    segment.parts = [...segment.parts.filter((part) => part.from < from), { object, from, to, level }];
+    const sinceMs = this.#task.clock.monotonicMs();
+    segment.replaced = [...segment.replaced, ...replaced.filter((other) => other !== object).map((other) => ({ object: other, sinceMs }))];
   }
 
   async #finish(): Promise<void> {

@@ -29,9 +29,6 @@ export function failAtOnce(_: WritableRepository, error: unknown): never {
   throw error;
 }
 
-/** Parts of a segment beyond this number are joined into one, so that a slow segment does not become thousands of objects. */
-const PARTS_BEFORE_JOIN = 32;
-
 /**
  * A segment into every repository that is waited for, and handed to those behind. `ownParts`: parts of it that this process made of these very bytes. `summary`: what it changed, if that is known.
  */
@@ -82,17 +79,6 @@ export async function storePartInFirstTier(store: WalStore, segment: string, fro
   });
   crashPoint("wal.after-part");
   return object;
-}
-
-/** Replaces the parts of a segment by one that holds all of `bytes`, when there are many. Returns that one, or null where there are few. */
-export async function joinParts(store: WalStore, segment: string, bytes: Buffer): Promise<string | null> {
-  const [first] = store.repositories;
-  const folder = keys.segmentParts(store.place.source, store.place.systemIdentifier, segment);
-  const before = await first.store.listNames(folder);
-  if (before.length < PARTS_BEFORE_JOIN) return null;
-  const joined = await storePartInFirstTier(store, segment, 0, bytes);
-  await first.store.remove(before.map((name) => folder + name));
-  return joined;
 }
 
 /** The parts of a segment go when it is complete, if it begins as they say. Where that cannot be told (this host cannot open them, or they are damaged), they stay until the segment expires. */
