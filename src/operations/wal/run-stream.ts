@@ -138,10 +138,7 @@ function run(request: StreamRequest, { receiver, keptFrom, commits, tiers, walKe
     clock,
     signal: AbortSignal.any([context.signal, stopper.signal]),
     onPosition: (position) => progress.moved(position),
-    onGap: async (gap) => {
-      onNotice("a gap in WAL: the server no longer has what follows our last segment");
-      await request.onGap?.(gap);
-    },
+    onGap: (gap) => tellGap(request, gap, onNotice),
   });
   const ended = settle(streaming, progress, async () => {
     await receiver[Symbol.asyncDispose]();
@@ -165,6 +162,11 @@ function run(request: StreamRequest, { receiver, keptFrom, commits, tiers, walKe
     stop,
     [Symbol.asyncDispose]: () => stop().catch(() => undefined),
   };
+}
+
+async function tellGap(request: StreamRequest, gap: Parameters<NonNullable<StreamRequest["onGap"]>>[0], onNotice: OperationContext["onNotice"]): Promise<void> {
+  onNotice("a gap in WAL: the server no longer has what follows our last segment");
+  await request.onGap?.(gap);
 }
 
 /** What is kept complete is looked at first: it may lack what came while nobody streamed to it. */
