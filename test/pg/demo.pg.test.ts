@@ -91,11 +91,11 @@ describe.each([root, ordinary])("the demo as $name", ({ name, ids, reason }) => 
       achievedLsn: expect.stringMatching(/^[0-9A-F]+\/[0-9A-F]+$/) as string,
     });
     for (const check of drill.checks) expect(check).toMatchObject({ outcome: "pass" });
-    // Every run has an entry when it begins and one when it has ended; the report is one more.
+    // Every run has an entry when it begins and one when it has ended.
     const runs = openCatalogRuns(join(home, "demo/state/catalog.sqlite"));
     expect(runs.map(({ operation, outcome: how }) => `${operation} ${how}`)).toEqual([...backups.map(() => "backup succeeded"), "verify succeeded", "drill succeeded"]);
-    // Each run has two, and there are one of the policy that came into force and one of the report.
-    expect(report.evidenceEntries).toBe(runs.length * 2 + 2);
+    // Each run has two; then there are the policy that came into force, this host in each of two repositories, and the report.
+    expect(report.evidenceEntries).toBe(runs.length * 2 + 4);
     expect(JSON.parse(await readFile(report.path, "utf8"))).toBeTypeOf("object");
     expect(processesIn(home)).toEqual([]);
     expect(await readdir(join(home, "tmp"))).toEqual([]);
