@@ -45,6 +45,11 @@ async function expireAll(installation: Installation, { source, dryRun }: { sourc
   const results: ExpireResult[] = [];
   for (const name of repositoriesOf(source)) {
     const repository = await installation.repository(name);
+    // What is done is on record in the very repository before it is done there: whoever reads that alone must not take it for damage.
+    const record = async (kind: "deletion" | "lock.extended", facts: Record<string, unknown>): Promise<void> => {
+      await recordEntry(installation.journal, kind, facts);
+      await installation.journal.evidence.copyTo(repository);
+    };
     const rules = new Map([...policy.backups].filter(([, rule]) => rule.repositories.includes(name)).map(([type, rule]) => [type, rule.retention]));
     results.push(
       await expire(
@@ -56,8 +61,8 @@ async function expireAll(installation: Installation, { source, dryRun }: { sourc
           runId,
           dryRun,
           hasEnded: (run) => hasEnded(installation, run),
-          locking: lockingOf(installation, name),
-          onDeletion: async (facts) => void (await recordEntry(installation.journal, "deletion", facts)),
+          locking: lockingOf(installation, name, (facts) => record("lock.extended", facts)),
+          onDeletion: (facts) => record("deletion", facts),
         },
         context,
       ),
@@ -66,9 +71,9 @@ async function expireAll(installation: Installation, { source, dryRun }: { sourc
   return { dryRun, repositories: results.map(describe) };
 }
 
-function lockingOf({ inventory, journal }: Installation, name: string): Locking | null {
+function lockingOf({ inventory }: Installation, name: string, onExtension: Locking["onExtension"]): Locking | null {
   const lock = inventory.repositories.get(name)?.s3?.objectLock ?? null;
-  return lock === null ? null : { marginSeconds: lock.marginSeconds, onExtension: async (facts) => void (await recordEntry(journal, "lock.extended", facts)) };
+  return lock === null ? null : { marginSeconds: lock.marginSeconds, onExtension };
 }
 
 function describe(result: ExpireResult): ExpireView["repositories"][number] {
