@@ -48,6 +48,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   hold: async () => (await import("./cli/hold.ts")).holdCommand(),
   release: async () => (await import("./cli/hold.ts")).releaseCommand(),
   report: async () => (await import("./cli/report.ts")).reportCommand(),
+  evidence: async () => (await import("./cli/evidence.ts")).evidenceCommand(),
   alert: async () => (await import("./cli/alert.ts")).alertCommand(),
   catalog: async () => (await import("./cli/catalog.ts")).catalogCommand(),
   token: async () => (await import("./cli/token.ts")).tokenCommand(),

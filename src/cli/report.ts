@@ -1,10 +1,9 @@
 import path from "node:path";
 import type { Command } from "commander";
 import { Option } from "commander";
-import { parseTime, toDate } from "../domain/timestamp.ts";
-import { HoldfastError } from "../errors.ts";
 import { newCommand, perform } from "./action.ts";
 import type { CommonOptions } from "./action.ts";
+import { parseMoment } from "./parse-moment.ts";
 import { REPORT_FORMATS, writeReport } from "./write-report.ts";
 import type { ReportFormat } from "./write-report.ts";
 
@@ -42,12 +41,4 @@ export function reportCommand(): Command {
         return options.failOn === "breach" && breached ? 1 : 0;
       }),
     );
-}
-
-function parseMoment(option: string, text: string): Date {
-  const moment = parseTime(text);
-  if (typeof moment === "bigint") return toDate(moment);
-  throw new HoldfastError("HF-TARGET", moment === "no-zone" ? `${option} ${text} has no time zone` : `${option} ${JSON.stringify(text)} is not a time`, {
-    hint: "for example 2026-11-01T00:00Z",
-  });
 }

@@ -67,6 +67,13 @@ export function verifyAttestation(bytes: Uint8Array, publicKeyBase64: string, fi
   return { ...judge(outcomes), signer, files: outcomes, facts: predicate };
 }
 
+/** Names of the files that a signed report consists of, as it says itself; null where it is none. Whether that is true, `verifyAttestation` says. */
+export function filesNamedIn(bytes: Uint8Array): string[] | null {
+  const envelope = parseEnvelope(bytes);
+  const statement = statementSchema.safeParse(envelope === null ? null : parseJson(envelope.payload));
+  return statement.success ? statement.data.subject.map(({ name }) => name) : null;
+}
+
 function unread(verdict: AttestationVerdict, problem: string, signer: string | null): AttestationCheck {
   return { verdict, problems: [problem], signer, files: [], facts: null };
 }

@@ -14,7 +14,8 @@ import type { SigningKey, VerifyKey } from "./signing.ts";
  * The evidence log: append-only, one hash chain per writer, each entry a DSSE envelope over an in-toto statement (docs/repository-format.md section 11).
  * Entries are made durable in the state folder of the host first, so that a run against an unreachable repository is on record too, and copied to every repository.
  */
-const PAYLOAD_TYPE = "application/vnd.in-toto+json";
+/** Of entries, and of whatever else is stated about evidence. */
+export const STATEMENT_TYPE = "application/vnd.in-toto+json";
 const PREDICATE_TYPE = "urn:holdfast:evidence:v1";
 
 const EVIDENCE_KINDS = [
@@ -104,7 +105,7 @@ export class EvidenceLog {
       const predicate = { writer: this.writer, sequence, previous: head?.sha256 ?? null, at: at.toISOString(), kind, facts };
       const subjects = subject.length > 0 ? [...subject] : [this.#chainSubject(head)];
       const statement = { _type: "https://in-toto.io/Statement/v1", subject: subjects, predicateType: PREDICATE_TYPE, predicate };
-      const bytes = signEnvelope(PAYLOAD_TYPE, Buffer.from(JSON.stringify(statement)), this.#signer);
+      const bytes = signEnvelope(STATEMENT_TYPE, Buffer.from(JSON.stringify(statement)), this.#signer);
       if ((await putIfAbsent(this.#local, keys.evidenceEntry(this.writer, sequence), bytes)) === "exists") continue;
       const digest = sha256(bytes).toString("hex");
       this.#head = { sequence, sha256: digest };
@@ -182,9 +183,10 @@ export class EvidenceLog {
   }
 }
 
-function decodeEvidence(key: string, bytes: Buffer, findSigner: Repository["findSigner"]): EvidenceEntry {
+/** An entry out of its bytes, if it is what lies under `key` and somebody known signed it. Throws `DamageError`. */
+export function decodeEvidence(key: string, bytes: Buffer, findSigner: Repository["findSigner"]): EvidenceEntry {
   const envelope = parseEnvelope(bytes);
-  if (envelope === null || envelope.payloadType !== PAYLOAD_TYPE) throw new DamageError(key, "not a well-formed evidence entry");
+  if (envelope === null || envelope.payloadType !== STATEMENT_TYPE) throw new DamageError(key, "not a well-formed evidence entry");
   const signer = findSigner(envelope.keyId);
   if (signer === null) throw new DamageError(key, `signed by a host that this repository does not know (${envelope.keyId.slice(0, 16)})`);
   if (!isSignedBy(envelope, signer)) throw new DamageError(key, "the signature does not fit the content");
@@ -200,7 +202,7 @@ function decodeEvidence(key: string, bytes: Buffer, findSigner: Repository["find
 }
 
 const headSchema = z.strictObject({ writer: z.string(), sequence: z.number().int().positive(), sha256: z.string() });
-const checkpointSchema = z.object({ head: headSchema, heads: z.array(headSchema), previous: z.strictObject({ object: z.string(), sha256: z.string() }).nullable() });
+export const checkpointSchema = z.object({ head: headSchema, heads: z.array(headSchema), previous: z.strictObject({ object: z.string(), sha256: z.string() }).nullable() });
 type Head = z.infer<typeof headSchema>;
 
 async function writeCheckpoint(repository: WritableRepository, head: Head): Promise<void> {
@@ -222,13 +224,13 @@ async function lastCheckpoint(repository: Repository, writer: string): Promise<{
   return { object, sha256: sha256(await repository.store.read(object)).toString("hex") };
 }
 
-const ENTRY_NAME = /^\d{12}\.json$/;
+export const ENTRY_NAME = /^\d{12}\.json$/;
 const MOST_NAMED_MISSING = 1000;
 /** What a run found may be long to tell. */
-const MOST_ENTRY_BYTES = 16 << 20;
+export const MOST_ENTRY_BYTES = 16 << 20;
 
 /** Who has a folder by the name of a host's key. What else lies there is nobody's evidence. */
-async function listWriters(repository: Repository): Promise<string[]> {
+export async function listWriters(repository: Repository): Promise<string[]> {
   return (await repository.store.listNames(keys.evidence())).filter((name) => /^[0-9a-f]{64}\/$/.test(name)).map((name) => name.slice(0, -1));
 }
 

@@ -10,7 +10,7 @@ const tree = await readCommandTree();
 const commands = [...tree.values()];
 
 /** Flags that the documentation names by themselves and that belong to another program. */
-const FLAGS_OF_OTHERS = new Set(["--immediate"]);
+const FLAGS_OF_OTHERS = new Set(["--immediate", "--every-signature"]);
 /** Reads like a command and is none: the first line of an object in the repository. */
 const NO_COMMANDS = new Set(["contents 1", "expelled 1"]);
 

@@ -34,6 +34,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   copy: ["wal"],
   holds: [],
   policy: [],
+  evidence: [],
 };
 /** Everybody may import these, and they import nothing. */
 const ROOT_LEAVES = ["src/errors.ts", "src/clock.ts", "src/crash-points.ts", "src/version.ts", "src/spare-memory.ts"];
