@@ -84,7 +84,8 @@ describePostgres("holdfast serve, killed again and again", {}, (binaries) => {
       expect(overlapping(runs)).toEqual([]);
       for (const { operation, type, schedule } of SCHEDULES) expectWhole(catalog, operation, type, schedule);
       expect(await leftBehind()).toEqual([]);
-      expect((await site.run("verify", "--json")).exitCode).toBe(0);
+      const verified = await site.run("verify", "--json");
+      expect(verified.exitCode, verified.stdout).toBe(0);
     },
     KILLS * 20_000 + 300_000,
   );
