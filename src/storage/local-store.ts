@@ -5,6 +5,7 @@ import type { FileHandle } from "node:fs/promises";
 import path from "node:path";
 import { codeOf, HoldfastError, messageOf } from "../errors.ts";
 import { isValidKey, ObjectMissing, ObjectTruncated } from "./object-store.ts";
+import { rootGuard } from "./root-guard.ts";
 import type { CreateOutcome, ObjectInfo, ObjectStore, ObjectWriter } from "./object-store.ts";
 
 /**
@@ -16,28 +17,33 @@ export function openLocalStore(root: string): ObjectStore {
     if (!isValidKey(key)) throw new HoldfastError("HF-BUG", `not an object key: ${JSON.stringify(key)}`);
     return path.join(root, key);
   };
+  const assertSameRoot = rootGuard(root);
   return {
     url: `file://${root}`,
     smallWritesEveryMs: 1000,
     readsAhead: 0,
     create: (key, { lockUntil = null } = {}) =>
-      guarded(`write ${key}`, () => {
+      guarded(`write ${key}`, async () => {
         if (lockUntil !== null) throw new HoldfastError("HF-BUG", `a folder cannot lock ${key}`);
+        await assertSameRoot();
         return createFile(root, locate(key));
       }),
-    read: (key) => guarded(`read ${key}`, async () => withFile(key, locate(key), (file) => file.readFile())),
-    readRange: (key, offset, length) => guarded(`read ${key}`, async () => withFile(key, locate(key), (file) => readFully(key, file, offset, length))),
-    readTail: (key, length) =>
-      guarded(`read ${key}`, async () =>
-        withFile(key, locate(key), async (file) => {
-          const { size } = await file.stat();
-          const take = Math.min(length, size);
-          return { bytes: await readFully(key, file, size - take, take), size };
-        }),
-      ),
-    size: (key) => guarded(`look at ${key}`, () => sizeOf(locate(key))),
-    list: (prefix) => listFiles(root, prefix),
-    listNames: (prefix) => guarded(`list ${prefix}`, () => listFolder(root, prefix)),
+    ...readsOf(locate, assertSameRoot),
+    size: (key) =>
+      guarded(`look at ${key}`, async () => {
+        const size = await sizeOf(locate(key));
+        if (size === null) await assertSameRoot();
+        return size;
+      }),
+    async *list(prefix) {
+      await guarded(`list ${prefix}`, assertSameRoot);
+      yield* listFiles(root, prefix);
+    },
+    listNames: (prefix) =>
+      guarded(`list ${prefix}`, async () => {
+        await assertSameRoot();
+        return listFolder(root, prefix);
+      }),
     remove: (keys) =>
       guarded("delete", async () => {
         await removeFiles(root, keys.map(locate));
@@ -51,6 +57,29 @@ export function openLocalStore(root: string): ObjectStore {
     sweep: (prefix, before) => guarded("sweep", () => sweepFolder(root, path.join(root, prefix), before)),
     lock: null,
     versions: null,
+  };
+}
+
+function readsOf(locate: (key: string) => string, assertSameRoot: () => Promise<void>): Pick<ObjectStore, "read" | "readRange" | "readTail"> {
+  /** What is missing where the whole folder is gone was not deleted by anybody. */
+  const reading = <T>(key: string, use: (file: FileHandle) => Promise<T>): Promise<T> =>
+    guarded(`read ${key}`, async () => {
+      try {
+        return await withFile(key, locate(key), use);
+      } catch (error) {
+        if (error instanceof ObjectMissing) await assertSameRoot();
+        throw error;
+      }
+    });
+  return {
+    read: (key) => reading(key, (file) => file.readFile()),
+    readRange: (key, offset, length) => reading(key, (file) => readFully(key, file, offset, length)),
+    readTail: (key, length) =>
+      reading(key, async (file) => {
+        const { size } = await file.stat();
+        const take = Math.min(length, size);
+        return { bytes: await readFully(key, file, size - take, take), size };
+      }),
   };
 }
 

@@ -79,6 +79,26 @@ describe("on a full disk", async () => {
   });
 });
 
+describe("on a disk that is unmounted", async () => {
+  const reason = await whyNoSmallDisk();
+  test.skipIf(reason !== null)(reason === null ? "nothing is written into the bare mount point, and nothing there counts as missing" : `${NOT_RUN}${reason}`, async () => {
+    await using scratch = await openScratchFolder();
+    const place = join(scratch.path, "disk");
+    const under = await mountSmallDisk(place);
+    const store = openLocalStore(place);
+    await putIfAbsent(store, "a/kept", Buffer.alloc(1000, 1));
+    expect(await store.listNames("a/")).toEqual(["kept"]);
+    await under[Symbol.asyncDispose]();
+    const gone = { code: "HF-STORAGE", message: `${place} is not the folder it was: its filesystem was unmounted, or it was replaced` };
+    await expect(putIfAbsent(store, "a/lost", Buffer.alloc(10))).rejects.toMatchObject(gone);
+    await expect(store.read("a/kept")).rejects.toMatchObject(gone);
+    await expect(store.size("a/kept")).rejects.toMatchObject(gone);
+    await expect(store.listNames("")).rejects.toMatchObject(gone);
+    await expect(store.list("")[Symbol.asyncIterator]().next()).rejects.toMatchObject(gone);
+    expect(await readdir(place)).toEqual([]);
+  });
+});
+
 const run = promisify(execFile);
 
 async function whyNoSmallDisk(): Promise<string | null> {
