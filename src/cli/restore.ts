@@ -22,6 +22,7 @@ import type { RunAs } from "../postgres/process.ts";
 import { newCommand, openReading, openViews, perform, requireOpenable, withoutInventory } from "./action.ts";
 import type { CommonOptions, Reading, Tools } from "./action.ts";
 import { formatBytes, formatSeconds } from "./output.ts";
+import { specialRequest } from "./restore-request.ts";
 
 interface RestoreOptions extends CommonOptions {
   readonly to: string;
@@ -36,6 +37,10 @@ interface RestoreOptions extends CommonOptions {
   readonly owner?: string;
   readonly port?: string;
   readonly delta?: boolean;
+  readonly walDir?: string;
+  readonly database?: string[];
+  readonly standby?: boolean;
+  readonly primaryConninfo?: string;
   readonly plan?: boolean;
   readonly start?: boolean;
 }
@@ -53,6 +58,10 @@ export function restoreCommand(): Command {
     .addOption(new Option("--action <action>", "what the server does at the target").choices(["promote", "pause", "shutdown"]).default("promote"))
     .option("--tablespace <old=new>", "put a tablespace elsewhere (repeatable)", (value: string, all: string[] | undefined) => [...(all ?? []), value])
     .option("--delta", "the target holds this cluster, stopped: write only what differs, and take away what the backup does not have")
+    .option("--wal-dir <folder>", "pg_wal goes into this folder, empty or absent, and is a link to it")
+    .option("--database <name>", "only this database and those that every cluster has (repeatable)", (value: string, all: string[] | undefined) => [...(all ?? []), value])
+    .option("--standby", "a standby of --primary-conninfo: it replays what is in the repository, then follows (with --to latest)")
+    .option("--primary-conninfo <reference>", "how the standby connects, as libpq takes it: env:NAME or file:/path")
     .option("--accept-gap", "with latest: take what is before a gap in WAL, and lose what is behind it")
     .option("--owner <user>", "as root: to whom the files belong")
     .option("--port <port>", "port of the restored server (default: the source's)")
@@ -67,6 +76,7 @@ async function runRestore(source: string | undefined, options: RestoreOptions, t
   const folder = path.resolve(options.target);
   const tablespaces = parseTablespaces(options.tablespace ?? []);
   const delta = options.delta === true;
+  const special = await specialRequest(options, target);
   await (delta ? inspectDeltaTarget(folder, null) : inspectTarget(folder));
   const reading = await openReading(source, options, tools);
   requireOpenable(reading);
@@ -86,7 +96,16 @@ async function runRestore(source: string | undefined, options: RestoreOptions, t
   const owner = await chooseOwner(options.owner, reading, folder);
   await requireReachable(await existingPart(path.dirname(folder)), owner);
   const socketDirectory = await chooseSocketDirectory(owner);
-  const request = { target: folder, delta, tablespaces, owner, action: options.action, socketDirectory, port: options.port === undefined ? null : Number(options.port) };
+  const request = {
+    target: folder,
+    delta,
+    tablespaces,
+    owner,
+    action: options.action,
+    ...special,
+    socketDirectory,
+    port: options.port === undefined ? null : Number(options.port),
+  };
   const act = (): Promise<{ result: RestoreResult; plan: RestorePlan }> => restoreFromFirst(plans, request, tools);
   const { result, plan } = await (reading.app === null ? act() : recorded(reading, act));
   const started =
@@ -99,7 +118,7 @@ async function runRestore(source: string | undefined, options: RestoreOptions, t
             runAs: owner,
             socketDirectory,
             port: portOf(result, options),
-            promotes: options.action === "promote",
+            promotes: options.action === "promote" && special.primaryConninfo === null,
           },
           tools.context,
         )
@@ -254,6 +273,9 @@ function describe(result: RestoreResult, { resolved }: RestorePlan, { owner, sta
     `  recovery will end at ${result.reachedLsn} on timeline ${result.timeline}${resolved.lastCommit === null ? "" : `; newest transaction ${formatMicros(resolved.lastCommit.at)}`}`,
     ...result.fallbacks.map(({ object, repository, servedBy, reason }) => `  ${object} came from ${servedBy}, not from ${repository}: ${reason}`),
     ...(result.leftOut.length === 0 ? [] : [`  left out of the configuration, see postgresql.conf: ${result.leftOut.join(", ")}`]),
+    ...(result.databasesLeftOut.length === 0
+      ? []
+      : [`  left out, and there in name only: ${result.databasesLeftOut.join(", ")}. When the server is open:`, ...result.sqlAfterwards.map((sql) => `    ${sql}`)]),
     ...(started ? ["  the server is running"] : [`  start it${owner === null ? "" : " as its owner"}: pg_ctl -D ${result.target} start`]),
   ];
   return `${lines.join("\n")}\n`;

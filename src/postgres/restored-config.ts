@@ -18,6 +18,10 @@ export interface RestoredConfigOptions {
   readonly sharedBuffersMaxBytes: number;
   /** The backup holds tablespaces inside the data directory, or WAL makes some: without a setting that allows them, recovery ends with a panic as soon as it is consistent. */
   readonly inPlaceTablespaces: boolean;
+  /** Follows a primary instead of ending at the target: how to connect to it. A secret. */
+  readonly primaryConninfo?: string | null;
+  /** Databases were left out: WAL speaks of pages that are not there. */
+  readonly hasHoles?: boolean;
 }
 
 export interface RestoredConfig {
@@ -99,6 +103,22 @@ function numberOf({ settings }: CapturedSettings, wanted: string, otherwise: num
 
 /** In postgresql.auto.conf, which has the last word. Safe to leave: they matter only while recovering, but for archive_mode. */
 function recoverySettings(options: RestoredConfigOptions): string[] {
+  const { primaryConninfo = null, hasHoles = false } = options;
+  return [
+    ...(primaryConninfo === null ? targetSettings(options) : standbySettings()),
+    ...(hasHoles ? ["# Databases were left out: reset this once they are dropped.", "ignore_invalid_pages = on"] : []),
+    "archive_mode = off",
+    "archive_command = ''",
+    "archive_cleanup_command = ''",
+    "recovery_end_command = ''",
+    `primary_conninfo = ${quote(primaryConninfo ?? "")}`,
+    "primary_slot_name = ''",
+    "synchronous_standby_names = ''",
+    "",
+  ];
+}
+
+function targetSettings(options: RestoredConfigOptions): string[] {
   return [
     "# Written by holdfast: recovery to one point, and nothing that reaches out.",
     `restore_command = ${quote(STAGED_RESTORE_COMMAND)}`,
@@ -106,14 +126,16 @@ function recoverySettings(options: RestoredConfigOptions): string[] {
     "recovery_target_inclusive = on",
     `recovery_target_timeline = ${quote(String(options.timeline))}`,
     `recovery_target_action = ${quote(options.action)}`,
-    "archive_mode = off",
-    "archive_command = ''",
-    "archive_cleanup_command = ''",
-    "recovery_end_command = ''",
-    "primary_conninfo = ''",
-    "primary_slot_name = ''",
-    "synchronous_standby_names = ''",
-    "",
+  ];
+}
+
+/** No target: it goes on with what its primary sends. The newest timeline that it can find is its own: of no other was a history placed. */
+function standbySettings(): string[] {
+  return [
+    "# Written by holdfast: a standby. It replays the WAL that was placed, then follows its primary.",
+    `restore_command = ${quote(STAGED_RESTORE_COMMAND)}`,
+    "recovery_target_timeline = 'latest'",
+    "hot_standby = on",
   ];
 }
 

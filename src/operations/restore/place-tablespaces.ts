@@ -55,12 +55,12 @@ function hintFor({ target }: TablespaceEntry): string {
   return `give it another place: --tablespace ${JSON.stringify(target).slice(1, -1)}=/new/folder; nothing was touched`;
 }
 
-async function withoutLinks(folder: string): Promise<string> {
+export async function withoutLinks(folder: string): Promise<string> {
   const there = await existingPart(folder);
   return path.join(await realpath(there), path.relative(there, folder));
 }
 
-function isWithin(folder: string, outer: string): boolean {
+export function isWithin(folder: string, outer: string): boolean {
   return folder === outer || folder.startsWith(outer.endsWith("/") ? outer : `${outer}/`);
 }
 

@@ -22,6 +22,8 @@ export interface RestoreFolder {
   readonly blockSize: number;
   /** Where the target holds a cluster already: only what differs is written. */
   readonly delta: BlockComparison | null;
+  /** Files of which only the length is restored. */
+  readonly isHole?: (entryPath: string) => boolean;
 }
 
 /** One file being written, and where in it the blocks of an extent go. */
@@ -145,20 +147,26 @@ async function writeWindow(chain: ChainReader, window: readonly FileEntry[], fol
   }
 }
 
-async function openTarget(entry: FileEntry, { delta, ...folder }: RestoreFolder): Promise<OpenFile> {
-  const file = locate({ ...folder, delta }, entry.path);
+async function openTarget(entry: FileEntry, folder: RestoreFolder): Promise<OpenFile> {
+  const { delta } = folder;
+  const file = locate(folder, entry.path);
   const before = delta === null ? null : await openExisting(file);
   const handle = before ?? (await open(file, "wx", 0o600));
   try {
     if (before !== null) await handle.chmod(0o600);
     if (folder.owner !== null) await handle.chown(folder.owner.uid, folder.owner.gid);
-    const runs = before === null || delta === null ? placeRuns(entry.runs).filter(({ at }) => at !== null) : await delta.differing(handle, entry);
+    const runs = folder.isHole?.(entry.path) === true ? [] : await runsToWrite(entry, handle, before === null ? null : delta);
     await handle.truncate(entry.length);
     return { entry, handle, runs };
   } catch (error) {
     await handle.close();
     throw error;
   }
+}
+
+/** In a file that was there: what differs. */
+async function runsToWrite(entry: FileEntry, handle: FileHandle, delta: BlockComparison | null): Promise<readonly PlacedRun[]> {
+  return delta === null ? placeRuns(entry.runs).filter(({ at }) => at !== null) : delta.differing(handle, entry);
 }
 
 interface PackWork {

@@ -36,13 +36,13 @@ export interface StagedWal {
 const SEGMENTS_AHEAD = 4;
 const AHEAD_BYTES = 64 << 20;
 
-/** Places the WAL of the plan, padded to whole segments, and all history files in the target: starting then needs no Holdfast, no key and no repository. */
-export async function stageWal(plan: RestorePlan, folder: RestoreFolder, context: OperationContext): Promise<StagedWal> {
+/** Places the WAL of the plan, padded to whole segments, and the history files of these timelines in the target: starting then needs no Holdfast, no key and no repository. */
+export async function stageWal(plan: RestorePlan, folder: RestoreFolder, timelines: readonly number[], context: OperationContext): Promise<StagedWal> {
   const staged = path.join(folder.root, STAGED_WAL_FOLDER);
   const { view, resolved } = plan;
   for (const place of [staged, path.join(folder.root, "pg_wal")]) await ownFolder(place, folder);
   const names: string[] = [];
-  for (const timeline of view.histories.keys()) {
+  for (const timeline of timelines) {
     const content = await readHistory(view.repository, view.place, timeline);
     if (content === null) continue;
     names.push(historyFileName(timeline));

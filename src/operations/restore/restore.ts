@@ -5,11 +5,13 @@ import { stopwatch } from "../../clock.ts";
 import { crashPoint } from "../../crash-points.ts";
 import type { Fallback } from "../../domain/fallback.ts";
 import { formatLsn } from "../../domain/lsn.ts";
+import { sqlAfterSelection } from "../../domain/database-selection.ts";
 import type { FileEntry, TablespaceEntry } from "../../domain/file-map.ts";
 import { DamageError, must } from "../../errors.ts";
 import { capturedSchema } from "../../postgres/capture.ts";
 import type { CapturedSettings } from "../../postgres/capture.ts";
 import { parseControlFile } from "../../postgres/control-file.ts";
+import type { ControlFile } from "../../postgres/control-file.ts";
 import { higherDemands } from "../../postgres/recovery-demands.ts";
 import { DEFAULT_HBA, generateConfig } from "../../postgres/restored-config.ts";
 import type { RestoredConfig, RestoredConfigOptions } from "../../postgres/restored-config.ts";
@@ -24,12 +26,15 @@ import { BlockComparison } from "./block-comparison.ts";
 import { checkedEntries, CONTROL_FILE, SETTINGS } from "./check-map.ts";
 import { compareWithTarget, inspectDeltaTarget, makeUnstartable, removeStrangers } from "./delta-target.ts";
 import { removeFutureTransactions } from "./future-transactions.ts";
+import { chooseHoles } from "./choose-holes.ts";
 import { placeTablespaces, remapTablespaces } from "./place-tablespaces.ts";
+import { linkWal, placeWal } from "./place-wal.ts";
 import type { RestorePlan } from "./plan-restore.ts";
 import { locate, ownFolder, readFile, restoreFiles } from "./restore-files.ts";
 import type { RestoreFolder } from "./restore-files.ts";
 import { claimTarget, exists, INCOMPLETE_MARKER, inspectTarget, requireSpace, syncFolder, syncTree } from "./restore-target-folder.ts";
 import { stageWal, writeOwned } from "./restore-wal.ts";
+import type { StagedWal } from "./restore-wal.ts";
 
 export interface RestoreRequest {
   readonly plan: RestorePlan;
@@ -43,6 +48,12 @@ export interface RestoreRequest {
   readonly sharedBuffersMaxBytes?: number;
   /** The target may hold this cluster: only what differs is written, and what the backup does not have is taken away. */
   readonly delta?: boolean;
+  /** Folder that pg_wal becomes a link to; empty, or absent. */
+  readonly walDirectory?: string | null;
+  /** The cluster becomes a standby of the primary to which this leads. A secret. */
+  readonly primaryConninfo?: string | null;
+  /** Of the databases only these, and what every cluster has. Null: all. */
+  readonly databases?: readonly string[] | null;
 }
 
 export interface RestoreResult {
@@ -62,6 +73,10 @@ export interface RestoreResult {
   readonly leftOut: readonly string[];
   /** What another copy gave, because this one could not. */
   readonly fallbacks: readonly Fallback[];
+  /** Databases of which nothing was restored but their names. */
+  readonly databasesLeftOut: readonly string[];
+  /** What to run once the cluster is open. */
+  readonly sqlAfterwards: readonly string[];
 }
 
 /** Generated or put in place last; never written with the other files. */
@@ -82,38 +97,30 @@ export async function restore(request: RestoreRequest, context: OperationContext
   const chain = await openChain(plan);
   const { special: entries, tablespaces: mapped } = await specialEntries(chain, manifest);
   const tablespaces = await placeTablespaces(mapped, request);
+  const walDirectory = await placeWal(request, tablespaces);
   const comparison = delta ? await compareWithTarget(chain, manifest.id, target, tablespaces, isSpecial) : null;
   await requireSpace(target, Math.max(0, plan.bytes - (comparison?.presentBytes ?? 0)) + plan.walBytes + SPACE_RESERVE_BYTES);
   const blockSize = manifest.postgres.blockSize;
-  const captured = await readCaptured(chain, entries, manifest);
-  const tablespaceMap = await readTablespaceMap(chain, entries, tablespaces, manifest);
-  const controlBytes = await readFile(chain, must(entries.get(CONTROL_FILE), "pg_control in the backup"), blockSize);
-  const control = parseControlFile(controlBytes);
-  if (control === null) throw new DamageError(keys.manifest(manifest.source, manifest.id), "the pg_control of this backup is not valid");
-  const folder: RestoreFolder = { root: target, tablespaces, owner: request.owner, blockSize, delta: delta ? await BlockComparison.open(chain, manifest.id, blockSize) : null };
-  await claimTarget(target, [...tablespaces.values()], { keep: delta });
+  const { captured, tablespaceMap, controlBytes, control } = await readDocuments(chain, entries, tablespaces, manifest);
+  const holes = chooseHoles(captured, request.databases ?? null);
+  const comparing = delta ? await BlockComparison.open(chain, manifest.id, blockSize) : null;
+  const folder: RestoreFolder = { root: target, tablespaces, owner: request.owner, blockSize, delta: comparing, isHole: holes.isHole };
+  const elsewhere = [...tablespaces.values(), ...(walDirectory === null ? [] : [walDirectory])];
+  await claimTarget(target, elsewhere, { keep: delta });
   crashPoint("restore.begun");
   if (comparison !== null) {
     await makeUnstartable(target);
     await removeStrangers(comparison);
   }
   await ownFolder(target, folder);
+  if (walDirectory !== null) await linkWal(walDirectory, folder);
   const { bytes, writtenBytes, files } = await restoreFiles(chain, manifest.id, folder, (entry) => isSpecial(entry.path), context);
-  const staged = await stageWal(plan, folder, context);
+  const { primaryConninfo = null } = request;
+  const staged = await stageWal(plan, folder, primaryConninfo === null ? [...plan.view.histories.keys()] : timelinesOf(plan), context);
   await removeFutureTransactions(folder, staged.nextXid);
-  const config = generateConfig({
-    captured,
-    control: { ...control, ...higherDemands(control, staged.demands) },
-    inPlaceTablespaces: [...captured.tablespaces, ...staged.tablespaces].some(({ location }) => !location.startsWith("/")),
-    targetLsn: formatLsn(plan.resolved.record),
-    timeline: plan.resolved.timeline,
-    action: request.action,
-    socketDirectory: request.socketDirectory,
-    port: request.port,
-    sharedBuffersMaxBytes: request.sharedBuffersMaxBytes ?? totalmem() / 4,
-  });
-  await writeConfiguration(chain, entries, { ...config, tablespaceMap }, folder);
-  await makeStartable(controlBytes, folder);
+  const config = configure(request, { captured, control, staged, hasHoles: holes.leftOut.length > 0 });
+  await writeConfiguration(chain, entries, { ...config, tablespaceMap, signal: primaryConninfo === null ? "recovery.signal" : "standby.signal" }, folder);
+  await makeStartable(controlBytes, folder, elsewhere);
   return {
     backupId: manifest.id,
     repository: plan.view.repository.name,
@@ -128,7 +135,46 @@ export async function restore(request: RestoreRequest, context: OperationContext
     captured,
     leftOut: config.leftOut,
     fallbacks: plan.view.fallbacks,
+    databasesLeftOut: holes.leftOut.map(({ name }) => name),
+    sqlAfterwards: sqlAfterSelection(holes),
   };
+}
+
+/** Those that lie behind the target. Of another one a standby would believe that it is to go there. */
+function timelinesOf({ history, resolved }: RestorePlan): number[] {
+  return [...history.forks.map(({ timeline }) => timeline), resolved.timeline];
+}
+
+interface Documents {
+  readonly captured: CapturedSettings;
+  readonly tablespaceMap: string | null;
+  readonly controlBytes: Buffer;
+  readonly control: ControlFile;
+}
+
+async function readDocuments(chain: ChainReader, entries: ReadonlyMap<string, FileEntry>, places: ReadonlyMap<string, string>, manifest: Manifest): Promise<Documents> {
+  const controlBytes = await readFile(chain, must(entries.get(CONTROL_FILE), "pg_control in the backup"), manifest.postgres.blockSize);
+  const control = parseControlFile(controlBytes);
+  if (control === null) throw new DamageError(keys.manifest(manifest.source, manifest.id), "the pg_control of this backup is not valid");
+  return { captured: await readCaptured(chain, entries, manifest), tablespaceMap: await readTablespaceMap(chain, entries, places, manifest), controlBytes, control };
+}
+
+function configure(request: RestoreRequest, found: Pick<Documents, "captured" | "control"> & { staged: StagedWal; hasHoles: boolean }): RestoredConfig {
+  const { captured, control, staged, hasHoles } = found;
+  const { resolved } = request.plan;
+  return generateConfig({
+    captured,
+    control: { ...control, ...higherDemands(control, staged.demands) },
+    inPlaceTablespaces: [...captured.tablespaces, ...staged.tablespaces].some(({ location }) => !location.startsWith("/")),
+    targetLsn: formatLsn(resolved.record),
+    timeline: resolved.timeline,
+    action: request.action,
+    socketDirectory: request.socketDirectory,
+    port: request.port,
+    sharedBuffersMaxBytes: request.sharedBuffersMaxBytes ?? totalmem() / 4,
+    primaryConninfo: request.primaryConninfo ?? null,
+    hasHoles,
+  });
 }
 
 export async function openChain({ view, stored }: Pick<RestorePlan, "view" | "stored">): Promise<ChainReader> {
@@ -190,7 +236,7 @@ async function readTablespaceMap(chain: ChainReader, entries: ReadonlyMap<string
 async function writeConfiguration(
   chain: ChainReader,
   entries: ReadonlyMap<string, FileEntry>,
-  { tablespaceMap, ...config }: RestoredConfig & { readonly tablespaceMap: string | null },
+  { tablespaceMap, signal, ...config }: RestoredConfig & { readonly tablespaceMap: string | null; readonly signal: string },
   folder: RestoreFolder,
 ): Promise<void> {
   for (const name of ["postgresql.conf", "postgresql.auto.conf"]) {
@@ -202,20 +248,20 @@ async function writeConfiguration(
   if (!entries.has("pg_hba.conf")) await writeOwned(path.join(folder.root, "pg_hba.conf"), DEFAULT_HBA, folder);
   if (!(await exists(path.join(folder.root, "pg_ident.conf")))) await writeOwned(path.join(folder.root, "pg_ident.conf"), "", folder);
   if (tablespaceMap !== null) await writeOwned(path.join(folder.root, "tablespace_map"), tablespaceMap, folder);
-  await writeOwned(path.join(folder.root, "recovery.signal"), "", folder);
+  await writeOwned(path.join(folder.root, signal), "", folder);
   for (const name of ["pg_wal", "pg_wal/archive_status", "pg_wal/summaries"]) await ownFolder(path.join(folder.root, name), folder);
 }
 
 /** Everything is made durable first; then pg_control appears under its name, and only now the cluster can be started. */
-async function makeStartable(controlBytes: Buffer, folder: RestoreFolder): Promise<void> {
+async function makeStartable(controlBytes: Buffer, folder: RestoreFolder, elsewhere: readonly string[]): Promise<void> {
   const control = locate(folder, CONTROL_FILE);
   await writeOwned(`${control}.holdfast`, controlBytes, folder);
   await syncTree(folder.root);
-  for (const place of folder.tablespaces.values()) await syncTree(place);
+  for (const place of elsewhere) await syncTree(place);
   crashPoint("restore.before-control-file");
   await rename(`${control}.holdfast`, control);
   await syncFolder(path.dirname(control));
   crashPoint("restore.before-done");
-  for (const place of [...folder.tablespaces.values(), folder.root]) await rm(path.join(place, INCOMPLETE_MARKER));
+  for (const place of [...elsewhere, folder.root]) await rm(path.join(place, INCOMPLETE_MARKER));
   await syncFolder(folder.root);
 }
