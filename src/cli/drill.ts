@@ -9,6 +9,7 @@ import { drill } from "../operations/drill/drill.ts";
 import type { DrillResult } from "../operations/drill/drill.ts";
 import { DRILL_SELECTIONS, selectRecoveryPoint } from "../operations/drill/drill-select.ts";
 import type { DrillSelection } from "../operations/drill/drill-select.ts";
+import { findSegregation } from "../operations/drill/segregation.ts";
 import { newRunId } from "../operations/installation.ts";
 import { parseRecoverySheet } from "../operations/keys/recovery-sheet.ts";
 import type { RecoverySheet, SheetRepository } from "../operations/keys/recovery-sheet.ts";
@@ -114,6 +115,7 @@ async function drillBare(reading: Reading, options: DrillOptions, tools: Tools):
       checks: [],
       heartbeat: null,
       keep: options.keep === true,
+      segregation: await findSegregation(null),
     },
     tools.context,
   );

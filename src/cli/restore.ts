@@ -3,7 +3,9 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import type { Command } from "commander";
 import { Option } from "commander";
+import { predictWork } from "../compliance/predicted-recovery.ts";
 import { bytesBetween, formatLsn } from "../domain/lsn.ts";
+import type { RecoveryEstimate } from "../domain/recovery-estimate.ts";
 import { parseRestoreTarget } from "../domain/restore-target.ts";
 import type { RestoreTarget } from "../domain/restore-target.ts";
 import { formatMicros } from "../domain/timestamp.ts";
@@ -83,7 +85,7 @@ async function runRestore(source: string | undefined, options: RestoreOptions, t
   const plans = await planAll(reading, target, options, tools);
   if (options.plan === true) {
     const [plan] = plans;
-    const view = describePlan(must(plan, "a plan"));
+    const view = describePlan(must(plan, "a plan"), predict(reading, must(plan, "a plan")));
     tools.output.result(
       view,
       () =>
@@ -123,7 +125,7 @@ async function runRestore(source: string | undefined, options: RestoreOptions, t
           tools.context,
         )
       : null;
-  const view = present(result, plan, started !== null);
+  const view = present(result, plan, { started: started !== null, predicted: predict(reading, plan) });
   tools.output.result(view, () => describe(result, plan, { owner, started: started !== null, delta }));
   return 0;
 }
@@ -206,7 +208,7 @@ async function recorded(reading: Reading, act: () => Promise<{ result: RestoreRe
   const spec = { id: newRunId(app.clock), source: reading.name, operation: "restore", type: null, trigger: "manual" as const, scheduledFor: null };
   return recordRun(app.journal, spec, async () => {
     const value = await act();
-    return { outcome: "succeeded", reason: null, figures: present(value.result, value.plan, false), value };
+    return { outcome: "succeeded", reason: null, figures: present(value.result, value.plan, { started: false, predicted: predict(reading, value.plan) }), value };
   });
 }
 
@@ -239,7 +241,12 @@ function portOf(result: RestoreResult, options: RestoreOptions): number {
   return Number(options.port ?? result.captured.settings.find(({ name }) => name === "port")?.value ?? 5432);
 }
 
-function describePlan({ view, stored, resolved, bytes, walBytes }: RestorePlan): Record<string, string | number | null> {
+/** By the drills of this source that were measured; null where there are none, or nothing is on record here. */
+function predict({ app, name }: Reading, { bytes, resolved }: RestorePlan): RecoveryEstimate | null {
+  return app === null ? null : predictWork(app.catalog, name, { bytes, walSegments: resolved.segments.length });
+}
+
+function describePlan({ view, stored, resolved, bytes, walBytes }: RestorePlan, predicted: RecoveryEstimate | null): Record<string, string | number | null> {
   return {
     repository: view.repository.name,
     backupId: stored.manifest.id,
@@ -251,17 +258,22 @@ function describePlan({ view, stored, resolved, bytes, walBytes }: RestorePlan):
     bytes,
     walSegments: resolved.segments.length,
     walBytes,
-    predictedSeconds: null,
+    predictedSeconds: predicted?.seconds ?? null,
+    predictedFromDrills: predicted?.drills ?? 0,
   };
 }
 
-function present({ captured: _captured, leftOut, files, ...result }: RestoreResult, plan: RestorePlan, started: boolean): object {
+function present(
+  { captured: _captured, leftOut, files, ...result }: RestoreResult,
+  plan: RestorePlan,
+  { started, predicted }: { started: boolean; predicted: RecoveryEstimate | null },
+): object {
   return {
     ...result,
     files,
     settingsLeftOut: leftOut,
     reachedTime: plan.resolved.lastCommit === null ? null : formatMicros(plan.resolved.lastCommit.at),
-    predictedSeconds: null,
+    predictedSeconds: predicted?.seconds ?? null,
     startable: true,
     started,
   };

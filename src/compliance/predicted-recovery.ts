@@ -9,25 +9,29 @@ import type { SourceInfo } from "../domain/source-info.ts";
 
 /** So many of the newest drills are looked at: older ones were of another size, machine or version. */
 const MOST_DRILLS = 20;
-/** What a segment is counted as. Where a cluster has others, measured and predicted segments are off by the same factor only if all of them are. */
-const SEGMENT_BYTES = 16 * 1024 * 1024;
+/** What a segment is counted as where its size is not known: what was seen of the source by an earlier version. */
+const USUAL_SEGMENT_BYTES = 16 * 1024 * 1024;
 
 /** How long it would take to bring back the newest state of a source, by its own drills. Null: there is nothing to restore, or no drill that measured it. */
 export function predictRecovery(catalog: Catalog, source: string, info: SourceInfo | null): RecoveryEstimate | null {
   const work = info === null ? null : workNow(info);
-  if (work === null) return null;
+  return work === null ? null : predictWork(catalog, source, work);
+}
+
+/** The same of a recovery that was planned. */
+export function predictWork(catalog: Catalog, source: string, work: RecoveryWork): RecoveryEstimate | null {
   const drills = pageOfRuns(catalog, { sources: null, source, operation: "drill", outcome: null, from: null, to: null, limit: MOST_DRILLS, offset: 0 });
   return estimateRecovery(drills.flatMap(measuredOf), work);
 }
 
 /** The newest backup, and the WAL from its start to where the furthest copy reaches. */
-function workNow({ backups, windows }: SourceInfo): RecoveryWork | null {
+function workNow({ backups, windows, walSegmentBytes }: SourceInfo): RecoveryWork | null {
   const newest = backups.reduce<SourceInfo["backups"][number] | null>((best, backup) => (best === null || backup.finishedAt > best.finishedAt ? backup : best), null);
   if (newest === null) return null;
   const start = parseLsn(newest.startLsn);
   const ends = windows.map(({ endLsn }) => bytesBetween(start, parseLsn(endLsn)));
   const walBytes = Math.max(0, ...ends, bytesBetween(start, parseLsn(newest.stopLsn)));
-  return { bytes: newest.sourceBytes, walSegments: Math.ceil(walBytes / SEGMENT_BYTES) };
+  return { bytes: newest.sourceBytes, walSegments: Math.ceil(walBytes / (walSegmentBytes ?? USUAL_SEGMENT_BYTES)) };
 }
 
 const figuresSchema = z.object({

@@ -22,6 +22,14 @@ interface DrillFigures {
   readonly rpoObjectiveSeconds: number | null;
 }
 
+/** Whether the drill ran on another machine than its source; null where that cannot be known. */
+export interface DrillSegregation {
+  readonly drillHost: string;
+  readonly sourceHost: string | null;
+  readonly sameMachine: boolean | null;
+  readonly reason: string;
+}
+
 /** What is kept of a drill wherever it is told of: in its answer, and in what is on record of it. */
 export interface DrillFacts extends DrillFigures {
   readonly fault: DrillFault | null;

@@ -5,6 +5,8 @@ import type { HoldMark } from "./hold.ts";
 export interface SourceInfo {
   readonly name: string;
   readonly systemIdentifier: string | null;
+  /** Absent where an earlier version looked. */
+  readonly walSegmentBytes?: number | null;
   readonly timeline: number | null;
   /** Legal hold on all of it. */
   readonly held: HoldMark | null;

@@ -62,6 +62,7 @@ export async function describeSource(request: InfoRequest): Promise<SourceInfo> 
   return {
     name: request.name,
     systemIdentifier: first?.place.systemIdentifier ?? null,
+    walSegmentBytes: first?.place.segmentBytes ?? null,
     timeline: first?.newestTimeline ?? null,
     held: marked(holds, ({ all }) => all.held),
     backups: describeBackups(request, holds),

@@ -81,6 +81,9 @@ const commandField = field(
 
 const CHECK_HINT = '{ sql: "select count(*) from orders", database: app, expect: { min: 1000 } } or { command: [./smoke.sh] }';
 
+/** A query may have to read all there is. */
+const DEFAULT_SQL_TIMEOUT_SECONDS = 3600;
+
 const checkSection = section({
   name: textValue.optional(),
   sql: textValue.optional(),
@@ -93,8 +96,8 @@ const checkSection = section({
   const refuse = (path: string[], message: string): void => context.addIssue({ code: "custom", path, message: says(message, CHECK_HINT) });
   if (sql !== undefined && command !== undefined) refuse(["command"], "stands beside sql: a check has one of them");
   if (sql !== undefined) {
-    if (timeout !== undefined) refuse(["timeout"], "goes with command only");
-    return { kind: "sql", name: name ?? null, sql, database: database ?? "postgres", expect: expect ?? { min: null, max: null, equals: null }, required };
+    const seconds = timeout ?? DEFAULT_SQL_TIMEOUT_SECONDS;
+    return { kind: "sql", name: name ?? null, sql, database: database ?? "postgres", expect: expect ?? { min: null, max: null, equals: null }, timeoutSeconds: seconds, required };
   }
   if (database !== undefined) refuse(["database"], "goes with sql only");
   if (expect !== undefined) refuse(["expect"], "goes with sql only");

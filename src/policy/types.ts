@@ -204,7 +204,15 @@ export interface DrillRule {
 }
 
 export type DrillCheck =
-  | { readonly kind: "sql"; readonly name: string; readonly sql: string; readonly database: string; readonly expect: SqlExpectation; readonly required: boolean }
+  | {
+      readonly kind: "sql";
+      readonly name: string;
+      readonly sql: string;
+      readonly database: string;
+      readonly expect: SqlExpectation;
+      readonly timeoutSeconds: number;
+      readonly required: boolean;
+    }
   | { readonly kind: "command"; readonly name: string; readonly command: readonly string[]; readonly timeoutSeconds: number; readonly required: boolean };
 
 /** Of the first column of the first row. */

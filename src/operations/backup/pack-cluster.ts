@@ -1,3 +1,4 @@
+import { stopwatch } from "../../clock.ts";
 import { crashPoint } from "../../crash-points.ts";
 import { maxLsn } from "../../domain/lsn.ts";
 import type { Lsn } from "../../domain/lsn.ts";
@@ -8,6 +9,7 @@ import { logFolderOf, tablespaceLocations } from "../../postgres/capture.ts";
 import { checkpointOfLabel, timelineOfLabel } from "../../postgres/backup-session.ts";
 import type { BackupStart, BackupStop } from "../../postgres/backup-session.ts";
 import type { ClusterReader } from "../../postgres/cluster-reader.ts";
+import { readSourceFacts } from "../../postgres/source-facts.ts";
 import { fanOut } from "../../repository/backup-copies.ts";
 import { createBlockDigest } from "../../repository/block-digest.ts";
 import { BlockWriter, EXTENT_BYTES, PACK_PLAIN_BYTES } from "../../repository/block-writer.ts";
@@ -134,8 +136,10 @@ function walkOf({ reader, backup }: PackRequest, unlogged: SkippedUnlogged): Ret
 
 /** The settings, pg_control, and the end of the backup, in this order; what the server answers becomes files of the backup byte for byte. */
 async function stopBackup({ backup, reader }: PackRequest, { task, writer }: Packing, late: FileEntry[], context: OperationContext): Promise<BackupStop> {
-  const { state, session } = backup;
+  const { state, session, request } = backup;
   late.push(await storeDocument("//settings.json", JSON.stringify(state.captured), writer, task));
+  const facts = await readSourceFacts(request.source, session.client, stopwatch(context.clock));
+  late.push(await storeDocument("//facts.json", JSON.stringify(facts), writer, task));
   // pg_control after every other file and before the backup ends: on a standby its minRecoveryPoint says where the copy is consistent.
   const control = await readControlFile(reader, state.identity, context.signal);
   late.push(await storeDocument(CONTROL_FILE, control.bytes, writer, task));

@@ -3,6 +3,8 @@ import type { DrillCheckResult } from "../../domain/drill-verdict.ts";
 import { messageOf } from "../../errors.ts";
 import { escapeIdentifier, queryRows } from "../../postgres/connection.ts";
 import { checkCollations } from "./collation-check.ts";
+import { checkCatalog, checkExtensionFiles } from "./catalog-check.ts";
+import { faultOfQuery } from "./drill-faults.ts";
 import type { ScratchCluster } from "../../postgres/scratch-cluster.ts";
 
 /**
@@ -31,11 +33,13 @@ async function checkDatabase(cluster: ScratchCluster, database: string): Promise
   await client.query("set session_replication_role = replica");
   await client.query("set search_path = pg_catalog");
   const collations = await checkCollations(client, database);
+  const catalog = await checkCatalog(client, database);
+  const versions = await checkExtensionFiles(client, database);
   const extensions = await createCheckExtensions(client);
   const before = await checkStructures(client, database, extensions, "");
   const write = await writePhase(client, database);
   const after = await checkStructures(client, database, extensions, " after writes");
-  return [collations, ...before, write, ...after];
+  return [collations, catalog, versions, ...before, write, ...after];
 }
 
 interface CheckExtensions {
@@ -100,7 +104,7 @@ async function checkEach(client: pg.Client, name: string, list: string, check: (
       const finding = name.startsWith("indexes") ? undefined : rows[0];
       if (finding !== undefined) return failed(name, `${row["name"]}: ${Object.values(finding).map(String).join(", ")}`);
     } catch (error) {
-      return failed(name, `${row["name"]}: ${messageOf(error)}`);
+      return failed(name, `${row["name"]}: ${messageOf(error)}`, faultOfQuery(error));
     }
   }
   return { name, required: true, outcome: "pass", detail: `${relations.length} checked`, fault: "backup" };
@@ -123,7 +127,7 @@ async function writePhase(client: pg.Client, database: string): Promise<DrillChe
     await client.query("drop table holdfast_drill.writable");
     return { name, required: true, outcome: "pass", detail: `${tables.length} tables changed and vacuumed`, fault: "backup" };
   } catch (error) {
-    return failed(name, messageOf(error));
+    return failed(name, messageOf(error), faultOfQuery(error));
   }
 }
 
@@ -134,8 +138,8 @@ const WRITABLE_TABLES = `
     and exists (select from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped and attgenerated = '' and attidentity <> 'a')
   order by c.relpages limit ${TABLES_WRITTEN}`;
 
-function failed(name: string, detail: string): DrillCheckResult {
-  return { name, required: true, outcome: "fail", detail, fault: "backup" };
+function failed(name: string, detail: string, fault: DrillCheckResult["fault"] = "backup"): DrillCheckResult {
+  return { name, required: true, outcome: "fail", detail, fault };
 }
 
 function skipped(name: string, detail: string): DrillCheckResult {

@@ -2,13 +2,13 @@ import { chown, mkdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { stopwatch } from "../../clock.ts";
 import { judgeDrill } from "../../domain/drill-verdict.ts";
-import type { DrillCheckResult, DrillFacts, DrillFault, DrillVerdict } from "../../domain/drill-verdict.ts";
+import type { DrillCheckResult, DrillFacts, DrillSegregation, DrillVerdict } from "../../domain/drill-verdict.ts";
 import type { Fallback } from "../../domain/fallback.ts";
 import { formatLsn } from "../../domain/lsn.ts";
 import { describeTarget } from "../../domain/restore-target.ts";
 import type { RestoreTarget } from "../../domain/restore-target.ts";
 import { fromDate } from "../../domain/timestamp.ts";
-import { DamageError, HoldfastError, messageOf } from "../../errors.ts";
+import { HoldfastError, messageOf } from "../../errors.ts";
 import { requireBinaries } from "../../postgres/binaries.ts";
 import { requireReachable } from "../../postgres/process.ts";
 import type { RunAs } from "../../postgres/process.ts";
@@ -18,9 +18,13 @@ import type { ScratchCluster } from "../../postgres/scratch-cluster.ts";
 import type { OperationContext } from "../context.ts";
 import type { CopyView } from "../copy-view.ts";
 import { checkSoundness } from "./drill-checks.ts";
+import { blameForStructures, checkSourcePages, faultOf } from "./drill-faults.ts";
+import { checkFacts } from "./facts-check.ts";
 import { checkReached, readReached } from "../restore/reached.ts";
 import type { Reached } from "../restore/reached.ts";
-import { readHeartbeat } from "./heartbeat.ts";
+import { ageOfBeat, readHeartbeat } from "./heartbeat.ts";
+import type { Heartbeat } from "../../catalog/observations.ts";
+import { checkLedger } from "./ledger-check.ts";
 import { planRestore } from "../restore/plan-restore.ts";
 import type { RestorePlan } from "../restore/plan-restore.ts";
 import { openChain, restore } from "../restore/restore.ts";
@@ -44,7 +48,8 @@ export interface DrillRequest {
   readonly objectives: { readonly rtoSeconds: number | null; readonly rpoSeconds: number | null };
   readonly checks: readonly UserCheck[];
   /** The heartbeat that must be found at the target, by what was recorded on the way; null where none is kept. */
-  readonly heartbeat: { readonly database: string; expectedAt(lsn: string): number | null } | null;
+  readonly heartbeat: { readonly database: string; expectedAt(lsn: string): Heartbeat | null } | null;
+  readonly segregation: DrillSegregation;
   readonly keep: boolean;
 }
 
@@ -60,6 +65,7 @@ export interface DrillResult extends DrillFacts {
   readonly keptAt: string | null;
   /** What another copy gave, because the one that is named could not. */
   readonly fallbacks: readonly Fallback[];
+  readonly segregation: DrillSegregation;
 }
 
 /** Restores what would really be used into a scratch cluster, replays it to the point, checks it, times it, and takes it away again. Never throws for what the backup did wrong. */
@@ -156,6 +162,7 @@ class DrillAttempt {
       walSegments: this.#plan?.resolved.segments.length ?? null,
       keptAt: keep ? this.#folder : null,
       fallbacks,
+      segregation: this.#request.segregation,
     };
   }
 
@@ -234,8 +241,10 @@ class DrillAttempt {
       this.#checks.push(...(await checkReached(connection.client, this.#reached, plan.resolved, plan.view.place.segmentBytes)));
     }
     await this.#checkHeartbeat(plan, cluster);
+    this.#checks.push(...checkLedger(plan), ...(await checkFacts(plan, cluster)));
     this.#checks.push(...(await runUserChecks(this.#request.checks, cluster, this.#context.signal)));
-    this.#checks.push(...(await checkSoundness(cluster, this.#context.signal)));
+    const { manifest } = plan.stored;
+    this.#checks.push(checkSourcePages(manifest), ...blameForStructures(await checkSoundness(cluster, this.#context.signal), manifest));
   }
 
   async #checkHeartbeat(plan: RestorePlan, cluster: ScratchCluster): Promise<void> {
@@ -243,14 +252,25 @@ class DrillAttempt {
     const expected = heartbeat?.expectedAt(formatLsn(plan.resolved.end)) ?? null;
     if (heartbeat === null || expected === null) return;
     const found = await readHeartbeat(cluster, heartbeat.database);
-    this.#heartbeatOk = found !== null && found >= expected;
+    this.#heartbeatOk = found !== null && found >= expected.sequence;
+    const common = { name: "heartbeat", required: true } as const;
     this.#checks.push({
-      name: "heartbeat",
-      required: true,
+      ...common,
       outcome: this.#heartbeatOk ? "pass" : "fail",
-      detail: `expected at least ${expected}, found ${found ?? "none"}`,
+      detail: `expected at least ${expected.sequence}, found ${found ?? "none"}`,
       fault: "backup",
     });
+    this.#checks.push({ ...common, name: "heartbeat age", ...this.#heartbeatAge(plan, expected), fault: "source" });
+  }
+
+  /** A beat that is older than the recovery point objective allows proves nothing about the work since: it stopped in the source, and nobody can say what a restore would lack. */
+  #heartbeatAge({ target }: RestorePlan, beat: Heartbeat): Pick<DrillCheckResult, "outcome" | "detail"> {
+    const { rpoSeconds } = this.#request.objectives;
+    const at = target.kind === "latest" ? fromDate(this.#declaredAt) : target.kind === "time" ? target.time : null;
+    if (at === null || rpoSeconds === null) return { outcome: "pass", detail: `the last one before the target is of ${beat.at}` };
+    const seconds = ageOfBeat(beat, at);
+    const detail = `the last one before the target is of ${beat.at}, ${seconds.toFixed(1)} s before it; the objective is ${rpoSeconds} s`;
+    return { outcome: seconds <= rpoSeconds ? "pass" : "fail", detail };
   }
 }
 
@@ -263,12 +283,4 @@ function warnOf({ repository, object, reason, servedBy }: Fallback): DrillCheckR
     detail: `${repository} could not give ${object === "" ? "anything" : object}, ${servedBy} did: ${reason}`,
     fault: "backup",
   };
-}
-
-/** Missing binaries, no room, no permission: the machine's fault, and no proof of anything. */
-function faultOf(error: unknown): DrillFault {
-  if (error instanceof DamageError) return "backup";
-  if (!(error instanceof HoldfastError)) return "environment";
-  if (["HF-BINARIES", "HF-SPACE", "HF-STORAGE", "HF-CONFIG", "HF-KEY", "HF-TARGET-NOT-EMPTY"].includes(error.code)) return "environment";
-  return error.code === "HF-TIMEOUT" ? "timeout" : "backup";
 }

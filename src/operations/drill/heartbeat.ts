@@ -1,5 +1,8 @@
 import type pg from "pg";
 import { recordHeartbeat } from "../../catalog/observations.ts";
+import type { Heartbeat } from "../../catalog/observations.ts";
+import { parseMicros } from "../../domain/timestamp.ts";
+import type { Micros } from "../../domain/timestamp.ts";
 import { HoldfastError } from "../../errors.ts";
 import { connect, queryRow, queryRows, text } from "../../postgres/connection.ts";
 import type { SourceConfig } from "../../policy/types.ts";
@@ -54,6 +57,11 @@ export async function beatRegularly(installation: Installation, source: SourceCo
       await context.clock.sleep(seconds * 1000, context.signal).catch(() => undefined);
     }
   }
+}
+
+/** How long before a moment the source last beat, in seconds. */
+export function ageOfBeat({ at }: Pick<Heartbeat, "at">, moment: Micros): number {
+  return Math.max(0, Number(moment - parseMicros(at)) / 1_000_000);
 }
 
 /** The beat a restored cluster holds, or null where there is none. */

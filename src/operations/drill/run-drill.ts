@@ -16,6 +16,7 @@ import { byNearness, openReachable, repositoriesOf, runSpec } from "../installat
 import type { Installation } from "../installation.ts";
 import { recordRun } from "../record-run.ts";
 import type { RunTrigger } from "../record-run.ts";
+import { findSegregation } from "./segregation.ts";
 import { sweepScratch } from "./sweep-scratch.ts";
 
 export interface DrillOrder extends RunTrigger {
@@ -72,6 +73,7 @@ async function prepare(installation: Installation, order: DrillOrder, id: string
     checks: source.policy.drills?.checks ?? [],
     heartbeat: source.heartbeat ? await heartbeatOf(installation, source) : null,
     keep: order.keep,
+    segregation: await findSegregation(await installation.target(source).catch(() => null)),
   };
 }
 
@@ -102,7 +104,7 @@ async function heartbeatOf(installation: Installation, source: SourceConfig): Pr
   const { url } = await installation.target(source);
   const database = databaseOf(url);
   const beats = listHeartbeats(installation.catalog, source.name, HEARTBEATS_LOOKED_AT);
-  return { database, expectedAt: (lsn) => beats.find((beat) => parseLsn(beat.lsn) <= parseLsn(lsn))?.sequence ?? null };
+  return { database, expectedAt: (lsn) => beats.find((beat) => parseLsn(beat.lsn) <= parseLsn(lsn)) ?? null };
 }
 
 /** The database an address names; PostgreSQL's default is the user's own, ours is `postgres`. */

@@ -1,9 +1,13 @@
 import type { DrillCheckResult } from "../../domain/drill-verdict.ts";
 import { messageOf } from "../../errors.ts";
 import { runProgram } from "../../postgres/process.ts";
+import { faultOf, faultOfUserQuery } from "./drill-faults.ts";
 import type { ScratchCluster } from "../../postgres/scratch-cluster.ts";
 
-/** Checks a policy asks for in a restored cluster: SQL with an expectation, or a program that gets the address and says yes with exit code 0. */
+/**
+ * Checks a policy asks for in a restored cluster: SQL with an expectation, or a program that gets the address and says yes with exit code 0. That the cluster is the one that was backed up, and sound, is
+ * for other checks: what one of these does not like is how the source was. They are right before the backup is blamed.
+ */
 export type UserCheck =
   | {
       readonly kind: "sql";
@@ -11,6 +15,7 @@ export type UserCheck =
       readonly sql: string;
       readonly database: string;
       readonly expect: { readonly min: number | null; readonly max: number | null; readonly equals: string | null };
+      readonly timeoutSeconds: number;
       readonly required: boolean;
     }
   | { readonly kind: "command"; readonly name: string; readonly command: readonly string[]; readonly timeoutSeconds: number; readonly required: boolean };
@@ -22,7 +27,13 @@ export async function runUserChecks(checks: readonly UserCheck[], cluster: Scrat
     try {
       results.push(check.kind === "sql" ? await runSql(check, cluster) : await runCommand(check, cluster, signal));
     } catch (error) {
-      results.push({ name: check.name, required: check.required, outcome: "fail", detail: messageOf(error), fault: "backup" });
+      results.push({
+        name: check.name,
+        required: check.required,
+        outcome: "fail",
+        detail: messageOf(error),
+        fault: check.kind === "sql" ? faultOfUserQuery(error) : faultOf(error),
+      });
     }
   }
   return results;
@@ -30,10 +41,11 @@ export async function runUserChecks(checks: readonly UserCheck[], cluster: Scrat
 
 async function runSql(check: Extract<UserCheck, { kind: "sql" }>, cluster: ScratchCluster): Promise<DrillCheckResult> {
   await using connection = await cluster.connect(check.database);
+  await connection.client.query("select set_config('statement_timeout', $1, false)", [`${check.timeoutSeconds}s`]);
   const { rows } = await connection.client.query<unknown[]>({ text: check.sql, rowMode: "array" });
   const found = asText(rows[0]?.[0]);
   const wrong = whyUnexpected(found, check.expect);
-  return { name: check.name, required: check.required, outcome: wrong === null ? "pass" : "fail", detail: wrong ?? `found ${found ?? "nothing"}`, fault: "backup" };
+  return { name: check.name, required: check.required, outcome: wrong === null ? "pass" : "fail", detail: wrong ?? `found ${found ?? "nothing"}`, fault: "source" };
 }
 
 function asText(value: unknown): string | null {
@@ -64,6 +76,6 @@ async function runCommand(check: Extract<UserCheck, { kind: "command" }>, cluste
     required: check.required,
     outcome: ok ? "pass" : "fail",
     detail: ok ? "exit code 0" : `exit code ${result.exitCode}: ${result.stderr.slice(-200)}`,
-    fault: "backup",
+    fault: "source",
   };
 }

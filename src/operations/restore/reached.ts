@@ -13,6 +13,8 @@ import type { ResolvedTarget } from "./resolve-target.ts";
 export interface Reached {
   readonly lsn: Lsn | null;
   readonly timeline: number;
+  /** The timeline it left when it was promoted; null where that is not known. */
+  readonly from: number | null;
   /** The newest transaction that was replayed. */
   readonly lastCommitAt: Micros | null;
 }
@@ -27,12 +29,12 @@ export async function readReached(client: pg.Client): Promise<Reached> {
   const file = await queryRow(client, "select pg_read_file($1) as history", [`pg_wal/${historyFileName(timeline)}`]);
   const fork = parseHistory(timeline, text(file, "history"))?.forks.at(-1);
   const lastCommit = row["last_commit"] ?? null;
-  return { lsn: fork?.switchpoint ?? null, timeline, lastCommitAt: lastCommit === null ? null : micros(BigInt(lastCommit)) };
+  return { lsn: fork?.switchpoint ?? null, timeline, from: fork?.timeline ?? null, lastCommitAt: lastCommit === null ? null : micros(BigInt(lastCommit)) };
 }
 
 /** Did recovery end exactly where the plan said, with every transaction up to there and none after it? */
 export async function checkReached(client: pg.Client, reached: Reached, resolved: ResolvedTarget, segmentBytes: number): Promise<DrillCheckResult[]> {
-  return [checkPosition(reached, resolved, segmentBytes), checkTime(reached, resolved), ...(await checkTransactions(client, resolved))];
+  return [checkPosition(reached, resolved, segmentBytes), checkTimeline(reached, resolved), checkTime(reached, resolved), ...(await checkTransactions(client, resolved))];
 }
 
 function checkPosition(reached: Reached, resolved: ResolvedTarget, segmentBytes: number): DrillCheckResult {
@@ -40,6 +42,11 @@ function checkPosition(reached: Reached, resolved: ResolvedTarget, segmentBytes:
   const ok = reached.lsn !== null && ends.includes(reached.lsn);
   const detail = `expected ${formatLsn(resolved.end)}, recovery ended at ${reached.lsn === null ? "an unknown place" : formatLsn(reached.lsn)}`;
   return result("recovery point", ok, detail);
+}
+
+/** Two timelines have the same positions: the right place on the wrong one is another history. */
+function checkTimeline({ from }: Reached, { timeline }: ResolvedTarget): DrillCheckResult {
+  return result("timeline", from === timeline, `expected timeline ${timeline}, recovery ended on ${from ?? "an unknown one"}`);
 }
 
 /** PostgreSQL names the end of the last record, aligned to 8; after a switch, the end of the segment. */

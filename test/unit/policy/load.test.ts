@@ -80,7 +80,10 @@ test("a policy has defaults for verification, expiry and drills, and says nothin
     name: "nightly",
     verify: { schedule: { kind: "cron", expression: "0 3 * * *", zone: "UTC" }, tier: "decoded" },
     expire: { schedule: { kind: "every", seconds: 3600 } },
-    drills: { select: "random", checks: [{ kind: "sql", name: "sql check 1", database: "app", expect: { min: 1, max: null, equals: null }, required: true }] },
+    drills: {
+      select: "random",
+      checks: [{ kind: "sql", name: "sql check 1", database: "app", expect: { min: 1, max: null, equals: null }, timeoutSeconds: 3600, required: true }],
+    },
     windows: { heavy: ["02:00-04:00"], blackout: [] },
     log: { schedule: { kind: "stream" }, retentionSeconds: 86_400, repositories: ["onsite"], recoveryTimeBudgetSeconds: null },
   });
@@ -134,7 +137,7 @@ test("a drill check may be a command with a time limit", async () => {
   expect(source?.policy.drills?.checks).toEqual([
     { kind: "command", name: "smoke", command: ["./smoke.sh", "--quick"], timeoutSeconds: 90, required: false },
     { kind: "command", name: "command check 2", command: ["./other.sh"], timeoutSeconds: 60, required: true },
-    { kind: "sql", name: "sql check 3", sql: "select 1", database: "postgres", expect: { min: null, max: null, equals: "1" }, required: true },
+    { kind: "sql", name: "sql check 3", sql: "select 1", database: "postgres", expect: { min: null, max: null, equals: "1" }, timeoutSeconds: 3600, required: true },
   ]);
 });
 
