@@ -299,7 +299,7 @@ describe("a store in S3, when things go wrong", () => {
     test("finds nothing wrong with a sound store, and leaves nothing behind", async () => {
       await using meddled = await behind(() => "pass");
       expect((await probeStore(meddled.store)).map(({ name, outcome, detail }) => (outcome === "ok" ? outcome : `${name}: ${detail}`))).toEqual(
-        Array.from({ length: 8 }, () => "ok"),
+        Array.from({ length: 9 }, () => "ok"),
       );
       expect(await bucket.contents(meddled.prefix)).toEqual([]);
     });

@@ -89,7 +89,7 @@ describePostgres("wrong use and a broken world", {}, (binaries) => {
       says: /none was given/,
       hint: /HOLDFAST_KEY/,
     }),
-    "no passphrase for a restore": () => ({ ...keyError, args: restore("latest"), env: { SITE_KEY: "" }, says: /not at hand/, hint: /--key/ }),
+    "no passphrase for a restore": () => ({ ...keyError, args: restore("latest"), env: { SITE_KEY: "" }, says: /only writes in onsite/, hint: /--key/ }),
     "another cluster behind the name": () => ({
       args: ["backup"],
       env: { SITE_URL: other.url() },

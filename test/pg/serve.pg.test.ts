@@ -15,7 +15,7 @@ import { parsePrometheusText } from "../unit/api/prometheus-text.ts";
 
 /** Everything the scheduler runs, every few seconds. */
 const everything = (log: string, retention: string): string => `backups:
-  full: { schedule: { every: 30s }, retention: ${retention}, repositories: [onsite] }
+  full: { schedule: { every: 60s }, retention: ${retention}, repositories: [onsite] }
   incremental: { schedule: { every: 10s }, retention: ${retention}, repositories: [onsite] }
   differential: { schedule: { every: 15s }, retention: ${retention}, repositories: [onsite] }
   log: { schedule: ${log}, retention: ${retention}, repositories: [onsite] }
@@ -57,7 +57,7 @@ describePostgres("holdfast serve", {}, (binaries) => {
 
   test("runs all kinds of work by itself, stops in time, reports what it missed, and loses nothing with its catalog", async () => {
     const first = site.start({}, "serve");
-    await eventually("every kind of work has succeeded", async () => (await succeeded("db", KINDS)) && (await succeeded("polled", [...KINDS, "log log"])), 180_000);
+    await eventually("every kind of work has succeeded", async () => (await succeeded("db", KINDS)) && (await succeeded("polled", [...KINDS, "log log"])), 240_000);
     await eventually("the exposure of both is observed", async () =>
       (await get<StatusAnswer>("/api/v1/status")).sources.every(({ copies }) => copies.every(({ observed }) => observed)),
     );
@@ -67,7 +67,7 @@ describePostgres("holdfast serve", {}, (binaries) => {
     await eventually(
       "old backups have gone",
       async () => (await get<Items>("/api/v1/backups")).items.length < (await runs("succeeded")).filter(({ operation }) => operation === "backup").length - 2,
-      90_000,
+      150_000,
     );
     expect((await get<Items>("/api/v1/drills")).items).toContainEqual(expect.objectContaining({ source: "polled", verdict: "pass" }));
     await metricsAreSound();
