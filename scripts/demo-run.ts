@@ -87,7 +87,14 @@ async function conclude(
   const config = chooseSource(app.inventory, undefined);
   const info = await observeAndKeep(app, config);
   const now = systemClock.now();
-  const report = await writeReport(app, { from: new Date(now.getTime() - 86_400_000), to: new Date(now.getTime() + 1000), sources: null, formats: ["json", "html"], folder });
+  const report = await writeReport(app, {
+    from: new Date(now.getTime() - 86_400_000),
+    to: new Date(now.getTime() + 1000),
+    sources: null,
+    formats: ["json", "html"],
+    folder,
+    sample: null,
+  });
   const [row] = (await source.query("select current_setting('server_version') as version, sum(pg_database_size(oid))::text as bytes from pg_database")).rows;
   const segments = await countSegments(app, config.name);
   return {

@@ -1,15 +1,18 @@
 import { createHash } from "node:crypto";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, open } from "node:fs/promises";
 import path from "node:path";
 import type { App } from "../app.ts";
-import { signReport } from "../compliance/attestation.ts";
+import { signDigests } from "../compliance/attestation.ts";
 import { buildReport } from "../compliance/report.ts";
+import { csvLines, csvTables, sampleTable } from "../compliance/report-csv.ts";
 import { renderReport } from "../compliance/report-html.ts";
+import { jsonPieces } from "../compliance/report-json.ts";
 import type { ComplianceReport } from "../domain/compliance.ts";
+import { drawSample } from "../domain/sample.ts";
 import { messageOf, HoldfastError } from "../errors.ts";
 import { recordEntry } from "../operations/record-run.ts";
 
-export const REPORT_FORMATS = ["json", "html"] as const;
+export const REPORT_FORMATS = ["json", "csv", "html", "pdf"] as const;
 export type ReportFormat = (typeof REPORT_FORMATS)[number];
 
 export interface ReportOrder {
@@ -19,6 +22,8 @@ export interface ReportOrder {
   readonly sources: readonly string[] | null;
   readonly formats: readonly ReportFormat[];
   readonly folder: string;
+  /** Records to draw for somebody who looks into them. `seed` null: that of the newest entry of evidence, which nobody could choose. */
+  readonly sample: { readonly size: number; readonly seed: string | null } | null;
 }
 
 export interface WrittenReport {
@@ -26,39 +31,96 @@ export interface WrittenReport {
   readonly files: readonly string[];
   readonly attestation: string;
   readonly evidenceEntries: number;
+  readonly sample: DrawnSample | null;
 }
 
-const RENDER: Record<ReportFormat, (report: ComplianceReport) => string> = {
-  json: (report) => `${JSON.stringify(report, null, 2)}\n`,
-  html: renderReport,
-};
+export interface DrawnSample {
+  readonly seed: string;
+  readonly of: number;
+  readonly runs: readonly string[];
+}
+
+/** A file of a report, in pieces. */
+interface ReportPart {
+  readonly name: string;
+  readonly write: (put: (piece: string | Buffer) => void | Promise<void>) => Promise<void>;
+}
 
 /** Writes the compliance report of a period and, beside it, a signed statement over the files; and puts on record that it was written. */
 export async function writeReport(app: App, order: ReportOrder): Promise<WrittenReport> {
   const now = app.clock.now();
   const evidenceHead = await app.journal.evidence.head();
   const report = buildReport({ catalog: app.catalog, inventory: app.inventory, from: order.from, to: order.to, now, sources: order.sources, evidenceHead });
-  const files = order.formats.map((format) => ({ name: `report.${format}`, bytes: Buffer.from(RENDER[format](report)) }));
-  const attestation = signReport(app.host.signer, files, {
-    from: order.from.toISOString(),
-    to: order.to.toISOString(),
-    writtenAt: now.toISOString(),
-    evidenceHead,
-    status: report.status,
-  });
+  const drawn = order.sample === null ? null : drawSample(report.population.runs, order.sample.size, order.sample.seed ?? evidenceHead?.sha256 ?? "", sha256);
+  const sample = drawn === null ? null : { seed: drawn.seed, of: drawn.of, runs: drawn.drawn.map(({ id }) => id) };
+  const parts = order.formats.flatMap((format) => partsOf(format, report));
+  if (drawn !== null) parts.push(pieces("sample.csv", csvLines(sampleTable(drawn.drawn))));
+  const facts = { from: order.from.toISOString(), to: order.to.toISOString(), status: report.status, sample };
   try {
     await mkdir(order.folder, { recursive: true });
-    for (const { name, bytes } of [...files, { name: "report.dsse.json", bytes: attestation }]) await writeFile(path.join(order.folder, name), bytes);
+    const files: { name: string; sha256: string }[] = [];
+    for (const part of parts) files.push(await writePart(order.folder, part));
+    const attestation = signDigests(app.host.signer, files, { ...facts, writtenAt: now.toISOString(), evidenceHead });
+    await writePart(order.folder, pieces(ATTESTATION, [attestation]));
+    const subject = files.map((file) => ({ name: file.name, digest: { sha256: file.sha256 } }));
+    const entry = await recordEntry(app.journal, "report.written", { ...facts, sources: order.sources }, subject);
+    await app.journal.copyToRepositories();
+    const placed = files.map(({ name }) => path.join(order.folder, name));
+    return { report, files: placed, attestation: path.join(order.folder, ATTESTATION), evidenceEntries: entry.sequence, sample };
   } catch (cause) {
+    if (cause instanceof HoldfastError || !(cause instanceof Error && "code" in cause)) throw cause;
     throw new HoldfastError("HF-STORAGE", `cannot write the report to ${order.folder}: ${messageOf(cause)}`, { hint: "choose another folder with --out", cause });
   }
-  const subject = files.map(({ name, bytes }) => ({ name, digest: { sha256: createHash("sha256").update(bytes).digest("hex") } }));
-  const entry = await recordEntry(
-    app.journal,
-    "report.written",
-    { from: order.from.toISOString(), to: order.to.toISOString(), sources: order.sources, status: report.status },
-    subject,
-  );
-  await app.journal.copyToRepositories();
-  return { report, files: files.map(({ name }) => path.join(order.folder, name)), attestation: path.join(order.folder, "report.dsse.json"), evidenceEntries: entry.sequence };
+}
+
+const ATTESTATION = "report.dsse.json";
+
+function partsOf(format: ReportFormat, report: ComplianceReport): ReportPart[] {
+  switch (format) {
+    case "json":
+      return [pieces("report.json", jsonPieces(report))];
+    case "html":
+      return [pieces("report.html", [renderReport(report)])];
+    case "csv":
+      return csvTables(report).map((table) => pieces(table.name, csvLines(table)));
+    case "pdf":
+      return [{ name: "report.pdf", write: async (put) => put(await (await import("../compliance/report-pdf.ts")).renderPdf(report)) }];
+  }
+}
+
+function pieces(name: string, all: Iterable<string | Buffer>): ReportPart {
+  return {
+    name,
+    write: async (put) => {
+      for (const piece of all) await put(piece);
+    },
+  };
+}
+
+/** Small pieces go to the disk together. */
+const WRITE_BYTES = 1 << 18;
+
+async function writePart(folder: string, { name, write }: ReportPart): Promise<{ name: string; sha256: string }> {
+  const hash = createHash("sha256");
+  await using file = await open(path.join(folder, name), "w");
+  let held: Buffer[] = [];
+  let heldBytes = 0;
+  const flush = async (): Promise<void> => {
+    const bytes = Buffer.concat(held);
+    [held, heldBytes] = [[], 0];
+    hash.update(bytes);
+    await file.writeFile(bytes);
+  };
+  await write((piece) => {
+    const bytes = Buffer.from(piece);
+    held.push(bytes);
+    heldBytes += bytes.length;
+    return heldBytes < WRITE_BYTES ? undefined : flush();
+  });
+  await flush();
+  return { name, sha256: hash.digest("hex") };
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
 }

@@ -17,13 +17,13 @@ export interface ReportFile {
   readonly bytes: Uint8Array;
 }
 
-/** The bytes of `report.dsse.json`. `facts` (period, scope, verdict, evidence head) are signed with the files. */
-export function signReport(signer: SigningKey, files: readonly ReportFile[], facts: Readonly<Record<string, unknown>>): Buffer {
+/** The bytes of `report.dsse.json`. `facts` (period, scope, verdict, evidence head) are signed with the files; `sha256` in hex. */
+export function signDigests(signer: SigningKey, files: readonly { readonly name: string; readonly sha256: string }[], facts: Readonly<Record<string, unknown>>): Buffer {
   const names = files.map(({ name }) => name);
   if (files.length === 0 || new Set(names).size !== names.length) throw new HoldfastError("HF-BUG", "a report is signed over files with names of their own", { facts: { names } });
   const statement = {
     _type: "https://in-toto.io/Statement/v1",
-    subject: files.map(({ name, bytes }) => ({ name, digest: { sha256: sha256(bytes) } })),
+    subject: files.map((file) => ({ name: file.name, digest: { sha256: file.sha256 } })),
     predicateType: PREDICATE_TYPE,
     predicate: facts,
   };

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
-import { signReport, verifyAttestation } from "../../../src/compliance/attestation.ts";
+import { signDigests, verifyAttestation } from "../../../src/compliance/attestation.ts";
 import { HoldfastError } from "../../../src/errors.ts";
 import { parseEnvelope, signEnvelope } from "../../../src/repository/dsse.ts";
 import { generateSigningKey } from "../../../src/repository/signing.ts";
@@ -11,7 +11,8 @@ const files = [
   { name: "report.html", bytes: Buffer.from("<!doctype html>") },
 ];
 const facts = { from: "2026-11-01T00:00:00.000Z", to: "2026-11-08T00:00:00.000Z", status: "effective" };
-const signed = signReport(signer, files, facts);
+const digests = files.map(({ name, bytes }) => ({ name, sha256: createHash("sha256").update(bytes).digest("hex") }));
+const signed = signDigests(signer, digests, facts);
 
 function resigned(change: (statement: Record<string, unknown>) => void, payloadType = "application/vnd.in-toto+json"): Buffer {
   const envelope = parseEnvelope(signed);
@@ -76,7 +77,7 @@ test("a signed file that is not there leaves it open", () => {
 test("against another key nothing can be said, and a forger cannot borrow a name", () => {
   const stranger = generateSigningKey();
   expect(verifyAttestation(signed, stranger.publicKey, files)).toMatchObject({ verdict: "indeterminate", facts: null, signer: signer.fingerprint });
-  const forged = signReport({ ...stranger, fingerprint: signer.fingerprint }, files, facts);
+  const forged = signDigests({ ...stranger, fingerprint: signer.fingerprint }, digests, facts);
   expect(verifyAttestation(forged, signer.publicKey, files)).toMatchObject({ verdict: "invalid", problems: ["the signature does not fit the content"], facts: null });
 });
 
@@ -113,6 +114,6 @@ test("what is no key is refused as wrong use, not as an invalid report", () => {
 });
 
 test("a report without files, or with two of one name, is not signed", () => {
-  expect(() => signReport(signer, [], facts)).toThrow(HoldfastError);
-  expect(() => signReport(signer, [...files, ...files], facts)).toThrow(HoldfastError);
+  expect(() => signDigests(signer, [], facts)).toThrow(HoldfastError);
+  expect(() => signDigests(signer, [...digests, ...digests], facts)).toThrow(HoldfastError);
 });

@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { signReport } from "../../../src/compliance/attestation.ts";
+import { signDigests } from "../../../src/compliance/attestation.ts";
 import { splitLines } from "../../../src/compliance/bundle-lines.ts";
 import { knownFrom, verifyBundle } from "../../../src/compliance/verify-bundle.ts";
 import type { KnownLogs } from "../../../src/compliance/bundle-logs.ts";
@@ -52,7 +52,7 @@ beforeAll(async () => {
   for (let minute = 5; minute < 8; minute++) await run(log, minute, "orders");
   await log.copyTo(repository);
   const file = { name: "report.json", bytes: Buffer.from('{"kind":"holdfast.compliance-report"}') };
-  whole = await exported({ files: [file, { name: "report.dsse.json", bytes: signReport(own, [file], { status: "effective" }) }] });
+  whole = await exported({ files: [file, { name: "report.dsse.json", bytes: signDigests(own, [{ name: file.name, sha256: digestOf(file.bytes) }], { status: "effective" }) }] });
   const { writers } = statementOf(earlier).predicate;
   since = await exported({ since: writers });
   part = await exported({ from: at(1), to: at(7), source: "orders" });

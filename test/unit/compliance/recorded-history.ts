@@ -248,3 +248,25 @@ export async function loadTestInventory(listen = "127.0.0.1:8420"): Promise<Inve
   if (!result.ok) throw new Error(formatProblems(result.problems));
   return result.inventory;
 }
+
+/** A day on which something of everything happened. */
+export async function eventfulDay(): Promise<History> {
+  const history = await openHistory();
+  history.ran({ operation: "backup", type: "full", at: "2026-11-01 02:00:01", slot: "2026-11-01 02:00", figures: { id: "20261101T020001Z-full" } });
+  history.passedOver({ operation: "backup", type: "incremental", slot: "2026-11-01 02:00", outcome: "superseded" });
+  history.passedOver({ source: "wiki", operation: "backup", type: "incremental", slot: "2026-11-01 02:00", until: "2026-11-01 12:00", slots: 5 });
+  history.ran({
+    operation: "verify",
+    at: "2026-11-01 03:00:01",
+    figures: VERIFY_FIGURES,
+    verified: [{ repository: "onsite", source: "orders", backup: "20261101T020000Z-full", tier: "decoded", ok: true }],
+  });
+  history.drilled("2026-11-01 04:00:00", { rtoActualSeconds: 412.5 });
+  history.drilled("2026-11-01 05:00:00", { rtoActualSeconds: 1013.25, verdict: "fail" });
+  history.observed({ repository: "onsite", from: "2026-11-01 00:00", to: "2026-11-02 00:00", everySeconds: 30, seconds: (at) => (at.getUTCHours() === 6 ? 400.5 : 2) });
+  history.observed({ repository: "cloud", from: "2026-11-01 00:00", to: "2026-11-01 18:00", everySeconds: 30, seconds: () => 31 });
+  history.seen("2026-11-01 23:00", {
+    gaps: [{ repository: "onsite", timeline: 1, startLsn: "0/6000000", endLsn: "0/7000000", firstSegment: "000000010000000000000006", lastSegment: "000000010000000000000006" }],
+  });
+  return history;
+}

@@ -4,7 +4,7 @@ import { buildReport } from "../../../src/compliance/report.ts";
 import { renderReport } from "../../../src/compliance/report-html.ts";
 import { formatSeconds, share } from "../../../src/compliance/report-format.ts";
 import type { ComplianceReport } from "../../../src/domain/compliance.ts";
-import { iso, loadTestInventory, openHistory, SNAPSHOT, VERIFY_FIGURES } from "./recorded-history.ts";
+import { eventfulDay, iso, loadTestInventory, openHistory, SNAPSHOT, VERIFY_FIGURES } from "./recorded-history.ts";
 import type { History } from "./recorded-history.ts";
 
 const inventory = await loadTestInventory();
@@ -12,28 +12,6 @@ const inventory = await loadTestInventory();
 function report(history: History, more: Partial<Parameters<typeof buildReport>[0]> = {}): ComplianceReport {
   const [from, to, now] = [new Date(iso("2026-11-01 00:00")), new Date(iso("2026-11-02 00:00")), new Date(iso("2026-11-02 06:00"))];
   return buildReport({ catalog: history.catalog, inventory, from, to, now, sources: null, evidenceHead: null, ...more });
-}
-
-/** A day on which something of everything happened. */
-async function eventfulDay(): Promise<History> {
-  const history = await openHistory();
-  history.ran({ operation: "backup", type: "full", at: "2026-11-01 02:00:01", slot: "2026-11-01 02:00", figures: { id: "20261101T020001Z-full" } });
-  history.passedOver({ operation: "backup", type: "incremental", slot: "2026-11-01 02:00", outcome: "superseded" });
-  history.passedOver({ source: "wiki", operation: "backup", type: "incremental", slot: "2026-11-01 02:00", until: "2026-11-01 12:00", slots: 5 });
-  history.ran({
-    operation: "verify",
-    at: "2026-11-01 03:00:01",
-    figures: VERIFY_FIGURES,
-    verified: [{ repository: "onsite", source: "orders", backup: "20261101T020000Z-full", tier: "decoded", ok: true }],
-  });
-  history.drilled("2026-11-01 04:00:00", { rtoActualSeconds: 412.5 });
-  history.drilled("2026-11-01 05:00:00", { rtoActualSeconds: 1013.25, verdict: "fail" });
-  history.observed({ repository: "onsite", from: "2026-11-01 00:00", to: "2026-11-02 00:00", everySeconds: 30, seconds: (at) => (at.getUTCHours() === 6 ? 400.5 : 2) });
-  history.observed({ repository: "cloud", from: "2026-11-01 00:00", to: "2026-11-01 18:00", everySeconds: 30, seconds: () => 31 });
-  history.seen("2026-11-01 23:00", {
-    gaps: [{ repository: "onsite", timeline: 1, startLsn: "0/6000000", endLsn: "0/7000000", firstSegment: "000000010000000000000006", lastSegment: "000000010000000000000006" }],
-  });
-  return history;
 }
 
 test("a template escapes every value, in text and in attributes, and markup of its own it keeps", () => {

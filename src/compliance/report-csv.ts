@@ -1,0 +1,142 @@
+import type { ComplianceReport } from "../domain/compliance.ts";
+import type { RunRecord } from "../domain/control-population.ts";
+
+/**
+ * A report as tables (RFC 4180). The head of a column is the path of the value in the JSON; unknown is empty; a list is its items with a semicolon between them. Text that a spreadsheet would take for a formula has an
+ * apostrophe before it.
+ */
+export interface CsvTable {
+  readonly name: string;
+  readonly columns: readonly string[];
+  readonly rows: Iterable<unknown>;
+}
+
+/** The tables of a report. Each has its head also where it has no rows. */
+export function csvTables(report: ComplianceReport): CsvTable[] {
+  const { sources, population } = report;
+  return [
+    { name: "summary.csv", columns: SUMMARY, rows: report.summary },
+    { name: "sources.csv", columns: SOURCES, rows: sources },
+    { name: "work.csv", columns: WORK, rows: sources.flatMap(({ name, backups, otherWork }) => [...backups, ...otherWork].map((work) => ({ source: name, ...work }))) },
+    { name: "exposure.csv", columns: EXPOSURE, rows: sources.flatMap(({ name, exposure }) => exposure.map((copy) => ({ source: name, ...copy }))) },
+    {
+      name: "breaches.csv",
+      columns: BREACHES,
+      rows: sources.flatMap(({ name, exposure }) => exposure.flatMap(({ repository, breaches }) => breaches.map((breach) => ({ source: name, repository, ...breach })))),
+    },
+    { name: "findings.csv", columns: FINDINGS, rows: report.findings },
+    { name: "controls.csv", columns: CONTROLS, rows: report.controls },
+    { name: "drills.csv", columns: DRILLS, rows: population.drills },
+    { name: "runs.csv", columns: RUNS, rows: population.runs },
+  ];
+}
+
+export function sampleTable(rows: readonly RunRecord[]): CsvTable {
+  return { name: "sample.csv", columns: RUNS, rows };
+}
+
+const VERDICTS = ["held", "breached", "not_evidenced"];
+const under = (parent: string, names: readonly string[]): string[] => names.map((name) => `${parent}.${name}`);
+
+const SUMMARY = [
+  "tier",
+  "sources",
+  ...under("recoveryPoint", VERDICTS),
+  ...under("recoveryTime", VERDICTS),
+  ...under("drills", ["due", "run", "passed", "failed", "inconclusive", "missed"]),
+];
+const SOURCES = [
+  "name",
+  "tier",
+  "dataClass",
+  "policy",
+  "systemIdentifier",
+  "objectives.rtoSeconds",
+  "objectives.rpoSeconds",
+  "status",
+  "recoveryPoint",
+  ...under("recoveryTime", ["verdict", "lastSeconds", "maxSeconds"]),
+  ...under("drills", ["due", "run", "passed", "passedWithWarnings", "failed", "inconclusive", "withoutVerdict", "missed", "unaccounted"]),
+  ...under("drills", ["failureProbabilityUpperBound95", "withoutLaterPass", "last.run", "last.at", "last.verdict"]),
+  "seenAt",
+];
+const WORK = [
+  "source",
+  "operation",
+  "type",
+  "due",
+  "succeeded",
+  "failed",
+  "cancelled",
+  "interrupted",
+  "missed",
+  "superseded",
+  "running",
+  "unscheduled",
+  "unaccounted",
+  "lastSuccessAt",
+  "withoutLaterSuccess",
+];
+const EXPOSURE = [
+  "source",
+  "repository",
+  "objectiveApplies",
+  "verdict",
+  "objectiveSeconds",
+  "samples",
+  "worst.seconds",
+  "worst.at",
+  "last.seconds",
+  "last.at",
+  "withinObjectiveShare",
+  "beyondObjectiveShare",
+  "unobservedShare",
+];
+const BREACHES = ["source", "repository", "from", "to", "peakSeconds", "end"];
+const FINDINGS = ["severity", "kind", "source", "repository", "at", "detail", "references"];
+const CONTROLS = ["framework", "control", "asks", "status", "artefacts", "notShown"];
+const DRILLS = [
+  "run",
+  "source",
+  "scheduledFor",
+  "slots",
+  "startedAt",
+  "finishedAt",
+  "outcome",
+  "reason",
+  "verdict",
+  "repository",
+  "backupId",
+  "target",
+  "seed",
+  "expectedLsn",
+  "achievedLsn",
+  "rtoActualSeconds",
+  "rtoObjectiveSeconds",
+  "rpoActualSeconds",
+  "rpoObjectiveSeconds",
+  "checks",
+];
+const RUNS = ["id", "source", "operation", "type", "trigger", "scheduledFor", "slots", "until", "startedAt", "finishedAt", "durationSeconds", "outcome", "reason", "backupId"];
+
+const LINE_END = "\r\n";
+
+export function* csvLines({ columns, rows }: CsvTable): Generator<string> {
+  yield columns.join(",") + LINE_END;
+  for (const row of rows) yield columns.map((column) => cell(valueAt(row, column))).join(",") + LINE_END;
+}
+
+function valueAt(row: unknown, path: string): unknown {
+  let value = row;
+  for (const name of path.split(".")) value = typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
+  return value;
+}
+
+function cell(value: unknown): string {
+  if (value === null || value === undefined) return "";
+  if (typeof value === "number" || typeof value === "boolean") return String(value);
+  const text =
+    typeof value === "string" ? value : Array.isArray(value) ? value.map((item) => (typeof item === "string" ? item : JSON.stringify(item))).join("; ") : JSON.stringify(value);
+  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
