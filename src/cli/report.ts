@@ -37,14 +37,14 @@ export function reportCommand(): Command {
         const period = { from: parseMoment("--from", options.from), to: parseMoment("--to", options.to) };
         const app = await openApp();
         if (options.seed !== undefined && options.sample === undefined) throw new HoldfastError("HF-USAGE", "--seed is of a sample", { hint: "say how many records: --sample 25" });
-        const { report, files, attestation, evidenceEntries, sample } = await writeReport(app, {
+        const { report, files, attestation, evidenceEntries, sample, completeness } = await writeReport(app, {
           ...period,
           sources: chooseScope(app.inventory, options),
           sample: options.sample === undefined ? null : { size: options.sample, seed: options.seed ?? null },
           formats: options.format,
           folder: path.resolve(options.out),
         });
-        output.result({ status: report.status, files, attestation, evidenceEntries, sample, summary: report.summary, findings: report.findings }, () =>
+        output.result({ status: report.status, files, attestation, evidenceEntries, sample, completeness, summary: report.summary, findings: report.findings }, () =>
           [
             `${report.status}: ${report.findings.length} findings`,
             ...describeSample(sample),

@@ -3,10 +3,12 @@ import { mkdir, open } from "node:fs/promises";
 import path from "node:path";
 import type { App } from "../app.ts";
 import { signDigests } from "../compliance/attestation.ts";
+import { completenessOf } from "../compliance/completeness.ts";
 import { buildReport } from "../compliance/report.ts";
-import { csvLines, csvTables, sampleTable } from "../compliance/report-csv.ts";
+import { csvLines, completenessTable, csvTables, sampleTable } from "../compliance/report-csv.ts";
 import { renderReport } from "../compliance/report-html.ts";
 import { jsonPieces } from "../compliance/report-json.ts";
+import type { Completeness } from "../compliance/completeness.ts";
 import type { ComplianceReport } from "../domain/compliance.ts";
 import { drawSample } from "../domain/sample.ts";
 import { messageOf, HoldfastError } from "../errors.ts";
@@ -32,6 +34,8 @@ export interface WrittenReport {
   readonly attestation: string;
   readonly evidenceEntries: number;
   readonly sample: DrawnSample | null;
+  /** By source and work: the slots that were promised, and those on record. */
+  readonly completeness: readonly Completeness[];
 }
 
 export interface DrawnSample {
@@ -55,6 +59,10 @@ export async function writeReport(app: App, order: ReportOrder): Promise<Written
   const sample = drawn === null ? null : { seed: drawn.seed, of: drawn.of, runs: drawn.drawn.map(({ id }) => id) };
   const parts = order.formats.flatMap((format) => partsOf(format, report));
   if (drawn !== null) parts.push(pieces("sample.csv", csvLines(sampleTable(drawn.drawn))));
+  // Slots of the last day may wait for another operation, and are on record only when they are taken up.
+  const settled = new Date(Math.min(order.to.getTime(), now.getTime() - DAY_MS));
+  const completeness = completenessOf(app.catalog, report.cover.scope.sources, order.from, settled);
+  if (order.formats.includes("csv")) parts.push(pieces("completeness.csv", csvLines(completenessTable(completeness))));
   const facts = { from: order.from.toISOString(), to: order.to.toISOString(), status: report.status, sample };
   try {
     await mkdir(order.folder, { recursive: true });
@@ -66,13 +74,14 @@ export async function writeReport(app: App, order: ReportOrder): Promise<Written
     const entry = await recordEntry(app.journal, "report.written", { ...facts, sources: order.sources }, subject);
     await app.journal.copyToRepositories();
     const placed = files.map(({ name }) => path.join(order.folder, name));
-    return { report, files: placed, attestation: path.join(order.folder, ATTESTATION), evidenceEntries: entry.sequence, sample };
+    return { report, files: placed, attestation: path.join(order.folder, ATTESTATION), evidenceEntries: entry.sequence, sample, completeness };
   } catch (cause) {
     if (cause instanceof HoldfastError || !(cause instanceof Error && "code" in cause)) throw cause;
     throw new HoldfastError("HF-STORAGE", `cannot write the report to ${order.folder}: ${messageOf(cause)}`, { hint: "choose another folder with --out", cause });
   }
 }
 
+const DAY_MS = 86_400_000;
 const ATTESTATION = "report.dsse.json";
 
 function partsOf(format: ReportFormat, report: ComplianceReport): ReportPart[] {

@@ -1,3 +1,4 @@
+import type { Completeness } from "./completeness.ts";
 import type { ComplianceReport } from "../domain/compliance.ts";
 import type { RunRecord } from "../domain/control-population.ts";
 
@@ -29,6 +30,10 @@ export function csvTables(report: ComplianceReport): CsvTable[] {
     { name: "drills.csv", columns: DRILLS, rows: population.drills },
     { name: "runs.csv", columns: RUNS, rows: population.runs },
   ];
+}
+
+export function completenessTable(rows: readonly Completeness[]): CsvTable {
+  return { name: "completeness.csv", columns: ["source", "operation", "type", "promised", "onRecord", "unaccounted"], rows };
 }
 
 export function sampleTable(rows: readonly RunRecord[]): CsvTable {
