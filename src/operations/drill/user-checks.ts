@@ -20,7 +20,7 @@ export type UserCheck =
     }
   | { readonly kind: "command"; readonly name: string; readonly command: readonly string[]; readonly timeoutSeconds: number; readonly required: boolean };
 
-export async function runUserChecks(checks: readonly UserCheck[], cluster: ScratchCluster, signal: AbortSignal): Promise<DrillCheckResult[]> {
+export async function runUserChecks(checks: readonly UserCheck[], cluster: Pick<ScratchCluster, "url" | "connect">, signal: AbortSignal): Promise<DrillCheckResult[]> {
   const results: DrillCheckResult[] = [];
   for (const check of checks) {
     signal.throwIfAborted();
@@ -39,7 +39,7 @@ export async function runUserChecks(checks: readonly UserCheck[], cluster: Scrat
   return results;
 }
 
-async function runSql(check: Extract<UserCheck, { kind: "sql" }>, cluster: ScratchCluster): Promise<DrillCheckResult> {
+async function runSql(check: Extract<UserCheck, { kind: "sql" }>, cluster: Pick<ScratchCluster, "connect">): Promise<DrillCheckResult> {
   await using connection = await cluster.connect(check.database);
   await connection.client.query("select set_config('statement_timeout', $1, false)", [`${check.timeoutSeconds}s`]);
   const { rows } = await connection.client.query<unknown[]>({ text: check.sql, rowMode: "array" });
@@ -61,12 +61,13 @@ function whyUnexpected(found: string | null, { min, max, equals }: Extract<UserC
   return null;
 }
 
-/** The address of the scratch cluster is in HOLDFAST_DRILL_URL. */
-async function runCommand(check: Extract<UserCheck, { kind: "command" }>, cluster: ScratchCluster, signal: AbortSignal): Promise<DrillCheckResult> {
+/** The address of the scratch cluster is in HOLDFAST_DRILL_URL. It gets nothing else of our environment: secrets are in there. */
+async function runCommand(check: Extract<UserCheck, { kind: "command" }>, cluster: Pick<ScratchCluster, "url">, signal: AbortSignal): Promise<DrillCheckResult> {
   const [program = "", ...args] = check.command;
   const result = await runProgram(program, args, {
     timeoutMs: check.timeoutSeconds * 1000,
     env: { HOLDFAST_DRILL_URL: cluster.url("postgres"), PATH: "/usr/local/bin:/usr/bin:/bin" },
+    cleanEnv: true,
     signal,
   });
   if (result.timedOut) return { name: check.name, required: check.required, outcome: "fail", detail: `took longer than ${check.timeoutSeconds} s`, fault: "timeout" };
