@@ -1,4 +1,5 @@
 import type { RunFacts } from "../domain/control-population.ts";
+import { VERIFY_TIERS } from "../domain/verify-tier.ts";
 import { applyAccessEntry } from "./access-events.ts";
 import type { Schedule } from "../domain/schedule.ts";
 import { applyAlertEntry } from "./alerts.ts";
@@ -119,10 +120,15 @@ function commandStateOf(outcome: unknown): Exclude<CommandState, "queued" | "run
   return outcome === "succeeded" || outcome === "cancelled" || outcome === "interrupted" ? outcome : "failed";
 }
 
+/** Depth of a verification in SQL; one that nobody knows is the shallowest. */
+const depthOf = (column: string): string => `case ${column} ${VERIFY_TIERS.map((tier, depth) => `when '${tier}' then ${depth}`).join(" ")} else -1 end`;
+
+/** The newest result of a copy. Damage that was found stands until somebody looked as deep again: a shallower look would not have seen it. */
 function recordVerified(catalog: Catalog, verified: Record<string, unknown>, at: string): void {
   catalog.run(
     `insert into verified (repository, source, backup, tier, ok, at) values (:repository, :source, :backup, :tier, :ok, :at)
-     on conflict (repository, source, backup) do update set tier = excluded.tier, ok = excluded.ok, at = excluded.at where excluded.at >= at`,
+     on conflict (repository, source, backup) do update set tier = excluded.tier, ok = excluded.ok, at = excluded.at
+       where excluded.at >= at and (ok = 1 or excluded.ok = 0 or ${depthOf("excluded.tier")} >= ${depthOf("verified.tier")})`,
     {
       repository: stringOr(verified["repository"], ""),
       source: stringOr(verified["source"], ""),

@@ -120,6 +120,25 @@ describe("the catalog", () => {
     expect(listVerified(catalog, "db")).toMatchObject([{ ok: false, at: at(20) }]);
   });
 
+  test("damage that was found stands until a verification went as deep again and found none", () => {
+    const found = (): unknown => listVerified(catalog, "db").map(({ tier, ok }) => [tier, ok]);
+    for (const [index, [tier, ok, after]] of (
+      [
+        ["present", true, ["present", true]],
+        ["decoded", false, ["decoded", false]],
+        ["stored", true, ["decoded", false]],
+        ["unheard-of", true, ["decoded", false]],
+        ["decoded", true, ["decoded", true]],
+        ["stored", false, ["stored", false]],
+        ["pages", true, ["pages", true]],
+        ["present", true, ["present", true]],
+      ] as const
+    ).entries()) {
+      apply(started(`v${index}`, index), finished(`v${index}`, index, "succeeded", { verified: [{ repository: "onsite", source: "db", backup: "b1", tier, ok }] }));
+      expect([index, found()]).toEqual([index, [after]]);
+    }
+  });
+
   test("lists runs by every filter as one would by hand, newest first, a page at a time", () => {
     const random = new Random("runs");
     const all: { id: string; source: string; operation: string; outcome: string; minute: number }[] = [];
