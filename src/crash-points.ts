@@ -28,6 +28,7 @@ export const CRASH_POINTS = [
   "copy.after-manifest",
   "rotate.before-commit",
   "rotate.after-commit",
+  "recover.before-record",
 ] as const;
 
 export type CrashPoint = (typeof CRASH_POINTS)[number];

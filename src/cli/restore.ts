@@ -26,7 +26,7 @@ import type { CommonOptions, Reading, Tools } from "./action.ts";
 import { formatBytes, formatSeconds } from "./output.ts";
 import { specialRequest } from "./restore-request.ts";
 
-interface RestoreOptions extends CommonOptions {
+export interface RestoreOptions extends CommonOptions {
   readonly to: string;
   readonly target: string;
   readonly backup?: string;
@@ -131,7 +131,12 @@ async function runRestore(source: string | undefined, options: RestoreOptions, t
 }
 
 /** A plan from every copy that leads to the target, in the order of the policy. */
-async function planAll(reading: Reading, target: RestoreTarget, options: RestoreOptions, tools: Tools): Promise<RestorePlan[]> {
+export async function planAll(
+  reading: Reading,
+  target: RestoreTarget,
+  options: Pick<RestoreOptions, "backup" | "timeline" | "exclusive" | "acceptGap">,
+  tools: Tools,
+): Promise<RestorePlan[]> {
   const plans: RestorePlan[] = [];
   let refusal: unknown = null;
   const opened = await openViews(reading, tools.output.notice);
@@ -186,7 +191,7 @@ function parseTablespaces(options: readonly string[]): Map<string, string> {
 }
 
 /** From the first copy that is whole: where one turns out to be damaged the next is taken, and that is said. */
-async function restoreFromFirst(plans: readonly RestorePlan[], request: Omit<RestoreRequest, "plan">, tools: Tools): Promise<{ result: RestoreResult; plan: RestorePlan }> {
+export async function restoreFromFirst(plans: readonly RestorePlan[], request: Omit<RestoreRequest, "plan">, tools: Tools): Promise<{ result: RestoreResult; plan: RestorePlan }> {
   let damage: unknown = null;
   const passedOver: { repository: string; object: string; reason: string }[] = [];
   for (const plan of plans) {
@@ -213,7 +218,7 @@ async function recorded(reading: Reading, act: () => Promise<{ result: RestoreRe
 }
 
 /** As root files must belong to somebody else: PostgreSQL does not run as root. */
-async function chooseOwner(named: string | undefined, reading: Reading, folder: string): Promise<RunAs | null> {
+export async function chooseOwner(named: string | undefined, reading: Reading, folder: string): Promise<RunAs | null> {
   if (process.getuid?.() !== 0) return null;
   if (named !== undefined) {
     const user = await findUser(named);
@@ -229,7 +234,7 @@ async function chooseOwner(named: string | undefined, reading: Reading, folder: 
 const USUAL_SOCKETS = "/var/run/postgresql";
 
 /** Where PostgreSQL of this machine has its sockets, if the owner of the cluster may write there; else where everybody may. */
-async function chooseSocketDirectory(owner: RunAs | null): Promise<string> {
+export async function chooseSocketDirectory(owner: RunAs | null): Promise<string> {
   const info = await stat(USUAL_SOCKETS).catch(() => null);
   if (info === null) return tmpdir();
   const { uid, gid } = owner ?? { uid: process.getuid?.() ?? -1, gid: process.getgid?.() ?? -1 };

@@ -29,6 +29,8 @@ const EVIDENCE_KINDS = [
   "schedule.committed",
   "source.paused",
   "source.resumed",
+  "recovery.begun",
+  "recovery.step",
   "repository.created",
   "key.added",
   "key.removed",

@@ -31,6 +31,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   expire: ["backup"],
   verify: ["restore"],
   drill: ["restore"],
+  recover: ["restore", "drill"],
   copy: ["wal"],
   holds: [],
   policy: [],

@@ -21,7 +21,7 @@ export async function checkSoundness(cluster: ScratchCluster, signal: AbortSigna
   return checks;
 }
 
-async function listDatabases(cluster: ScratchCluster): Promise<string[]> {
+export async function listDatabases(cluster: Pick<ScratchCluster, "connect">): Promise<string[]> {
   await using connection = await cluster.connect("postgres").catch(() => cluster.connect("template1"));
   const rows = await queryRows(connection.client, "select datname from pg_database where datallowconn and datname <> 'template0' order by datname");
   return rows.map((row) => row["datname"] ?? "");

@@ -16,7 +16,7 @@ const FACTS = "//facts.json";
 const MOST_SHOWN = 5;
 
 /** Holds what was restored against what the source said of itself, and what it said against what it said at the backup before. Differences are warnings: the numbers are estimates, and time went by. */
-export async function checkFacts(plan: RestorePlan, cluster: ScratchCluster): Promise<DrillCheckResult[]> {
+export async function checkFacts(plan: RestorePlan, cluster: Pick<ScratchCluster, "connect">): Promise<DrillCheckResult[]> {
   const facts = await readFacts(plan.view, plan.stored);
   if (facts === null) return [];
   const checks: DrillCheckResult[] = [];
@@ -28,7 +28,7 @@ export async function checkFacts(plan: RestorePlan, cluster: ScratchCluster): Pr
   return checks;
 }
 
-async function compareDatabase(then: SourceFacts["databases"][number], { lsn, readAt }: SourceFacts, cluster: ScratchCluster): Promise<DrillCheckResult> {
+async function compareDatabase(then: SourceFacts["databases"][number], { lsn, readAt }: SourceFacts, cluster: Pick<ScratchCluster, "connect">): Promise<DrillCheckResult> {
   const name = `as the source said (${then.name})`;
   try {
     await using connection = await cluster.connect(then.name);

@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { formatLsn } from "../../domain/lsn.ts";
 import { HoldfastError } from "../../errors.ts";
@@ -38,9 +39,26 @@ export async function startRestored(request: StartRequest, context: OperationCon
     signal: context.signal,
   });
   if (result.exitCode !== 0) throw new HoldfastError("HF-START", `the restored server did not start: ${lastLine(result.stdout + result.stderr)}`, { hint: `see ${logFile}` });
-  if (!request.promotes) return { reachedLsn: null };
-  const url = `postgres://${encodeURIComponent(manifest.postgres.bootstrapRole)}@/postgres?host=${encodeURIComponent(request.socketDirectory)}&port=${request.port}`;
-  return { reachedLsn: await waitAndCheck(url, request, context) };
+  return { reachedLsn: request.promotes ? await joinRestored(request, context) : null };
+}
+
+/** Whether a server runs on a data directory, by its pid file and the process it names. */
+export async function isRunningOn(target: string): Promise<boolean> {
+  const [pid = ""] = (await readFile(path.join(target, "postmaster.pid"), "utf8").catch(() => "")).split("\n");
+  if (!/^\d+$/.test(pid)) return false;
+  const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+  return command.split("\0").includes(target);
+}
+
+/** The address of a restored server, for one of its databases: as its bootstrap role, by its socket. */
+export function restoredUrl({ plan, socketDirectory, port }: Pick<StartRequest, "plan" | "socketDirectory" | "port">, database: string): string {
+  const { bootstrapRole } = plan.stored.manifest.postgres;
+  return `postgres://${encodeURIComponent(bootstrapRole)}@/${encodeURIComponent(database)}?host=${encodeURIComponent(socketDirectory)}&port=${port}`;
+}
+
+/** Waits for a restored server that was started, and makes sure of where its recovery ended. */
+export async function joinRestored(request: StartRequest, context: OperationContext): Promise<string | null> {
+  return waitAndCheck(restoredUrl(request, "postgres"), request, context);
 }
 
 async function waitAndCheck(url: string, { plan }: StartRequest, context: OperationContext): Promise<string | null> {
