@@ -1,3 +1,4 @@
+import path from "node:path";
 import { resolveSecret } from "../config.ts";
 import type { RestoreTarget } from "../domain/restore-target.ts";
 import { HoldfastError } from "../errors.ts";
@@ -10,6 +11,12 @@ interface SpecialOptions {
   readonly database?: string[];
   readonly standby?: boolean;
   readonly primaryConninfo?: string;
+  readonly wal?: "staged" | "on-demand";
+  readonly config?: string;
+  readonly repository?: string;
+  readonly endpoint?: string;
+  readonly region?: string;
+  readonly key?: string;
 }
 
 type SpecialRequest = Required<Pick<RestoreRequest, "walDirectory" | "primaryConninfo" | "databases">>;
@@ -22,6 +29,7 @@ export async function specialRequest(options: SpecialOptions, target: RestoreTar
   if (options.delta === true && database !== null) throw refused("--database and --delta do not go together", "restore single databases into an empty folder");
   if ((options.standby === true) !== (options.primaryConninfo !== undefined))
     throw refused("--standby and --primary-conninfo go together", "--standby --primary-conninfo env:NAME, or file:/path");
+  if (options.standby === true && options.wal === "on-demand") throw refused("--standby and --wal on-demand do not go together", "what a standby lacks its primary sends");
   if (options.primaryConninfo === undefined) return { walDirectory: walDir, databases: database, primaryConninfo: null };
   if (target.kind !== "latest") throw refused("a standby has no target of its own: it goes where its primary is", "--to latest");
   if (database !== null) throw refused("--database and --standby do not go together", "a standby holds all that its primary does");
@@ -39,4 +47,28 @@ async function readConninfo(reference: string): Promise<string> {
 
 function refused(message: string, hint: string): HoldfastError {
   return new HoldfastError("HF-USAGE", message, { hint: `${hint}; nothing was touched` });
+}
+
+/** How many segments are fetched with each that is asked for. */
+const AHEAD = "8";
+
+/** What the restored server runs to fetch WAL: this very program, told where to look as we were. The key is where it is for us: named, never written down. */
+export function fetchCommandOf(options: SpecialOptions, source: string, inventory: string | null): string | null {
+  if (options.wal !== "on-demand") return null;
+  const where: [string, string | null | undefined][] =
+    options.repository === undefined
+      ? [["--config", inventory === null ? null : path.resolve(inventory)]]
+      : [
+          ["--repository", options.repository],
+          ["--endpoint", options.endpoint],
+          ["--region", options.region],
+          ["--key", options.key],
+        ];
+  const flags = where.flatMap(([flag, value]) => (value === null || value === undefined ? [] : [flag, value]));
+  return [process.execPath, path.resolve(process.argv[1] ?? ""), "wal", "get", ...flags, "--ahead", AHEAD, source].map(shellWord).join(" ");
+}
+
+/** PostgreSQL gives `%` a meaning, a shell all else. */
+function shellWord(word: string): string {
+  return `'${word.replaceAll("'", "'\\''").replaceAll("%", "%%")}'`;
 }

@@ -24,7 +24,8 @@ import type { RunAs } from "../postgres/process.ts";
 import { newCommand, openReading, openViews, perform, requireOpenable, withoutInventory } from "./action.ts";
 import type { CommonOptions, Reading, Tools } from "./action.ts";
 import { formatBytes, formatSeconds } from "./output.ts";
-import { specialRequest } from "./restore-request.ts";
+import { findInventory } from "../app.ts";
+import { fetchCommandOf, specialRequest } from "./restore-request.ts";
 
 export interface RestoreOptions extends CommonOptions {
   readonly to: string;
@@ -39,6 +40,7 @@ export interface RestoreOptions extends CommonOptions {
   readonly owner?: string;
   readonly port?: string;
   readonly delta?: boolean;
+  readonly wal: "staged" | "on-demand";
   readonly walDir?: string;
   readonly database?: string[];
   readonly standby?: boolean;
@@ -60,6 +62,7 @@ export function restoreCommand(): Command {
     .addOption(new Option("--action <action>", "what the server does at the target").choices(["promote", "pause", "shutdown"]).default("promote"))
     .option("--tablespace <old=new>", "put a tablespace elsewhere (repeatable)", (value: string, all: string[] | undefined) => [...(all ?? []), value])
     .option("--delta", "the target holds this cluster, stopped: write only what differs, and take away what the backup does not have")
+    .addOption(new Option("--wal <how>", "WAL is placed in the target, or fetched by the server as it replays, with holdfast").choices(["staged", "on-demand"]).default("staged"))
     .option("--wal-dir <folder>", "pg_wal goes into this folder, empty or absent, and is a link to it")
     .option("--database <name>", "only this database and those that every cluster has (repeatable)", (value: string, all: string[] | undefined) => [...(all ?? []), value])
     .option("--standby", "a standby of --primary-conninfo: it replays what is in the repository, then follows (with --to latest)")
@@ -105,6 +108,7 @@ async function runRestore(source: string | undefined, options: RestoreOptions, t
     owner,
     action: options.action,
     ...special,
+    fetchCommand: fetchCommandOf(options, reading.name, findInventory(options.config)),
     socketDirectory,
     port: options.port === undefined ? null : Number(options.port),
   };

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { Command as Group } from "commander";
 import { formatLsn } from "../domain/lsn.ts";
 import { HoldfastError, messageOf, must } from "../errors.ts";
+import { readAhead } from "../operations/wal/read-ahead.ts";
 import { getWal } from "../operations/wal/get-wal.ts";
 import { chooseSource, openReachable } from "../operations/installation.ts";
 import { pushWal } from "../operations/wal/push-wal.ts";
@@ -66,12 +67,14 @@ function getCommand(): Command {
     .argument("<file>", "its name, as PostgreSQL gives it in %f")
     .argument("<path>", "where to, as PostgreSQL gives it in %p")
     .option("--from <repository>", "from this copy")
-    .action(async (source: string, file: string, destination: string, options: CommonOptions & { from?: string }) =>
+    .option("--ahead <count>", "also fetch so many that follow, into the same folder under their names", "0")
+    .action(async (source: string, file: string, destination: string, options: CommonOptions & { from?: string; ahead: string }) =>
       perform(
         options,
         async (tools) => {
           const reading = await openReading(source, options, tools);
           const outcome = await getFromAny(reading.repositories, reading.name, file, destination, tools.output.notice);
+          if (outcome === "delivered") await readAhead(reading.repositories, reading.name, { file, destination, count: Number(options.ahead) });
           return outcome === "delivered" ? GET_EXIT.delivered : GET_EXIT.doesNotExist;
         },
         () => GET_EXIT.failed,

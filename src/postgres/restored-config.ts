@@ -22,6 +22,8 @@ export interface RestoredConfigOptions {
   readonly primaryConninfo?: string | null;
   /** Databases were left out: WAL speaks of pages that are not there. */
   readonly hasHoles?: boolean;
+  /** WAL is not placed, but fetched when it is asked for: the start of a shell command to which PostgreSQL's `%f` and a destination are added. */
+  readonly fetchCommand?: string | null;
 }
 
 export interface RestoredConfig {
@@ -121,7 +123,7 @@ function recoverySettings(options: RestoredConfigOptions): string[] {
 function targetSettings(options: RestoredConfigOptions): string[] {
   return [
     "# Written by holdfast: recovery to one point, and nothing that reaches out.",
-    `restore_command = ${quote(STAGED_RESTORE_COMMAND)}`,
+    `restore_command = ${quote(restoreCommandOf(options))}`,
     `recovery_target_lsn = ${quote(options.targetLsn)}`,
     "recovery_target_inclusive = on",
     `recovery_target_timeline = ${quote(String(options.timeline))}`,
@@ -150,6 +152,20 @@ export const STAGED_LIST = "staged";
 const STAGED_RESTORE_COMMAND =
   `test -f ${STAGED_WAL_FOLDER}/${STAGED_LIST} || exit 126; ` +
   `grep -qxF %f ${STAGED_WAL_FOLDER}/${STAGED_LIST}; case $? in 0) cp ${STAGED_WAL_FOLDER}/%f "%p" || exit 126;; 1) exit 1;; *) exit 126;; esac`;
+
+/**
+ * As above, with what the list names fetched into the folder first, and taken away when it was copied. The list decides what does not exist: whatever goes wrong with what it names, a fetch that
+ * says "does not exist" too, stops PostgreSQL.
+ */
+function restoreCommandOf({ fetchCommand = null }: RestoredConfigOptions): string {
+  if (fetchCommand === null) return STAGED_RESTORE_COMMAND;
+  const file = `${STAGED_WAL_FOLDER}/%f`;
+  return (
+    `test -f ${STAGED_WAL_FOLDER}/${STAGED_LIST} || exit 126; ` +
+    `grep -qxF %f ${STAGED_WAL_FOLDER}/${STAGED_LIST}; case $? in 0) test -f ${file} || ${fetchCommand} %f ${file} || exit 126; cp ${file} "%p" || exit 126;; 1) exit 1;; *) exit 126;; esac; ` +
+    `case %f in *.history) ;; *) rm -f ${file};; esac`
+  );
+}
 
 /** A value in a configuration file: single quotes, doubled inside; backslashes too. */
 function quote(value: string): string {

@@ -115,6 +115,21 @@ describePostgres("a WAL segment that is missing in the middle", {}, (binaries) =
     await expect(startOnFolder(restored, { binaries, settings: { hot_standby: "off" } })).rejects.toThrow(/there is no repository at[\s\S]*could not restore file/);
   });
 
+  test("stops a restore whose server fetches its WAL on demand; with the segment it ends at the target, and no WAL was placed", async () => {
+    // In a file: the server's environment is not ours.
+    const key = join(site.folder, "server.key");
+    await writeFile(key, site.key, { mode: 0o644 });
+    const where = ["--repository", site.repository(), "--key", `file:${key}`, "--wal", "on-demand", "--to", "latest"];
+    const [first, second] = [join(site.folder, "on-demand"), join(site.folder, "on-demand-gap")];
+    for (const target of [first, second]) expect((await site.run("restore", "db", ...where, "--target", target)).exitCode).toBe(0);
+    expect((await readdir(join(first, "holdfast-wal"))).filter((name) => /^[0-9A-F]{24}$/.test(name))).toEqual([]);
+    await using cluster = await startOnFolder(first, { binaries, leftRecovery: true });
+    expect(await cluster.sql("select count(*)::text as n from t where id = 1000000")).toEqual([{ n: "1" }]);
+    await without(async () => {
+      await expect(startOnFolder(second, { binaries, settings: { hot_standby: "off" } })).rejects.toThrow(/could not restore file/);
+    });
+  });
+
   /** A backup restored, and then left to fetch all its WAL by `wal get`, with nothing of ours running and no target but the end. */
   async function restoredWithCommand(target: string, repository: string): Promise<string> {
     expect((await site.run("restore", "--to", "immediate", "--target", target)).exitCode).toBe(0);

@@ -32,12 +32,19 @@ export interface StagedWal {
   readonly nextXid: bigint;
 }
 
+export interface WalChoice {
+  /** Those whose history files are placed. */
+  readonly timelines: readonly number[];
+  /** Not: the WAL is read and looked at here, and fetched again when it is replayed. */
+  readonly place: boolean;
+}
+
 /** Segments that are read while others are being written. */
 const SEGMENTS_AHEAD = 4;
 const AHEAD_BYTES = 64 << 20;
 
 /** Places the WAL of the plan, padded to whole segments, and the history files of these timelines in the target: starting then needs no Holdfast, no key and no repository. */
-export async function stageWal(plan: RestorePlan, folder: RestoreFolder, timelines: readonly number[], context: OperationContext): Promise<StagedWal> {
+export async function stageWal(plan: RestorePlan, folder: RestoreFolder, { timelines, place: isPlaced }: WalChoice, context: OperationContext): Promise<StagedWal> {
   const staged = path.join(folder.root, STAGED_WAL_FOLDER);
   const { view, resolved } = plan;
   for (const place of [staged, path.join(folder.root, "pg_wal")]) await ownFolder(place, folder);
@@ -56,7 +63,7 @@ export async function stageWal(plan: RestorePlan, folder: RestoreFolder, timelin
     scanner.push(name, bytes);
     // An unfinished segment: zeros after the last durable byte, to the full size, or PostgreSQL refuses it.
     const whole = bytes.length === view.place.segmentBytes ? bytes : Buffer.concat([bytes, Buffer.alloc(view.place.segmentBytes - bytes.length)]);
-    await writeOwned(path.join(staged, name), whole, folder);
+    if (isPlaced) await writeOwned(path.join(staged, name), whole, folder);
     names.push(name);
     for (const older of namesBefore(plan.history, name, view.place.segmentBytes)) await writeOwned(path.join(folder.root, "pg_wal", older), whole, folder);
     crashPoint("restore.wal");

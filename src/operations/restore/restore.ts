@@ -34,7 +34,7 @@ import { locate, ownFolder, readFile, restoreFiles } from "./restore-files.ts";
 import type { RestoreFolder } from "./restore-files.ts";
 import { claimTarget, exists, INCOMPLETE_MARKER, inspectTarget, requireSpace, syncFolder, syncTree } from "./restore-target-folder.ts";
 import { stageWal, writeOwned } from "./restore-wal.ts";
-import type { StagedWal } from "./restore-wal.ts";
+import type { StagedWal, WalChoice } from "./restore-wal.ts";
 
 export interface RestoreRequest {
   readonly plan: RestorePlan;
@@ -54,6 +54,8 @@ export interface RestoreRequest {
   readonly primaryConninfo?: string | null;
   /** Of the databases only these, and what every cluster has. Null: all. */
   readonly databases?: readonly string[] | null;
+  /** See `RestoredConfigOptions`. Null: the WAL is placed in the target. */
+  readonly fetchCommand?: string | null;
 }
 
 export interface RestoreResult {
@@ -116,7 +118,7 @@ export async function restore(request: RestoreRequest, context: OperationContext
   if (walDirectory !== null) await linkWal(walDirectory, folder);
   const { bytes, writtenBytes, files } = await restoreFiles(chain, manifest.id, folder, (entry) => isSpecial(entry.path), context);
   const { primaryConninfo = null } = request;
-  const staged = await stageWal(plan, folder, primaryConninfo === null ? [...plan.view.histories.keys()] : timelinesOf(plan), context);
+  const staged = await stageWal(plan, folder, walChoiceOf(request), context);
   await removeFutureTransactions(folder, staged.nextXid);
   const config = configure(request, { captured, control, staged, hasHoles: holes.leftOut.length > 0 });
   await writeConfiguration(chain, entries, { ...config, tablespaceMap, signal: primaryConninfo === null ? "recovery.signal" : "standby.signal" }, folder);
@@ -138,6 +140,10 @@ export async function restore(request: RestoreRequest, context: OperationContext
     databasesLeftOut: holes.leftOut.map(({ name }) => name),
     sqlAfterwards: sqlAfterSelection(holes),
   };
+}
+
+function walChoiceOf({ plan, primaryConninfo = null, fetchCommand = null }: RestoreRequest): WalChoice {
+  return { timelines: primaryConninfo === null ? [...plan.view.histories.keys()] : timelinesOf(plan), place: fetchCommand === null };
 }
 
 /** Those that lie behind the target. Of another one a standby would believe that it is to go there. */
@@ -173,6 +179,7 @@ function configure(request: RestoreRequest, found: Pick<Documents, "captured" | 
     port: request.port,
     sharedBuffersMaxBytes: request.sharedBuffersMaxBytes ?? totalmem() / 4,
     primaryConninfo: request.primaryConninfo ?? null,
+    fetchCommand: request.fetchCommand ?? null,
     hasHoles,
   });
 }
