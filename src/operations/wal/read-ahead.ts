@@ -1,8 +1,8 @@
+import { existsSync } from "node:fs";
 import path from "node:path";
 import { parseSegmentName, segmentName } from "../../domain/wal-segment.ts";
 import type { Repository } from "../../repository/repository.ts";
 import { CopyView } from "../copy-view.ts";
-import { exists } from "../restore/restore-target-folder.ts";
 import { getWal } from "./get-wal.ts";
 
 const MOST_AHEAD = 64;
@@ -21,7 +21,7 @@ export async function readAhead(
     for (let ahead = 1n; ahead <= BigInt(Math.min(count, MOST_AHEAD)); ahead++) {
       const next = segmentName({ timeline: segment.timeline, number: segment.number + ahead }, view.place.segmentBytes);
       const place = path.join(path.dirname(destination), next);
-      if (await exists(place)) continue;
+      if (existsSync(place)) continue;
       if (!view.inventory.segments.has(next)) break;
       const outcome = await getWal(repository, source, next, place).catch(() => null);
       if (outcome !== "delivered") break;
