@@ -33,26 +33,24 @@ export interface SourceFacts {
 const TOLERANCE = { ratio: 0.5, rows: 1000 } as const;
 const EMPTIED_FROM_ROWS = 100;
 
-/** How a restored database differs from what was said of it, in words; nothing where it does not. What happened between the two is in WAL, so none of it is damage by itself. */
+/** What a restored database lacks of what was said of it, in words. More is no finding: work went on between the two. Less may be work too, so it is no damage by itself, and a reason to look. */
 export function differencesFrom(then: DatabaseFacts, now: DatabaseFacts): string[] {
   const found: string[] = [];
-  if (then.schema !== now.schema) found.push(`the schema is another one (${then.columns} columns then, ${now.columns} here)`);
+  if (then.schema !== now.schema && now.columns < then.columns) found.push(`the schema is another one (${then.columns} columns then, ${now.columns} here)`);
   const here = new Map(now.tables.map((table) => [table.name, table.rows]));
   for (const { name, rows } of then.tables) {
     const count = here.get(name);
     if (count === undefined) found.push(`${name} is not there`);
-    else if (isFarFrom(rows, count)) found.push(`${name} had about ${rows} rows and has ${count}`);
+    else if (isFarBelow(rows, count)) found.push(`${name} had about ${rows} rows and has ${count}`);
   }
   const versions = new Map(now.extensions.map(({ name, version }) => [name, version]));
-  for (const { name, version } of then.extensions)
-    if (versions.get(name) !== version) found.push(`extension ${name} was at ${version} and is ${versions.get(name) ?? "not there"}`);
+  for (const { name, version } of then.extensions) if (!versions.has(name)) found.push(`extension ${name} was at ${version} and is not there`);
   return found;
 }
 
-function isFarFrom(then: number, now: number): boolean {
-  const difference = Math.abs(then - now);
-  if (now === 0 && then >= EMPTIED_FROM_ROWS) return true;
-  return difference > TOLERANCE.rows && difference > TOLERANCE.ratio * Math.max(then, now);
+function isFarBelow(then: number, now: number): boolean {
+  const lost = then - now;
+  return (now === 0 && then >= EMPTIED_FROM_ROWS) || (lost > TOLERANCE.rows && lost > TOLERANCE.ratio * then);
 }
 
 /** Tables that held rows at the backup before this one, and none at this one: a faithful copy of a loss. */

@@ -19,8 +19,10 @@ test.each([
   ["half of the rows", database({ a: 2400 }), ["a had about 5000 rows and has 2400"]],
   ["no rows", database({ a: 0 }), ["a had about 5000 rows and has 0"]],
   ["a table less", database({}), ["a is not there"]],
-  ["another schema", database({ a: 5000 }, { schema: "b2", columns: 4 }), ["the schema is another one (3 columns then, 4 here)"]],
-  ["another extension", database({ a: 5000 }, { extensions: [{ name: "citext", version: "1.5" }] }), ["extension citext was at 1.6 and is 1.5"]],
+  ["another schema", database({ a: 5000 }, { schema: "b2", columns: 2 }), ["the schema is another one (3 columns then, 2 here)"]],
+  ["more columns, as work goes on", database({ a: 5000 }, { schema: "b2", columns: 4 }), []],
+  ["more rows, as work goes on", database({ a: 50_000 }), []],
+  ["an extension that was updated", database({ a: 5000 }, { extensions: [{ name: "citext", version: "1.7" }] }), []],
   ["an extension less", database({ a: 5000 }, { extensions: [] }), ["extension citext was at 1.6 and is not there"]],
 ])("a restored database with %s", (_, now, expected) => {
   expect(differencesFrom(database({ a: 5000 }), now)).toEqual(expected);
