@@ -18,12 +18,14 @@ const { inventory } = loaded;
 using catalog = Catalog.open(must(catalogFile, "a catalog"));
 const sources = [...inventory.sources.values()];
 const common = { catalog, inventory, clock: systemClock, version: VERSION, evidenceHead: async () => null, onError: (error: unknown) => console.error(error) };
+const refuse = (): Promise<never> => Promise.reject(new Error("nothing is changed here"));
 // Fifty readers at one address are not the rush that the limit is meant for.
 const api = await createApi({
   ...common,
   writer: "",
   record: async () => undefined,
   newRunId: () => "run",
+  changes: { pause: refuse, approve: refuse },
   tls: null,
   isSchedulerRunning: () => true,
   requestsPerMinute: 1_000_000,

@@ -1,7 +1,10 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { FastifyBaseLogger, FastifyInstance } from "fastify";
 import type { AccessKind, AccessLog } from "../access/access-log.ts";
+import type { Identity } from "../access/identity.ts";
 import type { Catalog } from "../catalog/catalog.ts";
+import type { PauseRecord } from "../catalog/pauses.ts";
+import type { PolicyVersion } from "../catalog/policies.ts";
 import type { Clock } from "../clock.ts";
 import type { EvidenceHead } from "../domain/compliance.ts";
 import type { Inventory, SourceConfig } from "../policy/types.ts";
@@ -25,6 +28,13 @@ export interface RouteContext {
   readonly accessLog: AccessLog;
   /** An id for a run that is asked for here and begins elsewhere. */
   readonly newRunId: () => string;
+  readonly changes: Changes;
+}
+
+/** What is changed at once. The verbs are the same that the command line has. */
+export interface Changes {
+  pause(order: { readonly source: SourceConfig; readonly reason: string; readonly until: Date; readonly by: string }): Promise<PauseRecord>;
+  approve(order: { readonly name: string; readonly identity: Identity }): Promise<PolicyVersion>;
 }
 
 interface EvidenceItem {

@@ -33,7 +33,7 @@ export function whole(least: number, most: number): z.ZodType<number, string> {
     .refine((value) => value >= least && value <= most, message);
 }
 
-const moment = z.string().transform((written, context) => {
+export const moment = z.string().transform((written, context) => {
   const parsed = parseTime(written);
   if (typeof parsed === "bigint") return toDate(parsed);
   context.addIssue(parsed === "no-zone" ? "has no zone: end it with Z" : "must be a time such as 2026-11-21T16:44:54Z (a + is written %2B)");

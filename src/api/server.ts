@@ -14,6 +14,7 @@ import type { EvidenceHead } from "../domain/compliance.ts";
 import { assert } from "../errors.ts";
 import type { Inventory } from "../policy/types.ts";
 import { addAlertRoutes } from "./alert-routes.ts";
+import { addChangeRoutes } from "./change-routes.ts";
 import { addCommandRoutes } from "./command-routes.ts";
 import { addEventRoutes } from "./event-routes.ts";
 import { SECURITY_HEADERS, tagAnswer } from "./headers.ts";
@@ -42,6 +43,7 @@ export interface ApiOptions {
   readonly writer: string;
   readonly record: RouteContext["record"];
   readonly newRunId: RouteContext["newRunId"];
+  readonly changes: RouteContext["changes"];
   /** Certificate and key, where the inventory says TLS. */
   readonly tls: TlsMaterial | null;
   /** Left out: people sign in with tokens only. */
@@ -141,6 +143,7 @@ function addRoutes(api: Api, options: ApiOptions, { gate, accessLog }: { gate: G
   addRecordRoutes(api, context);
   addAlertRoutes(api, context);
   addCommandRoutes(api, context);
+  addChangeRoutes(api, context);
   addEventRoutes(api, context, { gate, onTrouble: (error) => options.onError?.(error, null) });
   api.get(
     "/api/v1/openapi.json",

@@ -8,6 +8,8 @@ import { systemClock } from "../clock.ts";
 import { resolveSecret } from "../config.ts";
 import { HoldfastError } from "../errors.ts";
 import { newRunId } from "../operations/installation.ts";
+import { pauseSource } from "../operations/pause-source.ts";
+import { approvePolicy } from "../operations/policy/approve-policy.ts";
 import { recordEntry } from "../operations/record-run.ts";
 import type { OidcSettings, TlsConfig } from "../policy/types.ts";
 import { VERSION } from "../version.ts";
@@ -24,6 +26,7 @@ export async function openServedApi(app: App, { isSchedulerRunning, log }: { isS
       await recordEntry(app.journal, kind, facts);
     },
     newRunId: () => newRunId(app.clock),
+    changes: { pause: async (order) => pauseSource(app, order), approve: async (order) => approvePolicy(app, order) },
     evidence: (upTo, limit) => app.journal.evidence.entriesBefore(upTo, limit),
     tls: tls === null ? null : await readTls(tls),
     oidc: oidc === null ? null : await openSignInService(oidc),

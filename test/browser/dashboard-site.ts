@@ -58,7 +58,9 @@ export async function openDashboardSite(fill: (history: History, inventory: Inve
       onError: (error: unknown) => void errors.push(error),
       evidenceHead: async () => headOf(history),
     };
-    const api = await createApi({ ...common, writer: WRITER, record: async () => undefined, newRunId: () => "run", tls: null, isSchedulerRunning: () => true });
+    const refuse = (): Promise<never> => Promise.reject(new Error("nothing is changed here"));
+    const changes = { pause: refuse, approve: refuse };
+    const api = await createApi({ ...common, changes, writer: WRITER, record: async () => undefined, newRunId: () => "run", tls: null, isSchedulerRunning: () => true });
     addDashboard(api, {
       ...common,
       findings,

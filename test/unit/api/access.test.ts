@@ -36,6 +36,8 @@ const MAY: Readonly<Record<string, readonly Role[] | "everybody">> = {
   "POST /api/v1/sources/{name}/backups": ["operator", "admin"],
   "POST /api/v1/sources/{name}/drills": ["operator", "admin"],
   "POST /api/v1/sources/{name}/verifications": ["operator", "admin"],
+  "POST /api/v1/sources/{name}/pause": ["operator", "admin"],
+  "POST /api/v1/policies/{name}/approve": ["admin"],
   "POST /api/v1/alerts/{id}/acknowledge": ["operator", "admin"],
 };
 
@@ -57,8 +59,9 @@ const addressOf = (path: string, run: string): string =>
 
 /** What a command is asked with; another key each time. */
 let keys = 0;
-const contentOf = (method: string, path: string): object =>
-  method === "GET" ? { method } : { method, headers: { "idempotency-key": `key-${++keys}` }, payload: path.endsWith("backups") ? { type: "full" } : {} };
+const payloadOf = (path: string): object =>
+  path.endsWith("backups") ? { type: "full" } : path.endsWith("pause") ? { reason: "storage is moved", until: "2026-11-09T12:00:00Z" } : {};
+const contentOf = (method: string, path: string): object => (method === "GET" ? { method } : { method, headers: { "idempotency-key": `key-${++keys}` }, payload: payloadOf(path) });
 
 test("every route has its rule, and every role is let in or kept out of every route as that says", async () => {
   await using fixture = await openGuardedApi();
@@ -228,6 +231,7 @@ test("without TLS where the inventory says TLS, nothing starts", async () => {
       clock: { now: () => new Date(0), monotonicMs: () => 0, sleep: async () => undefined },
       record: async () => undefined,
       newRunId: () => "x",
+      changes: fixture.options.changes,
       isSchedulerRunning: () => true,
     }),
   ).rejects.toThrow(/certificate and key/);

@@ -3,6 +3,8 @@ import type { Clock } from "../../../src/clock.ts";
 import { createApi } from "../../../src/api/server.ts";
 import type { ApiOptions } from "../../../src/api/server.ts";
 import type { Api } from "../../../src/api/route-context.ts";
+import { currentPause } from "../../../src/catalog/pauses.ts";
+import { HoldfastError } from "../../../src/errors.ts";
 import { makeToken } from "../../../src/access/token.ts";
 import type { Role, Scope } from "../../../src/domain/access.ts";
 import { VERSION } from "../../../src/version.ts";
@@ -49,6 +51,7 @@ export async function openApi(more: Partial<ApiOptions> = {}): Promise<ApiFixtur
       history.entry(kind, NOW, facts);
     },
     newRunId: () => `run-${++runs}`,
+    changes: changesOf(history),
     tls: null,
     isSchedulerRunning: () => true,
     version: VERSION,
@@ -78,6 +81,24 @@ export async function openApi(more: Partial<ApiOptions> = {}): Promise<ApiFixtur
     [Symbol.asyncDispose]: async () => {
       await api.close();
       await history[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** As the verbs put it on record; their own tests hold what they refuse. The change that waits was made by mallory. */
+function changesOf(history: History): ApiOptions["changes"] {
+  return {
+    pause: async ({ source, reason, until, by }) => {
+      history.entry("source.paused", NOW, { id: `pause-${by}`, source: source.name, until: until.toISOString(), reason, by });
+      const pause = currentPause(history.catalog, source.name, clock.now());
+      if (pause === null) throw new Error("it is not paused");
+      return pause;
+    },
+    approve: async ({ name, identity }) => {
+      if (identity.name === "mallory") throw new HoldfastError("HF-HELD", "mallory made this change");
+      if (name === "settled") throw new HoldfastError("HF-USAGE", "no change waits");
+      const what = { sequence: 1, name, at: iso(NOW), by: "mallory", reason: null, category: "weaker", written: "{}", difference: "{}" };
+      return { ...what, acceptedBy: null, approvedBy: null, approvedAt: null };
     },
   };
 }

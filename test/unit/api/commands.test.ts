@@ -58,6 +58,35 @@ test("a command that is not whole, or of a source that is not there for whoever 
   expect([queuedCommands(fixture.history.catalog), fixture.access]).toEqual([[], []]);
 });
 
+test("a source is paused by whoever may operate it, at once, on record before, and once for the same wish", async () => {
+  await using fixture = await openGuardedApi();
+  const ann = fixture.token("operator", { name: "ann" });
+  const wish = { reason: "storage is moved", until: "2026-11-09T12:00:00Z" };
+  for (const payload of [{}, { ...wish, until: "4 o'clock" }, { ...wish, until: "2026-11-09T12:00:00" }, { ...wish, reason: " " }, { ...wish, by: "ben" }])
+    expect([payload, (await post(fixture, "sources/orders/pause", ann, payload)).statusCode]).toEqual([payload, 400]);
+  expect((await post(fixture, "sources/orders/pause", ann, wish, null)).statusCode).toBe(400);
+  expect((await post(fixture, "sources/orders/pause", fixture.token("operator", { name: "web", scope: ["wiki"] }), wish)).statusCode).toBe(404);
+  expect(fixture.access).toEqual([]);
+  const paused = { source: "orders", until: "2026-11-09T12:00:00.000Z", reason: "storage is moved", pausedBy: "ann" };
+  for (let i = 0; i < 2; i++) {
+    const answer = await post(fixture, "sources/orders/pause", ann, wish);
+    expect([answer.statusCode, answer.headers.location, answer.json()]).toMatchObject([202, "/api/v1/status?source=orders", paused]);
+  }
+  expect(fixture.access).toMatchObject([{ kind: "access.used", facts: { by: "ann", action: "pause.request", source: "orders" } }]);
+  expect((await fixture.ask("/api/v1/status?source=orders", ann)).json()).toMatchObject({ sources: [{ paused: { reason: "storage is moved", by: "ann" } }] });
+});
+
+test("a weakening is approved by an admin for all sources who did not make it, and by nobody else", async () => {
+  await using fixture = await openGuardedApi();
+  const approve = async (token: string, policy = "critical"): Promise<Answer> => post(fixture, `policies/${policy}/approve`, token, {});
+  expect((await approve(fixture.token("operator"))).statusCode).toBe(403);
+  expect((await approve(fixture.token("admin", { name: "web", scope: ["wiki"] }))).statusCode).toBe(403);
+  expect((await approve(fixture.token("admin", { name: "mallory" }))).json()).toMatchObject({ status: 403, detail: "mallory made this change" });
+  const ann = fixture.token("admin", { name: "ann" });
+  expect((await approve(ann, "settled")).statusCode).toBe(404);
+  expect([(await approve(ann)).statusCode, (await approve(ann)).json()]).toMatchObject([202, { policy: "critical", changedBy: "mallory", approvedBy: "ann" }]);
+});
+
 test("an alert is acknowledged by name, once, and only by whoever sees it", async () => {
   await using fixture = await openGuardedApi();
   raiseAlert(fixture);
