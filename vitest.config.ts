@@ -28,10 +28,10 @@ export default defineConfig({
       { extends: true, test: { name: "golden", include: ["test/golden/**/*.test.ts"], testTimeout: MINUTE_MS } },
       { extends: true, test: { name: "fault", include: ["test/fault/**/*.test.ts"], ...withServers } },
       { extends: true, test: { name: "browser", include: ["test/browser/**/*.test.ts"], testTimeout: 2 * MINUTE_MS, hookTimeout: 2 * MINUTE_MS } },
-      // Minutes more: by 'npm test -- --all'.
-      { extends: true, test: { name: "deep", include: ["test/deep/**/*.test.ts"], ...withServers } },
+      // Minutes more, and what tests the tests: by 'npm test -- --all'.
+      { extends: true, test: { name: "deep", include: ["test/deep/**/*.test.ts", "test/support/**/*.pg.test.ts"], ...withServers } },
       { extends: true, test: { name: "torture", include: ["test/torture/**/*.test.ts"], ...withServers } },
-      { extends: true, test: { name: "pg", include: ["test/pg/**/*.pg.test.ts", "test/support/**/*.pg.test.ts"], ...withServers } },
+      { extends: true, test: { name: "pg", include: ["test/pg/**/*.pg.test.ts"], ...withServers } },
     ],
   },
 });

@@ -32,7 +32,7 @@ export interface RouteContext {
 }
 
 /** What is changed at once. The verbs are the same that the command line has. */
-export interface Changes {
+interface Changes {
   pause(order: { readonly source: SourceConfig; readonly reason: string; readonly until: Date; readonly by: string }): Promise<PauseRecord>;
   approve(order: { readonly name: string; readonly identity: Identity }): Promise<PolicyVersion>;
 }

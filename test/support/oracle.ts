@@ -10,7 +10,7 @@ import { checkUnlogged, commitPrepared, vacuumAll, writeToAll } from "./write-ph
 /**
  * The judge of every restore test (recovery rule 14). Comparing contents by sequential scan is not enough: a stale visibility map, an index that lacks
  * an entry, or a page whose marks contradict its map all pass that. So: each index against the table, the visibility maps, PostgreSQL's own
- * structure checks; then writes, and everything again. test/pg/oracle.pg.test.ts plants such damage and shows that each check sees it.
+ * structure checks; then writes, and everything again. test/deep/oracle.test.ts plants such damage and shows that each check sees it.
  */
 export interface SoundnessReport {
   readonly databases: number;
