@@ -6,7 +6,7 @@ import { parseMicros } from "../domain/timestamp.ts";
 import type { Micros } from "../domain/timestamp.ts";
 import { contiguousFrom, endOfWal, gapsOn, heldSegments } from "../domain/wal-coverage.ts";
 import type { WalGap, WalInventory } from "../domain/wal-coverage.ts";
-import { parseSegmentName, timelineHex } from "../domain/wal-segment.ts";
+import { parseSegmentName, segmentBefore, segmentName, timelineHex } from "../domain/wal-segment.ts";
 import type { Fallback } from "../domain/fallback.ts";
 import { DamageError, messageOf } from "../errors.ts";
 import { readBinding } from "../repository/binding.ts";
@@ -208,6 +208,15 @@ export class CopyView {
     const position = this.stream?.position ?? null;
     const reported = position === null ? undefined : [position, ...position.left].find((each) => each.timeline === timeline);
     return reported === undefined ? null : parseLsn(reported.lsn);
+  }
+
+  /** Up to where WAL on a history was reported durable, if it ends before and did not expire: the server let it go, and nobody else may have it. Null: nothing is lost. */
+  lostEnd(history: TimelineHistory): Lsn | null {
+    const { timeline } = history;
+    const { segmentBytes } = this.place;
+    const reported = this.reportedOn(timeline);
+    if (reported === null || this.endOfWal(history) >= reported) return null;
+    return this.wasExpired(segmentName(segmentBefore(timeline, reported, segmentBytes), segmentBytes)) ? null : reported;
   }
 
   /** Until when the server's own clock says that nothing after `end` had been written on a history: known where the stream stood at `end`, on the way of that history. */

@@ -24,7 +24,6 @@ import { checkReached, readReached } from "../restore/reached.ts";
 import type { Reached } from "../restore/reached.ts";
 import { ageOfBeat, readHeartbeat } from "./heartbeat.ts";
 import type { Heartbeat } from "../../catalog/observations.ts";
-import { checkLedger } from "./ledger-check.ts";
 import { planRestore } from "../restore/plan-restore.ts";
 import type { RestorePlan } from "../restore/plan-restore.ts";
 import { openChain, restore } from "../restore/restore.ts";
@@ -241,7 +240,7 @@ class DrillAttempt {
       this.#checks.push(...(await checkReached(connection.client, this.#reached, plan.resolved, plan.view.place.segmentBytes)));
     }
     await this.#checkHeartbeat(plan, cluster);
-    this.#checks.push(...checkLedger(plan), ...(await checkFacts(plan, cluster)));
+    this.#checks.push(...(await checkFacts(plan, cluster)));
     this.#checks.push(...(await runUserChecks(this.#request.checks, cluster, this.#context.signal)));
     const { manifest } = plan.stored;
     this.#checks.push(checkSourcePages(manifest), ...blameForStructures(await checkSoundness(cluster, this.#context.signal), manifest));

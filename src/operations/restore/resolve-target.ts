@@ -77,6 +77,13 @@ async function resolveLatest(stretch: Stretch, acceptGap: boolean): Promise<Reso
       stretch,
       "restore from another copy, or take what is before the gap with --accept-gap",
     );
+  const lost = stretch.view.lostEnd(stretch.history);
+  if (lost !== null && !acceptGap)
+    throw unreachable(
+      `WAL was reported durable up to ${formatLsn(lost)}, and is there up to ${formatLsn(stretch.end)} only`,
+      stretch,
+      "restore from another copy, or take what is there with --accept-gap",
+    );
   return build(stretch, await lastRecord(stretch));
 }
 

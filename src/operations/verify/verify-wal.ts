@@ -3,7 +3,7 @@ import { formatLsn, parseLsn } from "../../domain/lsn.ts";
 import { reaches } from "../../domain/verify-tier.ts";
 import type { VerifyTier } from "../../domain/verify-tier.ts";
 import type { WalSegment } from "../../domain/wal-segment.ts";
-import { parseSegmentName, segmentEnd, segmentName, segmentStart, timelineHex } from "../../domain/wal-segment.ts";
+import { parseSegmentName, segmentBefore, segmentEnd, segmentName, segmentStart, timelineHex } from "../../domain/wal-segment.ts";
 import { DamageError } from "../../errors.ts";
 import { FrameReader, openContainer } from "../../repository/container-reader.ts";
 import { keys } from "../../repository/layout.ts";
@@ -202,15 +202,14 @@ function reportMissingBetween(work: WalVerification, first: WalSegment, last: Wa
 function reportLostEnd(work: WalVerification, timeline: number): void {
   const { view } = work;
   const { segmentBytes } = view.place;
-  const reported = view.reportedOn(timeline);
   const history = view.histories.get(timeline);
+  const reported = history === undefined ? null : view.lostEnd(history);
   if (reported === null || history === undefined) return;
   const end = view.endOfWal(history);
   // A stream that began at the start of a segment reports it before it has stored anything. Without a backup there is nothing to lose yet.
   const hasNotBegun = end === 0n && view.listing.backups.length === 0;
-  if (end >= reported || hasNotBegun) return;
-  const lost = segmentName({ timeline, number: (reported - 1n) / BigInt(segmentBytes) }, segmentBytes);
-  if (view.wasExpired(lost)) return;
+  if (hasNotBegun) return;
+  const lost = segmentName(segmentBefore(timeline, reported, segmentBytes), segmentBytes);
   const { source, place, inventory } = view;
   const isWhole = inventory.segments.has(lost) || reported % BigInt(segmentBytes) === 0n;
   const object = isWhole ? keys.walSegment(source, place.systemIdentifier, lost) : keys.segmentParts(source, place.systemIdentifier, lost);

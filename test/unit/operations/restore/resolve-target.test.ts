@@ -136,6 +136,20 @@ describe("the point a restore ends at", () => {
     await expect(resolve({ kind: "latest" })).rejects.toThrow(/gap in WAL/);
   });
 
+  test("for latest is refused where more was reported durable than is there", async () => {
+    await backup();
+    const last = wal.commit(10, at(1));
+    const end = wal.position;
+    wal.commit(11, at(2));
+    await archive.part(wal, 1, 0, Number(end - startOf(1)));
+    await archive.streamPosition({ timeline: 1, lsn: end, coveredUntil: null });
+    expect(await resolve({ kind: "latest" })).toMatchObject({ record: last });
+    await archive.streamPosition({ timeline: 1, lsn: wal.position, coveredUntil: null });
+    await expect(resolve({ kind: "latest" })).rejects.toThrow(/was reported durable up to .* up to .* only/);
+    expect(await resolve({ kind: "latest" }, { acceptGap: true })).toMatchObject({ record: last });
+    expect(await resolve({ kind: "lsn", lsn: last })).toMatchObject({ record: last });
+  });
+
   test("for a time at the edge of a gap is refused: what followed in the gap may be of the same moment", async () => {
     await backup();
     wal.commit(10, at(1));
