@@ -131,7 +131,7 @@ describePostgres("the main job with a repository in a bucket", {}, (binaries) =>
     const checked = await site.run("check", "--repository", "onsite", "--json");
     expect(checked.exitCode, checked.stdout).toBe(0);
     const { repositories } = checked.json<{ repositories: { name: string; items: { outcome: string }[] }[] }>();
-    expect(repositories.map(({ name, items }) => [name, items.map(({ outcome }) => outcome)])).toEqual([["onsite", Array.from({ length: 9 }, () => "ok")]]);
+    expect(repositories.map(({ name, items }) => [name, items.map(({ outcome }) => outcome)])).toEqual([["onsite", Array.from({ length: 10 }, () => "ok")]]);
     expect(await objects()).toEqual(before);
     expect(await site.run("check", "--repository", "elsewhere")).toMatchObject({ exitCode: 2 });
   });
