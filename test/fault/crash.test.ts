@@ -148,7 +148,7 @@ describePostgres("killed in the middle", {}, (binaries) => {
     expect(interrupted.n).toBeGreaterThan(5);
   });
 
-  test("every crash point was hit; those of copying, in test/pg/copy.pg.test.ts", () => {
+  test("every crash point was hit; those of copying, in test/deep/copy-command.test.ts", () => {
     expect([...hit].toSorted()).toEqual(CRASH_POINTS.filter((point) => !/^(?:copy|recover)\./.test(point)).toSorted());
   });
 });
