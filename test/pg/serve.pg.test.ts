@@ -15,7 +15,7 @@ import { parsePrometheusText } from "../unit/api/prometheus-text.ts";
 
 /** Everything the scheduler runs, every few seconds. */
 const everything = (log: string, retention: string): string => `backups:
-  full: { schedule: { every: 60s }, retention: ${retention}, repositories: [onsite] }
+  full: { schedule: { every: 10m }, retention: ${retention}, repositories: [onsite] }
   incremental: { schedule: { every: 10s }, retention: ${retention}, repositories: [onsite] }
   differential: { schedule: { every: 15s }, retention: ${retention}, repositories: [onsite] }
   log: { schedule: ${log}, retention: ${retention}, repositories: [onsite] }
