@@ -5,7 +5,7 @@ import type { FileHandle } from "node:fs/promises";
 import path from "node:path";
 import { codeOf, HoldfastError, messageOf } from "../errors.ts";
 import { isValidKey, ObjectMissing, ObjectTruncated } from "./object-store.ts";
-import { rootGuard } from "./root-guard.ts";
+import { isMissing, rootGuard } from "./root-guard.ts";
 import type { CreateOutcome, ObjectInfo, ObjectStore, ObjectWriter } from "./object-store.ts";
 
 /**
@@ -296,10 +296,6 @@ async function nearestExisting(folder: string): Promise<string> {
 
 function bytewise(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
-}
-
-function isMissing(error: unknown): boolean {
-  return codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR";
 }
 
 function ignoreMissing(error: unknown): void {

@@ -10,7 +10,7 @@ export function rootGuard(root: string): () => Promise<void> {
   let known: { readonly dev: number; readonly ino: number } | null = null;
   return async () => {
     const now = await stat(root).catch((error: unknown) => {
-      if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return null;
+      if (isMissing(error)) return null;
       throw error;
     });
     if (known !== null && (now === null || now.dev !== known.dev || now.ino !== known.ino))
@@ -20,4 +20,9 @@ export function rootGuard(root: string): () => Promise<void> {
       });
     if (now !== null) known ??= { dev: now.dev, ino: now.ino };
   };
+}
+
+/** Whether the operating system says that a file, or a folder on the way to it, is not there. */
+export function isMissing(error: unknown): boolean {
+  return codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR";
 }
