@@ -2,14 +2,16 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { recordExposure } from "../../src/catalog/observations.ts";
 import type { Catalog } from "../../src/catalog/catalog.ts";
-import { applyEntry } from "../../src/catalog/runs.ts";
+import { makeToken } from "../../src/access/token.ts";
+import { applyEntry, lastApplied } from "../../src/catalog/runs.ts";
 import { saveSnapshot } from "../../src/catalog/snapshots.ts";
 import type { SourceInfo } from "../../src/domain/source-info.ts";
 
 /** A catalog as years of work would leave it, written by the functions that write it in earnest. */
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
-const WRITER = "5f".repeat(32);
+/** The host of the measurement: its tokens count. */
+export const WRITER = "5f".repeat(32);
 const TEAMS = ["payments", "web", "search", "ledger", "mobile"] as const;
 const KEPT_BACKUPS = 40;
 
@@ -26,10 +28,7 @@ export async function writeInventory(folder: string, sources: number): Promise<s
   );
   await writeFile(join(folder, "policies/bench.yaml"), POLICY);
   const file = join(folder, "holdfast.yaml");
-  await writeFile(
-    file,
-    ["version: 1", `repositories: { onsite: ${repository}, cloud: ${repository.replace("/repository", "/cloud")} }`, "api: { demo: true }", "sources:", ...named, ""].join("\n"),
-  );
+  await writeFile(file, ["version: 1", `repositories: { onsite: ${repository}, cloud: ${repository.replace("/repository", "/cloud")} }`, "sources:", ...named, ""].join("\n"));
   return file;
 }
 
@@ -66,6 +65,14 @@ export function fillHistory(catalog: Catalog, { sources, days, now }: { sources:
     }
   for (let index = 0; index < sources; index++) look(catalog, index, now);
   return runs;
+}
+
+/** A token of a role, on record as `holdfast token add` leaves it. */
+export function addToken(catalog: Catalog, role: "viewer" | "metrics", now: Date): string {
+  const { id, token, sha256 } = makeToken();
+  const facts = { id, name: role, role, scope: null, sha256, expiresAt: null, by: "bench" };
+  applyEntry(catalog, { writer: WRITER, sequence: lastApplied(catalog, WRITER) + 1, at: now.toISOString(), kind: "token.added", facts });
+  return token;
 }
 
 /** What observing a source leaves behind: a snapshot and a sample of each copy. Some sources are worse than others. */

@@ -7,7 +7,8 @@ import { must } from "../../src/errors.ts";
 import { loadInventory } from "../../src/policy/load.ts";
 import { formatProblems } from "../../src/policy/problem.ts";
 import { VERSION } from "../../src/version.ts";
-import { look } from "./dashboard-history.ts";
+import { isInScope } from "../../src/domain/access.ts";
+import { look, WRITER } from "./dashboard-history.ts";
 
 /** The server of the measurement: `dashboard-server.ts INVENTORY CATALOG`. Every source is looked at every fifteen seconds, and summed up, on the thread that answers, as in `serve`. */
 const EVERY_MS = 15_000;
@@ -22,7 +23,7 @@ const refuse = (): Promise<never> => Promise.reject(new Error("nothing is change
 // Fifty readers at one address are not the rush that the limit is meant for.
 const api = await createApi({
   ...common,
-  writer: "",
+  writer: WRITER,
   record: async () => undefined,
   newRunId: () => "run",
   changes: { pause: refuse, approve: refuse },
@@ -30,7 +31,12 @@ const api = await createApi({
   isSchedulerRunning: () => true,
   requestsPerMinute: 1_000_000,
 });
-addDashboard(api, { ...common, findings: [], evidence: async () => [], visibleSources: () => sources });
+addDashboard(api, {
+  ...common,
+  findings: [],
+  evidence: async () => [],
+  visibleSources: ({ identity }) => sources.filter((source) => identity !== null && isInScope(identity.scope, source)),
+});
 const stopped = new AbortController();
 process.once("SIGTERM", () => stopped.abort());
 for (const source of sources) keepSummary(catalog, source, systemClock.now());

@@ -38,9 +38,9 @@ export function readTotals(catalog: Catalog, source: string | null): RunTotal[] 
   }));
 }
 
-/** Slots that were done and are not yet counted: their entry is still to be written. */
+/** Slots that were done and are not yet counted: their entry is still to be written. A handful among millions: without the index by name SQLite prefers one that is in the order of the groups, and reads all. */
 export function uncountedSlots(catalog: Catalog): { source: string; operation: string; type: string | null; count: number }[] {
   return catalog
-    .all("select source, operation, type, sum(pending_slots) as count from runs where pending_from is not null group by source, operation, type")
+    .all("select source, operation, type, sum(pending_slots) as count from runs indexed by runs_pending where pending_from is not null group by source, operation, type")
     .map((row) => ({ source: textOf(row, "source"), operation: textOf(row, "operation"), type: textOrNull(row, "type"), count: numberOrNull(row, "count") ?? 0 }));
 }
