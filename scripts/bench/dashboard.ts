@@ -94,9 +94,9 @@ async function ask(path: string, headers: Readonly<Record<string, string>>): Pro
 /** As a person does: the token goes into the form, a cookie comes back. */
 async function signIn(): Promise<{ cookie: string }> {
   const response = await fetch(`${address}/sign-in`, { method: "POST", body: new URLSearchParams({ token: tokens.viewer }), redirect: "manual" });
-  const [cookie = ""] = (response.headers.get("set-cookie") ?? "").split(";");
-  if (cookie === "") throw new Error(`signing in was answered ${response.status}`);
-  return { cookie };
+  const [opened = ""] = (response.headers.get("set-cookie") ?? "").split(";");
+  if (opened === "") throw new Error(`signing in was answered ${response.status}`);
+  return { cookie: opened };
 }
 
 /** One reader: begins somewhere in the first second, looks, waits a second, looks again. */
