@@ -102,6 +102,21 @@ const verificationSchema = z.object({
     .array(z.object({ repository: text, backup: text }))
     .readonly()
     .nullable(),
+  pieces: z
+    .array(
+      z.object({
+        repository: text,
+        objects: count,
+        bytes: count,
+        verifiedObjects: count,
+        verifiedBytes: count,
+        damagedObjects: count,
+        oldestVerifiedAt: timeOrNull,
+        walSegments: count,
+        verifiedWalSegments: count,
+      }),
+    )
+    .readonly(),
 });
 
 const ruleSchema = z.object({ rule: text, status, rows: count, reason: text });

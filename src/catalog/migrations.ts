@@ -301,4 +301,21 @@ export const MIGRATIONS: readonly string[] = [
   ) strict;
   create index policy_versions_by_name on policy_versions (writer, name);
   `,
+  // What was verified when, piece by piece.
+  `
+  create table verify_ledger (
+    source text not null,
+    repository text not null,
+    unit text not null,
+    kind text not null,
+    number integer not null,
+    bytes integer not null,
+    tier text,
+    ok integer,
+    at text,
+    pending integer not null default 0,
+    primary key (source, repository, unit, kind, number)
+  ) strict, without rowid;
+  create index verify_ledger_pending on verify_ledger (source, at) where pending = 1;
+  `,
 ];

@@ -17,6 +17,7 @@ import { addToTotals, readTotals } from "./run-totals.ts";
 import { applySlots } from "./slot-intervals.ts";
 import { applyPolicyEntry } from "./policies.ts";
 import { applyTokenEntry } from "./tokens.ts";
+import { applyLedger } from "./verify-ledger.ts";
 
 /** History of runs, projected from evidence entries: `run.started`, `run.finished`, `run.missed`, and `run.slots` (slot-intervals.ts). */
 export const OUTCOMES = ["running", "succeeded", "failed", "cancelled", "interrupted", "missed", "superseded", "skipped"] as const;
@@ -44,6 +45,7 @@ export function applyEntry(catalog: Catalog, entry: HistoryEntry): void {
     else if (entry.kind === "run.missed") insertRun(catalog, entry, PASSED_OVER.find((known) => known === facts["outcome"]) ?? "missed");
     else if (entry.kind === "run.finished") finishRun(catalog, entry);
     else if (entry.kind === "run.slots") applySlots(catalog, entry);
+    else if (entry.kind === "verify.ledger") applyVerifyLedger(catalog, entry);
     else if (entry.kind === "source.paused" || entry.kind === "source.resumed") applyPauseEntry(catalog, entry);
     else if (entry.kind === "schedule.committed") applyCommitment(catalog, entry);
     else {
@@ -113,7 +115,17 @@ function finishRun(catalog: Catalog, entry: HistoryEntry): void {
   const run = finished > 0 ? findRun(catalog, id) : null;
   if (run !== null) addToTotals(catalog, { source: run.source, operation: run.operation, type: run.type, outcome, at: run.startedAt, id }, 1);
   commandEnded(catalog, stringOr(facts["run"], ""), { state: commandStateOf(facts["outcome"]), reason: stringOrNull(facts["reason"]), at: entry.at });
-  for (const verified of Array.isArray(facts["verified"]) ? (facts["verified"] as Record<string, unknown>[]) : []) recordVerified(catalog, verified, entry.at);
+  recordAllVerified(catalog, entry);
+}
+
+function applyVerifyLedger(catalog: Catalog, entry: HistoryEntry): void {
+  applyLedger(catalog, entry);
+  recordAllVerified(catalog, entry);
+}
+
+/** Each as of the entry, unless it says itself since when: what was verified piece by piece is as old as its oldest piece. */
+function recordAllVerified(catalog: Catalog, { facts, at }: HistoryEntry): void {
+  for (const verified of Array.isArray(facts["verified"]) ? (facts["verified"] as Record<string, unknown>[]) : []) recordVerified(catalog, verified, stringOr(verified["at"], at));
 }
 
 function commandStateOf(outcome: unknown): Exclude<CommandState, "queued" | "running"> {

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { App } from "../app.ts";
-import type { SourceInfo } from "../domain/source-info.ts";
+import type { SourceInfo, VerificationView } from "../domain/source-info.ts";
 import { systemClock } from "../clock.ts";
 import type { HoldfastError } from "../errors.ts";
 import { describeSource } from "../operations/info.ts";
@@ -34,7 +34,17 @@ async function collect(source: string | undefined, options: CommonOptions, tools
   }
   const reading = await openReading(source, options, tools);
   return [
-    await describeSource({ name: reading.name, views: await openViews(reading), server: null, verified: [], lastProof: null, lagging: [], rules: null, now: systemClock.now() }),
+    await describeSource({
+      name: reading.name,
+      views: await openViews(reading),
+      server: null,
+      verified: [],
+      lastProof: null,
+      lagging: [],
+      verification: [],
+      rules: null,
+      now: systemClock.now(),
+    }),
   ];
 }
 
@@ -91,6 +101,13 @@ function describe(info: SourceInfo): string {
     ...gaps,
     ...kept,
     ...exposure,
+    ...(info.verification ?? []).map(describeVerification),
     `  last proven by a drill: ${proof}\n`,
   ].join("");
+}
+
+function describeVerification({ repository, objects, verifiedObjects, damagedObjects, oldestVerifiedAt, bytes, verifiedBytes }: VerificationView): string {
+  const share = bytes === 0 ? 100 : Math.floor((verifiedBytes / bytes) * 100);
+  const age = oldestVerifiedAt === null ? `${objects - verifiedObjects} of ${objects} pieces not verified yet (${share}% are, by size)` : `every piece since ${oldestVerifiedAt}`;
+  return `  verified in ${repository}: ${age}${damagedObjects === 0 ? "" : `, ${damagedObjects} DAMAGED`}\n`;
 }

@@ -1,6 +1,8 @@
 import type { Command } from "commander";
 import { listOpenAlerts } from "../catalog/alerts.ts";
 import type { Alert } from "../catalog/alerts.ts";
+import { summariseLedger } from "../catalog/verify-ledger.ts";
+import type { VerificationView } from "../domain/source-info.ts";
 import { overallStatus } from "../compliance/current-status.ts";
 import type { CurrentStatus, OverallStatus } from "../compliance/current-status.ts";
 import { chooseSources } from "../operations/installation.ts";
@@ -22,7 +24,8 @@ export function statusCommand(): Command {
         for (const source of sources) await observeAndKeep(app, source);
         const status = overallStatus(app.catalog, sources, app.clock.now());
         const alerts = listOpenAlerts(app.catalog, name ?? null);
-        output.result({ ...status, alerts }, () => `${describe(status)}${describeAlerts(alerts)}`);
+        const verification = sources.flatMap((source) => summariseLedger(app.catalog, source.name).map((each) => ({ source: source.name, ...each })));
+        output.result({ ...status, alerts, verification }, () => `${describe(status)}${verification.map(describeVerification).join("")}${describeAlerts(alerts)}`);
         return status.verdict === "ok" ? 0 : 1;
       }),
     );
@@ -39,6 +42,11 @@ function describe({ sources }: OverallStatus): string {
   ]);
   const reasons = sources.flatMap(({ name, reasons: all }) => all.map(({ text }) => `  ${name}: ${text}\n`));
   return `${formatTable(["source", "objectives", "recoverable to", "exposure", "recovery time", "last proof"], rows)}${reasons.join("")}`;
+}
+
+function describeVerification({ source, repository, objects, verifiedObjects, damagedObjects, oldestVerifiedAt }: VerificationView & { source: string }): string {
+  const state = oldestVerifiedAt === null ? `${verifiedObjects} of ${objects} pieces verified` : `all ${objects} pieces verified since ${oldestVerifiedAt}`;
+  return `  ${source}: ${repository}: ${state}${damagedObjects === 0 ? "" : `, ${damagedObjects} DAMAGED`}\n`;
 }
 
 function describeAlerts(alerts: readonly Alert[]): string {

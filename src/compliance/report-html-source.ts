@@ -27,7 +27,7 @@ export function sourceChapter(source: SourceReport, { cover }: ComplianceReport)
     <h3>Recovery time: drills</h3>
     ${drillFacts(source.drills)} ${recoveryTable(source)}
     <h3>Verification</h3>
-    ${verificationTable(source)} ${verifiedCopies(source)} ${gapTable(source)}
+    ${verificationTable(source)} ${verifiedCopies(source)} ${verifiedPieces(source)} ${gapTable(source)}
   </section>`;
 }
 
@@ -191,6 +191,27 @@ function verifiedCopies({ verification: { copies, neverVerified } }: SourceRepor
     columns: ["Copy", "Backup", "Result", "Tier", "First", "Last"],
     rows: [...damaged, ...unseen, ...good],
     empty: neverVerified === null ? "the repositories were never looked at" : "there is no backup",
+  });
+}
+
+/** Piece by piece (containers of backups, segments of WAL), as the scrub and all other verification left it. */
+function verifiedPieces({ verification: { pieces } }: SourceReport): HtmlValue {
+  if (pieces.length === 0) return "";
+  return table({
+    caption: "Verified piece by piece",
+    columns: ["Copy", "Pieces", "Verified", "Bytes", "Verified", "WAL segments", "Verified", "Damaged", "All since"],
+    rows: pieces.map((each) => [
+      each.repository,
+      count(each.objects),
+      count(each.verifiedObjects),
+      bytes(each.bytes),
+      bytes(each.verifiedBytes),
+      count(each.walSegments),
+      count(each.verifiedWalSegments),
+      count(each.damagedObjects),
+      time(each.oldestVerifiedAt),
+    ]),
+    empty: "",
   });
 }
 

@@ -26,6 +26,7 @@ export function verificationOf(runs: readonly Run[], verified: readonly Verified
     // A repository that could not be reached says nothing about what is in it.
     copies: verified.map((copy) => ({ ...copy, present: seen.has(copy.repository) ? present.has(key(copy)) : null })).toSorted((a, b) => key(a).localeCompare(key(b))),
     neverVerified: there?.filter((copy) => !known.has(key(copy))) ?? null,
+    pieces: info?.verification ?? [],
   };
 }
 

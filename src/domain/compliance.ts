@@ -4,7 +4,7 @@ import type { ControlResult, ControlStatus, RuleResult } from "./control-status.
 import type { DrillVerdict } from "./drill-verdict.ts";
 import type { ExposureSummary } from "./exposure-series.ts";
 import type { Schedule } from "./schedule.ts";
-import type { GapView, SourceInfo } from "./source-info.ts";
+import type { GapView, SourceInfo, VerificationView } from "./source-info.ts";
 
 /**
  * The compliance report of a period: what was due, what was done, what was measured, and what that supports evidence for. Plain data, the same for JSON, HTML and the API.
@@ -153,6 +153,8 @@ export interface Verification {
   readonly copies: readonly VerifiedCopy[];
   /** Copies that are there and were never verified; null: the repositories were never looked at. */
   readonly neverVerified: readonly { readonly repository: string; readonly backup: string }[] | null;
+  /** How far verification is in each repository, piece by piece, as it was seen last. */
+  readonly pieces: readonly VerificationView[];
 }
 
 export interface VerifyRun {

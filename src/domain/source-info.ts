@@ -1,5 +1,6 @@
 import type { BackupType } from "./backup-id.ts";
 import type { HoldMark } from "./hold.ts";
+import type { LedgerSummary } from "./verify-ledger.ts";
 
 /** Everything about one source that its repositories tell, as commands, API and reports show it. Plain data: LSNs as text, times RFC 3339, unknown is null. */
 export interface SourceInfo {
@@ -17,6 +18,12 @@ export interface SourceInfo {
   readonly lastProof: LastProof | null;
   /** Repositories that lack something that another holds and the policy wants there too; those that could not be looked at are not named. Absent in what an older version observed. */
   readonly lagging?: readonly LagView[];
+  /** How far verification is, piece by piece, as of the last look at what there is to verify; a repository that was never looked at is not named. Absent in what an older version observed. */
+  readonly verification?: readonly VerificationView[];
+}
+
+export interface VerificationView extends LedgerSummary {
+  readonly repository: string;
 }
 
 export interface LagView {

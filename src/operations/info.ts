@@ -6,7 +6,7 @@ import { NOT_HELD, retained, stateOf } from "../domain/hold.ts";
 import type { HoldMark, SourceHolds } from "../domain/hold.ts";
 import { planExpiry } from "../domain/retention.ts";
 import type { RetentionRule } from "../domain/retention.ts";
-import type { BackupCopyView, ExposureView, LagView, LastProof, SourceInfo } from "../domain/source-info.ts";
+import type { BackupCopyView, ExposureView, LagView, LastProof, SourceInfo, VerificationView } from "../domain/source-info.ts";
 import type { TimelineHistory } from "../domain/timeline.ts";
 import { formatMicros, micros } from "../domain/timestamp.ts";
 import type { Micros } from "../domain/timestamp.ts";
@@ -30,6 +30,7 @@ export interface InfoRequest {
   readonly verified: readonly Verified[];
   readonly lastProof: LastProof | null;
   readonly lagging: readonly LagView[];
+  readonly verification: readonly VerificationView[];
   readonly rules: ReadonlyMap<BackupType, RetentionRule> | null;
   readonly now: Date;
 }
@@ -86,6 +87,7 @@ export async function describeSource(request: InfoRequest): Promise<SourceInfo> 
     exposure: request.views.map((view) => describeExposure(view, windows.get(view) ?? [], request)),
     lastProof: request.lastProof,
     lagging: request.lagging,
+    verification: request.verification,
   };
 }
 

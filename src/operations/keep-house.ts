@@ -7,6 +7,7 @@ import { commitSchedule } from "./commit-schedule.ts";
 import { repositoriesOf } from "./installation.ts";
 import type { Installation } from "./installation.ts";
 import { recordPending } from "./record-run.ts";
+import { recordOldLedger } from "./verify/record-ledger.ts";
 
 /** What a process that schedules does beside it: promise what will be due, put frequent work into the evidence, and keep the catalog small. */
 const PROMISE_EVERY_MS = 60_000;
@@ -46,6 +47,7 @@ export class House {
 
   async #recordOld(): Promise<void> {
     const { catalog, clock, journal } = this.#installation;
+    if (await recordOldLedger(journal)) await journal.copyToRepositories();
     const oldest = oldestPending(catalog);
     if (oldest === null || clock.now().getTime() - Date.parse(oldest) < RECORD_AFTER_MS) return;
     await recordPending(journal, null);

@@ -1,5 +1,6 @@
 import { recordExposure } from "../catalog/observations.ts";
 import { listRuns, listVerified } from "../catalog/runs.ts";
+import { summariseLedger } from "../catalog/verify-ledger.ts";
 import { readSnapshot, saveSnapshot } from "../catalog/snapshots.ts";
 import type { ExposureView, LastProof, SourceInfo } from "../domain/source-info.ts";
 import { settledWithin } from "../clock.ts";
@@ -38,6 +39,7 @@ export async function observeSource(
     verified: listVerified(installation.catalog, source.name),
     lastProof: lastProofOf(installation, source.name),
     lagging: findLag(views, source.policy, installation.clock.now()),
+    verification: summariseLedger(installation.catalog, source.name),
     rules: new Map([...source.policy.backups].map(([type, rule]) => [type, rule.retention])),
     now: installation.clock.now(),
   });

@@ -3,14 +3,14 @@ import { BACKUP_TYPES } from "../domain/backup-id.ts";
 import type { BackupType } from "../domain/backup-id.ts";
 import type { PolicySelector } from "../domain/policy-selection.ts";
 import type { Schedule } from "../domain/schedule.ts";
-import { choiceField, durationField, field, flagField, isName, labelSection, listOf, nameField, numberField, says, section, textValue, versionField } from "./fields.ts";
+import { choiceField, durationField, field, flagField, isName, labelSection, listOf, nameField, numberField, rateField, says, section, textValue, versionField } from "./fields.ts";
 import { hooksSection } from "./hooks-fields.ts";
 import { suggest } from "./nearest.ts";
 import { logRetentionField, logScheduleField, retentionField, scheduleField } from "./schedule-fields.ts";
 import { VERIFY_TIERS } from "../domain/verify-tier.ts";
 import { blackoutField, windowField } from "./window-fields.ts";
 import { DATA_CLASSES, TIERS } from "./types.ts";
-import type { BackupRule, DrillCheck, DrillRule, DrillSelect, LogRule, Policy } from "./types.ts";
+import type { BackupRule, DrillCheck, DrillRule, DrillSelect, LogRule, Policy, ScrubBudget, VerifyRule } from "./types.ts";
 
 /** A policy file. Defaults are written here and nowhere else. */
 
@@ -137,6 +137,26 @@ const selectorSection: z.ZodType<PolicySelector> = section({
   return { labels, tier: tier ?? null, dataClass: dataClass ?? null };
 });
 
+const shareField = field("must be a share", "above 0% and up to 100%, such as 5%", { type: "string", pattern: "^\\d{1,3}(\\.\\d+)?%$" }, (value) => {
+  const percent = typeof value === "string" ? Number(/^(\d{1,3}(?:\.\d+)?)%$/.exec(value)?.[1]) : Number.NaN;
+  return percent > 0 && percent <= 100 ? percent / 100 : undefined;
+});
+
+const scrubSection: z.ZodType<ScrubBudget> = section({ rate: rateField.optional(), share: shareField.optional() }).transform(({ rate, share }, context) => {
+  if (rate === undefined && share === undefined)
+    context.addIssue({ code: "custom", message: says("must say how much", "{ rate: 20MB/s }, or { share: 5% } of the time, or both") });
+  return { bytesPerSecond: rate ?? null, share: share ?? null };
+});
+
+const DEFAULT_WAL_VERIFY_SECONDS = 900;
+
+const verifySection = section({
+  schedule: scheduleField.default(DEFAULT_VERIFY_SCHEDULE),
+  tier: verifyTierField.default("decoded"),
+  wal: durationField.default(DEFAULT_WAL_VERIFY_SECONDS),
+  scrub: scrubSection.optional(),
+}).transform(({ schedule, tier, wal, scrub }): VerifyRule => ({ schedule, tier, walSeconds: wal, scrub: scrub ?? null }));
+
 /** As it is written. */
 export const policyFileSchema = section({
   version: versionField,
@@ -151,7 +171,7 @@ export const policyFileSchema = section({
   objectives: section({ rto: durationField.optional(), rpo: durationField.optional() }).prefault({}),
   backups: backupsSection,
   jitter: durationField.optional(),
-  verify: section({ schedule: scheduleField.default(DEFAULT_VERIFY_SCHEDULE), tier: verifyTierField.default("decoded") }).prefault({}),
+  verify: verifySection.prefault({}),
   expire: section({ schedule: scheduleField.default(DEFAULT_EXPIRE_SCHEDULE) }).prefault({}),
   drills: drillSection.optional(),
   hooks: hooksSection.prefault({}),

@@ -161,7 +161,7 @@ export interface Policy {
   readonly log: LogRule | null;
   /** Up to so many seconds after its slot scheduled work other than the log begins: `jitterSeconds` in domain/jitter.ts. 0: at once. */
   readonly jitterSeconds: number;
-  readonly verify: { readonly schedule: Schedule; readonly tier: VerifyTier } | null;
+  readonly verify: VerifyRule | null;
   readonly expire: { readonly schedule: Schedule };
   readonly drills: DrillRule | null;
   readonly hooks: Hooks;
@@ -171,6 +171,21 @@ export interface Policy {
     /** When no scheduled backup begins. */
     readonly blackout: readonly Blackout[];
   };
+}
+
+export interface VerifyRule {
+  readonly schedule: Schedule;
+  readonly tier: VerifyTier;
+  /** How often WAL that came since is verified. */
+  readonly walSeconds: number;
+  /** What the scrub may take, piece by piece in the background; null: there is none. */
+  readonly scrub: ScrubBudget | null;
+}
+
+/** At most so many bytes a second, and at most such a share of the time (0 to 1); null: no limit of this kind. */
+export interface ScrubBudget {
+  readonly bytesPerSecond: number | null;
+  readonly share: number | null;
 }
 
 /** Programs that run beside a backup, as argument lists; an empty one is none. */

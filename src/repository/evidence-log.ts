@@ -26,6 +26,7 @@ const EVIDENCE_KINDS = [
   "alert.acknowledged",
   "alert.resolved",
   "run.slots",
+  "verify.ledger",
   "schedule.committed",
   "source.paused",
   "source.resumed",

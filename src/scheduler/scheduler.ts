@@ -2,7 +2,9 @@ import { commandEnded, queuedCommands } from "../catalog/commands.ts";
 import type { Command } from "../catalog/commands.ts";
 import type { Pause } from "../domain/pause.ts";
 import type { SourceConfig } from "../policy/types.ts";
+import { pauseAt } from "../domain/pause.ts";
 import { Copying } from "./copying.ts";
+import { Scrubbing } from "./scrubbing.ts";
 import { findDue } from "./find-due.ts";
 import { Holds } from "./holds.ts";
 import { mustWaitFor } from "./limits.ts";
@@ -27,6 +29,7 @@ const STOP_DEADLINE_MS = 7000;
 export class Scheduler {
   readonly #options: SchedulerOptions;
   readonly #copying: Copying;
+  readonly #scrubbing: Scrubbing;
   readonly #history: SlotHistory;
   readonly #streams: StreamKeeper;
   readonly #holds: Holds;
@@ -43,6 +46,7 @@ export class Scheduler {
   constructor(options: SchedulerOptions) {
     this.#options = options;
     this.#copying = new Copying({ ...options, inventoryFile: options.inventory.file });
+    this.#scrubbing = new Scrubbing({ ...options, inventoryFile: options.inventory.file });
     this.#history = new SlotHistory(options.catalog, options.clock);
     this.#streams = new StreamKeeper(options);
     this.#holds = new Holds(options.clock.now());
@@ -91,6 +95,7 @@ export class Scheduler {
       await this.#isolated({ source: source.name }, async () => {
         this.#streams.keep(source);
         this.#copying.keep(source);
+        this.#scrubbing.keep(source, pauseAt(pauses.get(source.name) ?? [], clock.now()) !== null);
         if (await this.#startDue(source, commands.get(source.name) ?? [], pauses.get(source.name) ?? [])) this.#first = (index + 1) % sources.length;
       });
     }

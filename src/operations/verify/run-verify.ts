@@ -1,12 +1,19 @@
+import { knowPopulation, noteVerified } from "../../catalog/verify-ledger.ts";
 import { reaches, VERIFY_TIERS } from "../../domain/verify-tier.ts";
 import type { VerifyTier } from "../../domain/verify-tier.ts";
 import type { SourceConfig } from "../../policy/types.ts";
 import type { Repository } from "../../repository/repository.ts";
 import type { OperationContext } from "../context.ts";
+import type { CopyView } from "../copy-view.ts";
 import { repositoriesOf, runSpec } from "../installation.ts";
 import type { Installation } from "../installation.ts";
 import { recordRun } from "../record-run.ts";
 import type { RunTrigger } from "../record-run.ts";
+import { recordLedger } from "./record-ledger.ts";
+import { ChosenPieces, sampleView } from "./verify-sample.ts";
+import type { SampleRequest, SampleView } from "./verify-sample.ts";
+import { listPieces } from "./verify-pieces.ts";
+import type { Pieces } from "./verify-pieces.ts";
 import { verifyRepository } from "./verify-repository.ts";
 import type { Damage } from "./verify-report.ts";
 
@@ -19,10 +26,12 @@ export interface VerifyView {
   readonly bytes: number;
   readonly damage: readonly Damage[];
   readonly repositories: readonly string[];
+  /** Null: everything was read. */
+  readonly sample: SampleView | null;
 }
 
 /** What a host that cannot open a repository can still look at: that every byte is what its writer signed. */
-function reachableTier({ keyRing }: Repository, tier: VerifyTier): VerifyTier {
+export function reachableTier({ keyRing }: Repository, tier: VerifyTier): VerifyTier {
   return keyRing.canOpenData || !reaches(tier, "decoded") ? tier : "stored";
 }
 
@@ -33,20 +42,38 @@ function lowest(tiers: readonly VerifyTier[]): VerifyTier | undefined {
 /** Verifies everything a source has in its repositories, on record: which backup was found good, to which tier, in which copy. */
 export async function runVerify(
   installation: Installation,
-  request: { source: SourceConfig; backup: string | null; tier: VerifyTier; repository: string | null } & RunTrigger,
+  request: { source: SourceConfig; backup: string | null; tier: VerifyTier; repository: string | null; sample?: SampleRequest | null } & RunTrigger,
   context: OperationContext,
 ): Promise<VerifyView> {
-  const { source, tier, backup } = request;
+  const { source, tier, backup, sample = null } = request;
   const names = request.repository === null ? repositoriesOf(source) : [request.repository];
-  const spec = runSpec(installation.clock, { source, operation: "verify", type: null }, request);
+  // The seed is on record before anything is drawn with it.
+  const spec = { ...runSpec(installation.clock, { source, operation: "verify", type: null }, request), ...(sample === null ? {} : { commitment: sample }) };
   return recordRun(installation.journal, spec, async () => {
     const results = [];
+    const drawn = [];
+    const startedAt = installation.clock.now();
     for (const name of names) {
       const repository = await installation.repository(name);
       const reached = reachableTier(repository, tier);
       if (reached !== tier) context.onNotice(`${name} cannot be opened here: its objects are compared with their digests and signatures (tier ${reached}), and not decoded`);
-      results.push(await verifyRepository({ repository, source: source.name, backup, tier: reached }, context));
+      const chosen = new ChosenPieces(sample);
+      const choosePieces = async (view: CopyView): Promise<Pieces> => {
+        knowPopulation(installation.catalog, { source: source.name, repository: name }, await listPieces(view));
+        return chosen.choose(view);
+      };
+      const result = await verifyRepository({ repository, source: source.name, backup, tier: reached, choosePieces }, context);
+      const damaged = new Set(result.damage.map(({ object }) => object));
+      noteVerified(
+        installation.catalog,
+        { source: source.name, repository: name },
+        chosen.results(reached, (object) => damaged.has(object)),
+        startedAt,
+      );
+      results.push(result);
+      drawn.push(chosen);
     }
+    await recordLedger(installation.journal, source.name);
     const damage = results.flatMap((result) => result.damage);
     const view: VerifyView = {
       backup,
@@ -56,6 +83,7 @@ export async function runVerify(
       bytes: results.reduce((sum, { bytes }) => sum + bytes, 0),
       damage,
       repositories: names,
+      sample: sample === null ? null : sampleView(sample, drawn),
     };
     return {
       outcome: view.ok ? "succeeded" : "failed",

@@ -17,6 +17,8 @@ import type { Repository } from "../../repository/repository.ts";
 import type { OperationContext } from "../context.ts";
 import { checkedEntries } from "../restore/check-map.ts";
 import { checkExtent, verifyPages, VisitedFrames } from "./verify-pages.ts";
+import { pieceOf } from "./verify-pieces.ts";
+import type { PieceWork } from "./verify-pieces.ts";
 import type { VerifyTotals } from "./verify-report.ts";
 
 export interface BackupVerification {
@@ -26,9 +28,8 @@ export interface BackupVerification {
   readonly totals: VerifyTotals;
   /** Called for each damage found; verification goes on. */
   readonly onDamage: (error: DamageError) => void;
+  readonly pieces: PieceWork;
 }
-
-const CONTAINERS_AT_ONCE = 4;
 
 /** Verifies the objects a backup set consists of (its own; its ancestors are verified as themselves), to a tier. */
 export async function verifyBackup(work: BackupVerification, context: OperationContext): Promise<void> {
@@ -43,18 +44,32 @@ export async function verifyBackup(work: BackupVerification, context: OperationC
   const { blockSize, dataChecksums } = stored.manifest.postgres;
   const onExtent = (bytes: number): void => context.onProgress({ phase: `verify ${source} ${id}`, doneBytes: (work.totals.bytes += bytes), totalBytes: null });
   const pages =
-    chain !== null && digest !== null && reaches(tier, "pages") && dataChecksums ? { chain, stored, digest, signal: context.signal, onDamage: work.onDamage, onExtent } : null;
+    chain !== null && digest !== null && reaches(tier, "pages") && dataChecksums
+      ? {
+          chain,
+          stored,
+          digest,
+          signal: context.signal,
+          onDamage: work.onDamage,
+          onExtent,
+          isWanted: (pack: number) => work.pieces.isWanted({ unit: id, kind: "data", number: pack, bytes: 0 }),
+        }
+      : null;
   const visited = (pages === null ? null : await collecting(work, () => verifyPages(pages))) ?? new VisitedFrames();
   await pMap(
     contents,
     async (line) => {
       context.signal.throwIfAborted();
+      const piece = pieceOf(id, line);
+      if (!work.pieces.isWanted(piece)) return;
       await collecting(work, () => verifyContainer(work, line, { chain, digest, visited }));
+      work.pieces.verified(piece, keys.backup(source, id) + line.name);
       onExtent(0);
+      await work.pieces.pace(piece);
     },
-    { concurrency: CONTAINERS_AT_ONCE },
+    { concurrency: work.pieces.atOnce },
   );
-  if (chain !== null) await collecting(work, () => verifyMap(work, chain, blockSize, context));
+  if (chain !== null && work.pieces.isAll) await collecting(work, () => verifyMap(work, chain, blockSize, context));
 }
 
 async function openChainOf(repository: Repository, stored: StoredManifest): Promise<ChainReader> {

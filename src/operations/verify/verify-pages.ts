@@ -20,6 +20,8 @@ export interface PageVerification {
   readonly signal: AbortSignal;
   readonly onDamage: (error: DamageError) => void;
   readonly onExtent: (storedBytes: number) => void;
+  /** Which of the backup's own packs are looked at. */
+  readonly isWanted: (pack: number) => boolean;
 }
 
 /** Where some blocks of an extent belong: `block` in the extent is block `forkBlock` of the fork and `fileBlock` of the file. */
@@ -92,11 +94,12 @@ export async function verifyPages(work: PageVerification): Promise<VisitedFrames
 }
 
 /** The extents of this backup that hold pages, as the map comes to them; what follows one another in one extent is put together. */
-async function* ownExtents({ chain, stored: { manifest } }: PageVerification): AsyncGenerator<Extent> {
+async function* ownExtents({ chain, stored: { manifest }, isWanted }: PageVerification): AsyncGenerator<Extent> {
   let open: { pack: number; frame: number; places: Place[] } | null = null;
   for await (const entry of chain.entries(manifest.id)) {
     if (entry.type !== "file") continue;
     for (const { at, place } of placesOf(entry, manifest.id, manifest.postgres.segmentBlocks)) {
+      if (!isWanted(at.pack)) continue;
       if (open?.pack !== at.pack || open.frame !== at.frame) {
         if (open !== null) yield open;
         open = { ...at, places: [] };

@@ -4,6 +4,9 @@ import { keys } from "../../repository/layout.ts";
 import type { Repository } from "../../repository/repository.ts";
 import type { OperationContext } from "../context.ts";
 import { requireWholeChain, verifyFoundations } from "./verify-foundations.ts";
+import type { CopyView } from "../copy-view.ts";
+import { Pieces } from "./verify-pieces.ts";
+import type { PieceWork } from "./verify-pieces.ts";
 import { DamageReport } from "./verify-report.ts";
 import type { Damage, VerifyTotals } from "./verify-report.ts";
 import { verifySource } from "./verify-source.ts";
@@ -18,6 +21,8 @@ export interface VerifyRequest {
   readonly backup: string | null;
   /** How deep. Backups with data checksums are judged page by page where it is `pages`. */
   readonly tier: VerifyTier;
+  /** Which pieces of a source are read. Without it: all. */
+  readonly choosePieces?: (view: CopyView) => Promise<PieceWork>;
 }
 
 export interface VerifyResult {
@@ -35,7 +40,7 @@ const EVIDENCE_LOOK_AGAIN_MS = 2000;
 
 /** Finds damage in everything a repository holds: keys, hosts, leases, backups, WAL, evidence. Collects all of it; throws only if the repository cannot be read at all. */
 export async function verifyRepository(request: VerifyRequest, context: OperationContext): Promise<VerifyResult> {
-  const { repository } = request;
+  const { repository, choosePieces = async () => new Pieces() } = request;
   const report = new DamageReport(repository.name);
   const totals: VerifyTotals = { objects: 0, bytes: 0 };
   const sources = request.source === null ? (await repository.store.listNames(keys.allSources())).map((name) => name.slice(0, -1)) : [request.source];
@@ -46,7 +51,7 @@ export async function verifyRepository(request: VerifyRequest, context: Operatio
   for (const damage of evidence.damage) report.add(damage);
   totals.objects += evidence.entries.length;
   for (const source of sources) {
-    const verified = await verifySource({ repository, source, backup: request.backup, tier: request.tier, report, totals, evidence: evidence.entries }, context);
+    const verified = await verifySource({ repository, source, backup: request.backup, tier: request.tier, report, totals, evidence: evidence.entries, choosePieces }, context);
     backups.push(...verified);
     allBackups.push(...verified.map(({ backup }) => backup));
   }

@@ -12,6 +12,7 @@ import { CopyView } from "../copy-view.ts";
 import { verifyBackup } from "./verify-backup.ts";
 import { confirmDamage } from "./verify-confirm.ts";
 import { DamageReport } from "./verify-report.ts";
+import type { PieceWork } from "./verify-pieces.ts";
 import type { VerifyTotals } from "./verify-report.ts";
 import { pins, verifyWalContent, verifyWalStructure } from "./verify-wal.ts";
 import type { WalVerification } from "./verify-wal.ts";
@@ -25,6 +26,8 @@ export interface SourceVerification {
   readonly report: DamageReport;
   readonly totals: VerifyTotals;
   readonly evidence: readonly EvidenceEntry[];
+  /** Which pieces are read. Structure (what must be there, how long it is, whether WAL has holes) is looked at whole, always: names and small documents tell it. */
+  readonly choosePieces: (view: CopyView) => Promise<PieceWork>;
 }
 
 export interface VerifiedBackup {
@@ -50,22 +53,25 @@ export async function verifySource(work: SourceVerification, context: OperationC
 async function examine(work: SourceVerification, view: CopyView, context: OperationContext): Promise<VerifiedBackup[]> {
   const { repository, source, report, totals } = work;
   const { listing } = view;
+  const pieces = await work.choosePieces(view);
   await verifySmallDocuments(repository, source, report, totals);
   await examineStructure(work, view);
   const wanted = listing.backups.filter(({ manifest }) => work.backup === null || manifest.id === work.backup || isAncestor(listing, work.backup, manifest.id));
   const verified: VerifiedBackup[] = [];
   for (const stored of wanted) {
     totals.objects++;
-    let ok = true;
+    const found: DamageError[] = [];
     const onDamage = (error: DamageError): void => {
-      ok = false;
+      found.push(error);
       report.add(error, { backups: dependents(listing, backupOf(error.object) ?? stored.manifest.id) });
     };
-    await verifyBackup({ repository, stored, tier: work.tier, totals, onDamage }, context);
-    verified.push({ source, backup: stored.manifest.id, ok });
+    await verifyBackup({ repository, stored, tier: work.tier, totals, onDamage, pieces }, context);
+    // A part of it that is good does not make it good; a part of it that is damaged makes it damaged.
+    const ok = found.length === 0;
+    if (!ok || pieces.isAll) verified.push({ source, backup: stored.manifest.id, ok });
   }
   const needed = work.backup === null ? null : (name: string) => wanted.some(({ manifest }) => pins(manifest, name));
-  await verifyWalContent(walWork(work, view), needed, context);
+  await verifyWalContent({ ...walWork(work, view), pieces }, needed, context);
   return verified;
 }
 

@@ -13,6 +13,8 @@ import { fitsName, ledgerSchema, readParts, readTimelineHistory } from "../../re
 import { readIndexes } from "../../repository/wal-index.ts";
 import type { OperationContext } from "../context.ts";
 import type { CopyView } from "../copy-view.ts";
+import { pieceOfSegment } from "./verify-pieces.ts";
+import type { PieceWork } from "./verify-pieces.ts";
 import type { DamageReport, VerifyTotals } from "./verify-report.ts";
 import { verifySummary } from "./verify-summary.ts";
 
@@ -24,24 +26,30 @@ export interface WalVerification {
   readonly nameKey: Buffer | null;
 }
 
-const SEGMENTS_AT_ONCE = 4;
+export interface WalContentVerification extends WalVerification {
+  readonly pieces: PieceWork;
+}
 
 /** Verifies what WAL objects of one source hold, to the tier: all of them, or those that are `needed`. */
-export async function verifyWalContent(work: WalVerification, needed: ((name: string) => boolean) | null, context: OperationContext): Promise<void> {
+export async function verifyWalContent(work: WalContentVerification, needed: ((name: string) => boolean) | null, context: OperationContext): Promise<void> {
   const { view } = work;
   await pMap(
     [...view.inventory.segments].filter(([name]) => needed === null || needed(name)),
     async ([name, { objects }]) => {
       context.signal.throwIfAborted();
+      const piece = pieceOfSegment(name, view.place.segmentBytes);
+      if (piece === null || !work.pieces.isWanted(piece)) return;
       for (const object of objects) {
         const summarised = await collecting(work, name, () => verifySegment(work, name, object));
         // A summary is a cache: losing it hurts no backup.
         await collecting(work, null, () => verifySummary(work, object, summarised === true));
       }
       if (objects.length > 1 && reaches(work.tier, "decoded")) await collecting(work, name, () => view.read(name));
+      for (const object of objects) work.pieces.verified(piece, object);
+      await work.pieces.pace(piece);
       context.onProgress({ phase: `verify WAL of ${view.source}`, doneBytes: work.totals.bytes, totalBytes: null });
     },
-    { concurrency: SEGMENTS_AT_ONCE },
+    { concurrency: work.pieces.atOnce },
   );
 }
 

@@ -36,7 +36,7 @@ test("an empty catalog evidences nothing, and no figure is made up", async () =>
     seenAt: null,
     recoveryTime: { verdict: "not_evidenced", lastSeconds: null, maxSeconds: null, actual: [] },
   });
-  expect(orders(empty).verification).toEqual({ runs: [], copies: [], neverVerified: null });
+  expect(orders(empty).verification).toEqual({ runs: [], copies: [], neverVerified: null, pieces: [] });
   expect(orders(empty).drills).toMatchObject({ due: 0, run: 0, last: null, failureProbabilityUpperBound95: null, unaccounted: null });
   expect(orders(empty).exposure.map(({ worst, unobservedShare }) => ({ worst, unobservedShare }))).toEqual([
     { worst: null, unobservedShare: 1 },

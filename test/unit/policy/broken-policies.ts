@@ -32,7 +32,7 @@ export const POLICIES: readonly Broken[] = [
     "name: nightly",
     "name: nightly\nverify: none",
     "3:9 verify must be a map of keys and values",
-    "known here: schedule, tier",
+    "known here: schedule, tier, wal, scrub",
   ],
   ["a jitter without a unit", "name: nightly", "name: nightly\njitter: 10", "3:9 jitter must be a duration", DURATION],
   [

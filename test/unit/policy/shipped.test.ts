@@ -49,7 +49,7 @@ test.each(["guide", ...TIERS])("policy %s carries the table of the mission", asy
   const loaded = await shipped(name);
   expect(tableOf(loaded)).toEqual(TABLE);
   expect(loaded.policy.log).toMatchObject({ retentionSeconds: 24 * 3600, recoveryTimeBudgetSeconds: 15 * 60 });
-  expect(loaded.policy.verify).toEqual({ schedule: { kind: "cron", expression: "0 3 * * *", zone: "UTC" }, tier: "decoded" });
+  expect(loaded.policy.verify).toEqual({ schedule: { kind: "cron", expression: "0 3 * * *", zone: "UTC" }, tier: "decoded", walSeconds: 900, scrub: null });
   expect(loaded.policy.windows).toEqual({ heavy: ["02:00-04:00"], blackout: [] });
 });
 

@@ -27,7 +27,7 @@ function source(rules: readonly [BackupType, BackupRule][], heavy: readonly stri
     log: null,
     jitterSeconds: 0,
     hooks: { beforeBackup: [], afterBackup: [], onFailure: [], timeoutSeconds: 60 },
-    verify: { schedule: DAILY, tier: "decoded" },
+    verify: { schedule: DAILY, tier: "decoded", walSeconds: 900, scrub: null },
     expire: { schedule: DAILY },
     drills: null,
     windows: { heavy, blackout },

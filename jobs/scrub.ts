@@ -1,0 +1,12 @@
+import { scrub } from "../src/operations/verify/scrub.ts";
+import { job } from "./job.ts";
+
+/** How long one slice lasts. What it read when it is killed is read again, so it is no longer than one minds. */
+const SLICE_SECONDS = 900;
+
+await job(async ({ app, source, task, context }) => {
+  const budget = task.command === null && task.type === null ? (source.policy.verify?.scrub ?? null) : null;
+  const results = await scrub(app, { source, budget, seconds: SLICE_SECONDS }, context);
+  for (const { repository, damage } of results)
+    if (damage.length > 0) context.onNotice(`the scrub found ${damage.length} objects of ${source.name} damaged or missing in ${repository}`);
+});
