@@ -81,7 +81,8 @@ export class CopyView {
 
   /** Null where the repository holds nothing of this source. */
   static async open(repository: Repository, source: string): Promise<CopyView | null> {
-    const binding = await readBinding(repository, source);
+    // The order matters, for work goes on: what the stream said is there when it is looked for, a backup's WAL is there when its manifest is, and what expired is known to be gone when it is missed.
+    const [binding, stream] = await Promise.all([readBinding(repository, source), readLease(repository, leaseScopes.wal(source))]);
     if (binding === null) return null;
     const place = { source, systemIdentifier: binding.systemIdentifier, segmentBytes: binding.walSegmentBytes };
     const damage = new Map<number, DamageError>();
@@ -95,14 +96,13 @@ export class CopyView {
         damage.set(timeline, error);
       }
     };
-    // The order matters, for work goes on: what the stream said is there when it is looked for, a backup's WAL is there when its manifest is, and what expired is known to be gone when it is missed.
-    const stream = await readLease(repository, leaseScopes.wal(source));
     const listing = await listManifests(repository, source);
     const inventory = await listWal(repository, place);
-    for (const timeline of await listTimelines(repository, place)) {
-      await collect(timeline, async () => void histories.set(timeline, await readTimelineHistory(repository, place, timeline)));
-      await collect(timeline, async () => void expired.set(timeline, await readExpired(repository, place, timeline)));
-    }
+    for (const timeline of await listTimelines(repository, place))
+      await Promise.all([
+        collect(timeline, async () => void histories.set(timeline, await readTimelineHistory(repository, place, timeline))),
+        collect(timeline, async () => void expired.set(timeline, await readExpired(repository, place, timeline))),
+      ]);
     return new CopyView({ repository, source, place, listing, inventory, histories, stream, damage, expired });
   }
 

@@ -43,14 +43,24 @@ export async function readIntents(repository: Repository, source: string): Promi
   return intents;
 }
 
-/** Ids of attempts that left something and never became a backup. Only the holder of the source's backup lease may act on them. */
-export async function findDeadAttempts(repository: Repository, source: string): Promise<string[]> {
-  const finished = new Set((await repository.store.listNames(keys.manifests(source))).map(baseName));
-  const begun = [
-    ...(await repository.store.listNames(keys.backups(source))).map((name) => name.slice(0, -1)),
-    ...(await repository.store.listNames(keys.intents(source))).map(baseName),
-  ];
-  return [...new Set(begun)].filter((id) => !finished.has(id)).toSorted();
+/** What there is of backups and attempts, by id. */
+export interface BackupTraces {
+  /** Those that have objects. */
+  readonly folders: readonly string[];
+  readonly intents: readonly string[];
+  /** Of those, the ones that left something and never became a backup. */
+  readonly dead: readonly string[];
+}
+
+/** Only the holder of the source's backup lease may act on it: for everybody else it is over as soon as it is read. */
+export async function findTraces({ store }: Repository, source: string): Promise<BackupTraces> {
+  const [manifests, folders, intents] = await Promise.all([
+    store.listNames(keys.manifests(source)),
+    store.listNames(keys.backups(source)).then((names) => names.map((name) => name.slice(0, -1))),
+    store.listNames(keys.intents(source)).then((names) => names.map(baseName)),
+  ]);
+  const finished = new Set(manifests.map(baseName));
+  return { folders, intents, dead: [...new Set([...folders, ...intents])].filter((id) => !finished.has(id)).toSorted() };
 }
 
 /** Gives up a dead attempt: a tombstone at the manifest's own key, so that a writer that was only suspended can never commit; then its objects go. */

@@ -50,9 +50,10 @@ export async function readKeyChain(name: string, store: ObjectStore): Promise<Ke
   const parsedId = z.object({ repositoryId: z.uuid() }).safeParse(claimed);
   if (!keyId.success || !parsedId.success || !/^[0-9a-f]{32}$/.test(keyId.data.keyId)) throw new DamageError(DESCRIPTOR_KEY, "not a well-formed signed document");
   const { repositoryId } = parsedId.data;
-  const first = await readKeyDocument(store, repositoryId, keyId.data.keyId, null);
+  // Both asked for at once: a repository far away is opened sooner.
+  const [first, rotationSize] = await Promise.all([readKeyDocument(store, repositoryId, keyId.data.keyId, null), store.size(keys.rotation(keyId.data.keyId))]);
   decodeDocument({ repositoryId, findSigner: () => first.admin }, DESCRIPTOR_KEY, bytes);
-  const later = await readLaterKeys(store, repositoryId, first);
+  const later = rotationSize === null ? [] : await readLaterKeys(store, repositoryId, first);
   return keyChain(repositoryId, [first, ...later]);
 }
 

@@ -148,9 +148,9 @@ export interface ManifestListing {
 }
 
 export async function listManifests(repository: Repository, source: string): Promise<ManifestListing> {
-  const names = await repository.store.listNames(keys.manifests(source));
+  const [names, tombstoneNames] = await Promise.all([repository.store.listNames(keys.manifests(source)), repository.store.listNames(keys.tombstones(source))]);
   const ids = names.map(baseName).filter((id) => BACKUP_ID.test(id));
-  const tombstones = new Set((await repository.store.listNames(keys.tombstones(source))).map(baseName));
+  const tombstones = new Set(tombstoneNames.map(baseName));
   const backups: StoredManifest[] = [];
   const dying: StoredManifest[] = [];
   const damaged: DamageError[] = [];

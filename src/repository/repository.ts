@@ -117,9 +117,10 @@ async function open({ name, store, secret, recipient, host }: OpenOptions): Prom
   const chain = await readKeyChain(name, store);
   const { repositoryId } = chain;
   const memory = host === null ? { keyIds: [], mapKeys: [] } : await host.recall(repositoryId);
-  const identities = secret === null ? [] : await openIdentities(store, chain, secret);
-  requireKnownKeys(name, chain, memory, { proven: identities.length > 0, recipient: recipient ?? null });
-  const hosts = await readHosts({ store, repositoryId, link: chain.newest });
+  const [identities, hosts] = await Promise.all([
+    identitiesOf(name, store, chain, memory, { secret, recipient: recipient ?? null }),
+    readHosts({ store, repositoryId, link: chain.newest }),
+  ]);
   const signers = new Map<string, Signer>([...hosts.signers, chain.newest.admin].map((signer) => [signer.fingerprint, signer]));
   let now = chain;
   const follow = async (): Promise<KeyChain> => {
@@ -147,6 +148,19 @@ async function open({ name, store, secret, recipient, host }: OpenOptions): Prom
     hosts: hosts.all,
   };
   return { repository, identities, signers };
+}
+
+/** What a secret opens, once it is certain whose repository this is. */
+async function identitiesOf(
+  name: string,
+  store: ObjectStore,
+  chain: KeyChain,
+  memory: RepositoryMemory,
+  { secret, recipient }: { secret: string | null; recipient: string | null },
+): Promise<RepositoryIdentity[]> {
+  const identities = secret === null ? [] : await openIdentities(store, chain, secret);
+  requireKnownKeys(name, chain, memory, { proven: identities.length > 0, recipient });
+  return identities;
 }
 
 /** The chain must hold every key that this host has seen, and without a secret one of them, or the recipient of the inventory, is all that says whose repository it is. */

@@ -1,4 +1,4 @@
-import { abandonAttempt, clearAttempt, findDeadAttempts, readIntents, removeBackupObjects, withdrawIntent } from "../../repository/attempts.ts";
+import { abandonAttempt, clearAttempt, findTraces, readIntents, removeBackupObjects, withdrawIntent } from "../../repository/attempts.ts";
 import { baseName, keys } from "../../repository/layout.ts";
 import type { ManifestListing } from "../../repository/manifest.ts";
 import type { WritableRepository } from "../../repository/repository.ts";
@@ -17,9 +17,10 @@ export async function sweepAttempts(
   context: OperationContext,
   hasEnded: (runId: string) => boolean = () => false,
 ): Promise<readonly string[]> {
-  const intents = new Map((await readIntents(repository, source)).map((intent) => [intent.backup, intent]));
+  const [declared, traces] = await Promise.all([readIntents(repository, source), findTraces(repository, source)]);
+  const intents = new Map(declared.map((intent) => [intent.backup, intent]));
   const dead: string[] = [];
-  for (const id of await findDeadAttempts(repository, source)) {
+  for (const id of traces.dead) {
     const intent = intents.get(id);
     if (intent?.copiedFrom !== undefined) continue;
     context.onNotice(`clearing away an attempt that died: ${id}`);
@@ -31,14 +32,8 @@ export async function sweepAttempts(
   const alive = new Set([...listing.backups, ...listing.dying].map(({ manifest }) => manifest.id));
   const damaged = new Set(listing.damaged.map(({ object }) => baseName(object)));
   const abandoned = new Set(listing.ids.filter((id) => !alive.has(id) && !damaged.has(id)));
-  for (const name of await repository.store.listNames(keys.backups(source))) {
-    const id = name.slice(0, -1);
-    if (abandoned.has(id)) await removeBackupObjects(repository, source, id);
-  }
-  for (const name of await repository.store.listNames(keys.intents(source))) {
-    const id = baseName(name);
-    if (alive.has(id) || abandoned.has(id)) await withdrawIntent(repository, source, id);
-  }
+  for (const id of traces.folders) if (abandoned.has(id)) await removeBackupObjects(repository, source, id);
+  for (const id of traces.intents) if (alive.has(id) || abandoned.has(id)) await withdrawIntent(repository, source, id);
   await repository.store.sweep(keys.backups(source), new Date(context.clock.now().getTime() - HOUR_MS));
   return dead;
 }
