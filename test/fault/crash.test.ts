@@ -1,10 +1,10 @@
-import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { CRASH_POINTS } from "../../src/crash-points.ts";
 import type { CrashPoint } from "../../src/crash-points.ts";
 import { startCluster, startOnFolder } from "../support/cluster.ts";
 import { digestDatabases } from "../support/digest.ts";
+import { keepingAskedFor } from "../support/kept-copies.ts";
 import { describePostgres } from "../support/postgres-suite.ts";
 import type { Cluster } from "../support/running-cluster.ts";
 import { openSite } from "../support/site.ts";
@@ -24,7 +24,7 @@ describePostgres("killed in the middle", {}, (binaries) => {
     await using stack = new AsyncDisposableStack();
     // Small segments: what is switched and restored again and again is then small too.
     source = stack.use(await startCluster({ binaries, initdbArgs: ["--wal-segsize=1"] }));
-    site = stack.use(await openSite({ cluster: source, policy: SHORT_POLICY }));
+    site = stack.use(await openSite({ cluster: source, policy: SHORT_POLICY, keeping: keepingAskedFor() }));
     await source.sql("create table t (id int primary key, filler text)");
     await write();
     expect((await site.run("backup")).exitCode).toBe(0);
@@ -44,6 +44,12 @@ describePostgres("killed in the middle", {}, (binaries) => {
     expect(outcome.signal, `${point} was not hit by ${args.join(" ")}: ${outcome.stdout}${outcome.stderr}`).toBe("SIGKILL");
     hit.add(point);
     return outcome;
+  }
+
+  /** Every folder of objects belongs to a backup, in each copy. */
+  async function expectNothingLeft(): Promise<void> {
+    const visible = (await infoOf(site)).backups.map(({ id }) => id).toSorted();
+    for (const { name, objects } of site.copies) expect(await objects.folders("sources/db/backups"), name).toEqual(visible);
   }
 
   /** The newest state restores and is what the source is. */
@@ -75,9 +81,8 @@ describePostgres("killed in the middle", {}, (binaries) => {
     expect(next.exitCode, next.stderr).toBe(0);
     expect((await infoOf(site)).backups).toHaveLength(after.length + 1);
     expect(await site.run("verify")).toMatchObject({ exitCode: 0 });
-    // What the dead run left is cleared away: every folder of objects belongs to a backup.
-    const folders = await readdir(join(site.folder, "onsite/sources/db/backups"));
-    expect(folders.toSorted()).toEqual((await infoOf(site)).backups.map(({ id }) => id).toSorted());
+    // What the dead run left is cleared away.
+    await expectNothingLeft();
   });
 
   test.each(CRASH_POINTS.filter((point) => point.startsWith("wal.")))("a WAL stream killed at %s loses nothing", async (point) => {
@@ -119,25 +124,24 @@ describePostgres("killed in the middle", {}, (binaries) => {
     const visible = (await infoOf(site)).backups.map(({ id }) => id);
     expect((await site.run("expire")).exitCode).toBe(0);
     expect((await infoOf(site)).backups.length).toBeLessThanOrEqual(visible.length);
-    const folders = await readdir(join(site.folder, "onsite/sources/db/backups"));
-    expect(folders.toSorted()).toEqual((await infoOf(site)).backups.map(({ id }) => id).toSorted());
+    await expectNothingLeft();
     expect(await site.run("verify")).toMatchObject({ exitCode: 0 });
     await expectRecoverable();
   });
 
   test.each(CRASH_POINTS.filter((point) => point.startsWith("rotate.")))("a rotation killed at %s has happened or has not, and the next one works", async (point) => {
     const before = await newestKey();
-    await killed(point, "key", "rotate");
+    await killed(point, "key", "rotate", "onsite");
     expect((await newestKey()) === before).toBe(point === "rotate.before-commit");
     expect(await site.run("verify")).toMatchObject({ exitCode: 0 });
-    expect(await site.run("key", "rotate")).toMatchObject({ exitCode: 0 });
+    expect(await site.run("key", "rotate", "onsite")).toMatchObject({ exitCode: 0 });
     expect((await site.run("backup", "--type", "full")).exitCode).toBe(0);
     expect(await site.run("verify")).toMatchObject({ exitCode: 0 });
     await expectRecoverable();
   });
 
   async function newestKey(): Promise<string> {
-    return (await site.run("key", "list", "--json")).json<{ keyId: string }>().keyId;
+    return (await site.run("key", "list", "onsite", "--json")).json<{ keyId: string }>().keyId;
   }
 
   test("a run that was killed is on record as interrupted", async () => {

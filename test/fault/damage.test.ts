@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -12,15 +12,17 @@ import { restore } from "../../src/operations/restore/restore.ts";
 import { verifyRepository } from "../../src/operations/verify/verify-repository.ts";
 import type { VerifyResult } from "../../src/operations/verify/verify-repository.ts";
 import { openRepository } from "../../src/repository/repository.ts";
-import { openLocalStore } from "../../src/storage/local-store.ts";
+import type { Repository } from "../../src/repository/repository.ts";
 import { startCluster } from "../support/cluster.ts";
+import { keepingAskedFor } from "../support/kept-copies.ts";
+import type { KeptCopy } from "../support/kept-copies.ts";
 import { describePostgres } from "../support/postgres-suite.ts";
 import { Random } from "../support/random.ts";
 import { asUser, serverUser } from "../support/server-user.ts";
 import { openSite } from "../support/site.ts";
 import { infoOf } from "../support/site-state.ts";
 import type { Site } from "../support/site.ts";
-import { digestTree, listTree } from "../support/tree.ts";
+import { digestTree } from "../support/tree.ts";
 
 /**
  * Every kind of object, damaged in every way. HOLDFAST_DAMAGES=5 damages up to five objects of each kind, drawn by lot, in each of them (some 350 damages, ten minutes); by default one
@@ -64,16 +66,15 @@ const context: OperationContext = { clock: systemClock, signal: new AbortControl
 describePostgres("a damaged repository", { clientTools: ["pg_waldump"] }, (binaries) => {
   let resources: AsyncDisposableStack;
   let site: Site;
-  let root: string;
-  let objects: string[];
-  let whole: Map<string, string>;
+  let objects: { readonly copy: KeptCopy; readonly path: string }[];
+  /** What is restored from each copy, undamaged. */
+  const whole = new Map<KeptCopy, Map<string, string>>();
 
   beforeAll(async () => {
     await using stack = new AsyncDisposableStack();
     const source = stack.use(await startCluster({ binaries, initdbArgs: ["--wal-segsize=1"], settings: { wal_keep_size: "400MB" } }));
     await moveWalTo(source, "0000000100000000000000F0");
-    site = stack.use(await openSite({ cluster: source }));
-    root = join(site.folder, "onsite");
+    site = stack.use(await openSite({ cluster: source, keeping: keepingAskedFor() }));
     await source.sql("create table t (id int primary key, text text)");
     await source.sql("insert into t select g, md5(g::text) from generate_series(1, 5000) g");
     expect((await site.run("backup", "--json")).exitCode).toBe(0);
@@ -90,31 +91,39 @@ describePostgres("a damaged repository", { clientTools: ["pg_waldump"] }, (binar
     await promoteToNextTimeline(source);
     const again = site.start({}, "wal", "stream");
     await source.sql("insert into t select g, 'on the next timeline' from generate_series(10001, 10100) g");
-    await waitFor(async () => (await listTree(root)).some((path) => KINDS.part.test(path) && path.includes("/00000002/")));
+    await waitFor(async () => (await objectsOf(site.copies)).some(({ path }) => KINDS.part.test(path) && path.includes("/00000002/")));
     again.process.kill("SIGTERM");
     expect((await again.ended()).exitCode).toBe(0);
-    const { from } = (await site.run("key", "rotate", "--json")).json<{ from: string }>();
     // Who was admitted under an older key is nobody's concern any more.
-    objects = (await listTree(root)).filter((path) => !path.startsWith(`hosts/${from}/`));
-    expect(await verify()).toMatchObject({ ok: true, damage: [] });
-    whole = await restoredTree();
+    const former: string[] = [];
+    for (const { name } of site.copies) former.push((await site.run("key", "rotate", name, "--json")).json<{ from: string }>().from);
+    objects = (await objectsOf(site.copies)).filter(({ path }) => !former.some((key) => path.startsWith(`hosts/${key}/`)));
+    for (const copy of site.copies) {
+      expect(await verify(copy), copy.name).toMatchObject({ ok: true, damage: [] });
+      whole.set(copy, await restoredTree(copy));
+    }
     resources = stack.move();
   });
 
   afterAll(async () => resources.disposeAsync());
 
-  async function verify(): Promise<VerifyResult> {
-    const repository = await openRepository({ name: "onsite", store: openLocalStore(root), secret: site.key, host: null });
+  async function open(copy: KeptCopy): Promise<Repository> {
+    return openRepository({ name: copy.name, store: copy.open(), secret: site.key, host: null });
+  }
+
+  async function verify(copy: KeptCopy): Promise<VerifyResult> {
+    const repository = await open(copy);
     return verifyRepository({ repository, source: null, backup: null, tier: "pages" }, context);
   }
 
-  /** The files a restore to latest produces: compared with those of the undamaged repository. */
-  async function restoredTree(): Promise<Map<string, string>> {
+  /** The files a restore to latest from one copy produces, with others to help where there are others. */
+  async function restoredTree(copy: KeptCopy): Promise<Map<string, string>> {
     const target = join(site.folder, "restored");
     try {
-      const repository = await openRepository({ name: "onsite", store: openLocalStore(root), secret: site.key, host: null });
-      const view = await CopyView.open(repository, "db");
-      if (view === null) throw new DamageError("sources/db", "nothing is there", "missing");
+      const alone = await CopyView.open(await open(copy), "db");
+      if (alone === null) throw new DamageError("sources/db", "nothing is there", "missing");
+      const others = await Promise.all(site.copies.filter((other) => other !== copy).map(async (other) => CopyView.open(await open(other), "db")));
+      const view = alone.withOthers(others.filter((other) => other !== null));
       const plan = await planRestore(view, { target: { kind: "latest" }, backup: null, timeline: "latest", exclusive: false, acceptGap: false });
       await restore({ plan, target, tablespaces: new Map(), owner: null, action: "promote", socketDirectory: "/tmp", port: 5499, sharedBuffersMaxBytes: 1 << 26 }, context);
       return await digestTree(target);
@@ -124,7 +133,7 @@ describePostgres("a damaged repository", { clientTools: ["pg_waldump"] }, (binar
   }
 
   test("holds objects of every kind", () => {
-    for (const [kind, pattern] of Object.entries(KINDS)) expect(objects.filter((path) => pattern.test(path)).length, kind).toBeGreaterThan(0);
+    for (const [kind, pattern] of Object.entries(KINDS)) expect(objects.filter(({ path }) => pattern.test(path)).length, kind).toBeGreaterThan(0);
   });
 
   // A lease that is gone means that nobody writes: no loss, and nothing that could tell.
@@ -136,16 +145,16 @@ describePostgres("a damaged repository", { clientTools: ["pg_waldump"] }, (binar
 
   test.each(cases)("$kind: $way", async ({ kind, way }) => {
     const random = new Random(`damage/${kind}/${way}`);
-    const candidates = objects.filter((path) => KINDS[kind].test(path));
-    for (const path of sample(candidates, PER_KIND, random)) {
-      const other = candidates.find((candidate) => candidate !== path);
+    const candidates = objects.filter(({ path }) => KINDS[kind].test(path));
+    for (const { copy, path } of sample(candidates, PER_KIND, random)) {
+      const other = candidates.find((candidate) => candidate.copy === copy && candidate.path !== path)?.path;
       if (way === "swapped" && other === undefined) continue;
       damages++;
-      const undo = await damage(path, way, other ?? path, random);
+      const undo = await damage(copy, path, way, other ?? path, random);
       try {
         const touched = way === "swapped" && other !== undefined ? [path, other] : [path];
-        await expectFound(touched, kind);
-        if (NEEDED_BY_RESTORE.has(kind)) await expectNothingWrong(path);
+        await expectFound(copy, touched, kind);
+        if (NEEDED_BY_RESTORE.has(kind)) await expectNothingWrong(copy, path, kind);
       } finally {
         await undo();
       }
@@ -153,34 +162,33 @@ describePostgres("a damaged repository", { clientTools: ["pg_waldump"] }, (binar
   });
 
   test("is whole again afterwards", async () => {
-    expect(await verify()).toMatchObject({ ok: true, damage: [] });
+    for (const copy of site.copies) expect(await verify(copy), copy.name).toMatchObject({ ok: true, damage: [] });
     expect(damages).toBeGreaterThanOrEqual(cases.length * 0.8);
     process.stdout.write(`${damages} damages\n`);
   });
 
-  async function damage(path: string, way: Way, other: string, random: Random): Promise<() => Promise<void>> {
-    const [file, otherFile] = [join(root, path), join(root, other)];
-    const [bytes, otherBytes] = [await readFile(file), await readFile(otherFile)];
+  async function damage({ objects: held }: KeptCopy, path: string, way: Way, other: string, random: Random): Promise<() => Promise<void>> {
+    const [bytes, otherBytes] = [await held.read(path), await held.read(other)];
     const changed = Buffer.from(bytes);
     const flip = (at: number): void => void (changed[at] = (changed[at] ?? 0) ^ (1 << random.integer(0, 7)));
     if (way === "first byte") flip(0);
     if (way === "last byte") flip(bytes.length - 1);
     if (way === "random byte") flip(random.integer(0, bytes.length - 1));
-    if (way === "deleted") await rm(file);
-    else await writeFile(file, way === "truncated" ? bytes.subarray(0, random.integer(0, bytes.length - 1)) : way === "swapped" ? otherBytes : changed);
-    if (way === "swapped") await writeFile(otherFile, bytes);
+    if (way === "deleted") await held.remove(path);
+    else await held.put(path, way === "truncated" ? bytes.subarray(0, random.integer(0, bytes.length - 1)) : way === "swapped" ? otherBytes : changed);
+    if (way === "swapped") await held.put(other, bytes);
     return async () => {
-      await writeFile(file, bytes);
-      if (way === "swapped") await writeFile(otherFile, otherBytes);
+      await held.put(path, bytes);
+      if (way === "swapped") await held.put(other, otherBytes);
     };
   }
 
   /** Verification says no, and names the object, or refuses to open the repository, naming it. */
-  async function expectFound(paths: readonly string[], kind: Kind): Promise<void> {
+  async function expectFound(copy: KeptCopy, paths: readonly string[], kind: Kind): Promise<void> {
     let named: string[];
     let hurt: string[] = [];
     try {
-      const result = await verify();
+      const result = await verify(copy);
       expect(result.ok, `${paths.join(", ")} was not noticed`).toBe(false);
       named = result.damage.map(({ object }) => object);
       hurt = result.damage.flatMap(({ backups }) => backups);
@@ -196,27 +204,34 @@ describePostgres("a damaged repository", { clientTools: ["pg_waldump"] }, (binar
     if (kind === "summary") expect(hurt).toEqual([]);
   }
 
-  /** A restore refuses, or hands over exactly what it would have without the damage. */
-  async function expectNothingWrong(path: string): Promise<void> {
+  /** A restore refuses, or hands over exactly what it would have without the damage; where another copy has what the files are made of, it must. */
+  async function expectNothingWrong(copy: KeptCopy, path: string, kind: Kind): Promise<void> {
+    const expected = whole.get(copy) ?? new Map<string, string>();
     let tree: Map<string, string>;
     try {
-      tree = await restoredTree();
+      tree = await restoredTree(copy);
     } catch (error) {
       expect(error, `${path}: ${String(error)}`).toBeInstanceOf(HoldfastError);
+      expect(site.copies.length > 1 && kind === "pack", `${path} of ${copy.name}: ${String(error)}`).toBe(false);
       return;
     }
-    const differing = [...whole].filter(([name, digest]) => tree.get(name) !== digest).map(([name]) => name);
+    const differing = [...expected].filter(([name, digest]) => tree.get(name) !== digest).map(([name]) => name);
     // Another backup may have served instead: then its label differs, and so do pages that WAL brings up to date.
     const label = tree.get("backup_label");
-    if (label === whole.get("backup_label")) expect(differing, path).toEqual([]);
+    if (label === expected.get("backup_label")) expect(differing, path).toEqual([]);
   }
 });
 
-function sample(candidates: readonly string[], count: number, random: Random): string[] {
+function sample<T>(candidates: readonly T[], count: number, random: Random): T[] {
   if (candidates.length <= count) return [...candidates];
-  const chosen = new Set<string>();
-  while (chosen.size < count) chosen.add(candidates[random.integer(0, candidates.length - 1)] ?? "");
-  return [...chosen];
+  const chosen = new Set<number>();
+  while (chosen.size < count) chosen.add(random.integer(0, candidates.length - 1));
+  return candidates.filter((_, i) => chosen.has(i));
+}
+
+async function objectsOf(copies: readonly KeptCopy[]): Promise<{ copy: KeptCopy; path: string }[]> {
+  const lists = copies.map(async (copy) => (await copy.objects.list()).map((path) => ({ copy, path })));
+  return (await Promise.all(lists)).flat();
 }
 
 /** Begins WAL at another segment, shortly before a group of 256 begins: so that a complete group does not take twice as many. */

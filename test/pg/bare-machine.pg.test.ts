@@ -11,6 +11,8 @@ import type { ClusterDigest } from "../support/digest.ts";
 import { NOT_RUN } from "../support/not-run.ts";
 import { assertSound } from "../support/oracle.ts";
 import { startPlainly, timelineAfterRecovery } from "../support/pg-ctl.ts";
+import type { KeptCopy } from "../support/kept-copies.ts";
+import { copyInFolder, keepingAskedFor } from "../support/kept-copies.ts";
 import { describePostgres } from "../support/postgres-suite.ts";
 import type { Cluster } from "../support/running-cluster.ts";
 import { openScratchFolder } from "../support/scratch-folder.ts";
@@ -29,6 +31,8 @@ describePostgres("a restore on a bare machine", {}, (binaries) => {
   let source: Cluster;
   let site: Site;
   let bare: string;
+  /** What is left. */
+  let copy: KeptCopy;
   let atEnd: ClusterDigest;
 
   beforeAll(async () => {
@@ -36,7 +40,7 @@ describePostgres("a restore on a bare machine", {}, (binaries) => {
     source = stack.use(
       await startCluster({ binaries, settings: { archive_mode: "on", archive_command: "false", synchronous_standby_names: "nobody", synchronous_commit: "local" } }),
     );
-    site = stack.use(await openSite({ cluster: source }));
+    site = stack.use(await openSite({ cluster: source, keeping: keepingAskedFor() }));
     bare = stack.use(await openScratchFolder(await serverUser())).path;
     await source.sql("create database shop");
     await source.sql("create table t as select g, md5(g::text) from generate_series(1, 20000) g", "shop");
@@ -50,7 +54,11 @@ describePostgres("a restore on a bare machine", {}, (binaries) => {
     expect(await stream.ended()).toMatchObject({ exitCode: 0 });
     atEnd = await digestDatabases(source.url());
     await source.stop();
-    await cp(join(site.folder, "onsite"), join(bare, "copy"), { recursive: true });
+    copy = site.copies.at(-1) ?? copyInFolder("copy", bare);
+    if (copy.place.includes("file://")) {
+      await cp(join(site.folder, "onsite"), join(bare, "copy"), { recursive: true });
+      copy = copyInFolder("copy", bare);
+    }
     for (const folder of ["empty", "home"]) await mkdir(join(bare, folder));
     await rename(site.folder, `${site.folder}-burnt`);
     stack.defer(async () => rename(`${site.folder}-burnt`, site.folder));
@@ -61,19 +69,10 @@ describePostgres("a restore on a bare machine", {}, (binaries) => {
 
   /** In an empty folder, with nothing in the environment but the key. */
   async function holdfast(...args: string[]): Promise<string> {
-    const env = { PATH: "/usr/bin:/bin", HOME: join(bare, "home"), HOLDFAST_KEY: site.key };
-    const { stdout } = await run(process.execPath, [MAIN, ...args, "--repository", `file://${bare}/copy`], { cwd: join(bare, "empty"), env });
+    const env = { PATH: "/usr/bin:/bin", HOME: join(bare, "home"), HOLDFAST_KEY: site.key, ...copy.env };
+    const { stdout } = await run(process.execPath, [MAIN, ...args, ...copy.address], { cwd: join(bare, "empty"), env });
     expect(await readdir(join(bare, "empty"))).toEqual([]);
     return stdout;
-  }
-
-  async function withoutRepository(act: () => Promise<void>): Promise<void> {
-    await rename(join(bare, "copy"), join(bare, "gone"));
-    try {
-      await act();
-    } finally {
-      await rename(join(bare, "gone"), join(bare, "copy"));
-    }
   }
 
   test("is preceded by a look at what there is, and whether it is whole", async () => {
@@ -87,7 +86,7 @@ describePostgres("a restore on a bare machine", {}, (binaries) => {
   test("gives a cluster that runs by pg_ctl alone, with everything in it", async () => {
     const target = join(bare, "restored");
     expect(JSON.parse(await holdfast("restore", "--to", "latest", "--target", target, "--json"))).toMatchObject({ target, timeline: 1, startable: true });
-    await withoutRepository(async () => expectWhole(target));
+    await copy.away(async () => expectWhole(target));
   });
 
   const toWhom = "belongs to --owner, in a folder of somebody else";
@@ -100,7 +99,7 @@ describePostgres("a restore on a bare machine", {}, (binaries) => {
       const target = join(bare, "of-root/deep/restored");
       await holdfast("restore", "--to", "latest", "--target", target, "--owner", execFileSync("id", ["-un", String(owner.uid)], { encoding: "utf8" }).trim());
       expect(await stat(target)).toMatchObject(owner);
-      await withoutRepository(async () => expectWhole(target));
+      await copy.away(async () => expectWhole(target));
     });
 
   const closed = "is refused where its owner could not start it";

@@ -1,13 +1,17 @@
 import { execFile } from "node:child_process";
-import { chown, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { chown, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startCluster, startOnFolder } from "../support/cluster.ts";
+import { parseLsn } from "../../src/domain/lsn.ts";
+import { keepingAskedFor } from "../support/kept-copies.ts";
+import type { KeptCopy } from "../support/kept-copies.ts";
 import { describePostgres } from "../support/postgres-suite.ts";
 import type { Cluster } from "../support/running-cluster.ts";
 import { openSite } from "../support/site.ts";
 import type { Site } from "../support/site.ts";
+import { eventually } from "../support/restored.ts";
 import { infoOf, untilDurable } from "../support/site-state.ts";
 
 /** PostgreSQL restores past a hole by stopping before it, promotes, and logs no error: so we must notice, in every way somebody could meet it. */
@@ -15,12 +19,13 @@ describePostgres("a WAL segment that is missing in the middle", {}, (binaries) =
   let resources: AsyncDisposableStack;
   let source: Cluster;
   let site: Site;
-  let missing: string;
+  /** The objects that hold one segment, one in each copy. */
+  let missing: { readonly copy: KeptCopy; readonly key: string }[];
 
   beforeAll(async () => {
     await using stack = new AsyncDisposableStack();
     source = stack.use(await startCluster({ binaries }));
-    site = stack.use(await openSite({ cluster: source }));
+    site = stack.use(await openSite({ cluster: source, keeping: keepingAskedFor() }));
     await source.sql("create table t (id int primary key, at timestamptz default clock_timestamp())");
     expect((await site.run("backup")).exitCode).toBe(0);
     const stream = site.start({}, "wal", "stream");
@@ -30,43 +35,57 @@ describePostgres("a WAL segment that is missing in the middle", {}, (binaries) =
     }
     await source.sql("insert into t values (1000000)");
     await untilDurable(site);
+    // A copy behind the first has whole segments only.
+    if (site.copies.length > 1) {
+      const [row] = await source.sql("select pg_switch_wal() as lsn");
+      const written = parseLsn(row?.["lsn"] ?? "");
+      await eventually(
+        "each copy holds what was written",
+        async () => {
+          const ends = (await infoOf(site)).windows.map(({ endLsn }) => parseLsn(endLsn));
+          return ends.length === site.copies.length && ends.every((end) => end >= written);
+        },
+        120_000,
+      );
+    }
     stream.process.kill("SIGTERM");
     await stream.ended();
     // The server's user runs the restore command: it must be able to read the repository.
-    await promisify(execFile)("chmod", ["-R", "a+rX", join(site.folder, "onsite")]);
-    const segments = (await walFiles()).toSorted();
-    missing = segments.at(-3) ?? "";
+    const folders = (await readdir(site.folder)).filter((name) => name === "onsite");
+    for (const name of folders) await promisify(execFile)("chmod", ["-R", "a+rX", join(site.folder, name)]);
+    missing = await Promise.all(site.copies.map(async (copy) => ({ copy, key: (await segmentsIn(copy)).at(-3) ?? "" })));
     resources = stack.move();
   });
 
   afterAll(async () => resources.disposeAsync());
 
-  async function walFiles(): Promise<string[]> {
-    const root = join(site.folder, "onsite/sources/db/wal");
-    return (await readdir(root, { recursive: true })).filter((path) => /\/[0-9A-F]{24}-[0-9a-f]{32}$/.test(path)).map((path) => join(root, path));
+  async function segmentsIn({ objects }: KeptCopy): Promise<string[]> {
+    return (await objects.list()).filter((path) => /\/[0-9A-F]{24}-[0-9a-f]{32}$/.test(path)).toSorted();
   }
 
   async function without<T>(act: () => Promise<T>): Promise<T> {
-    await rename(missing, `${site.folder}/aside`);
+    const aside = await Promise.all(missing.map(async ({ copy, key }) => ({ copy, key, bytes: await copy.objects.read(key) })));
+    for (const { copy, key } of aside) await copy.objects.remove(key);
     try {
       return await act();
     } finally {
-      await rename(`${site.folder}/aside`, missing);
+      for (const { copy, key, bytes } of aside) await copy.objects.put(key, bytes);
     }
   }
 
   test("is a gap in info, shortens the window, and is what exposure counts from", async () => {
     const before = await infoOf(site);
     expect(before.gaps).toEqual([]);
-    expect(before.windows).toHaveLength(1);
+    expect(before.windows).toHaveLength(site.copies.length);
     await without(async () => {
       const { gaps, windows, exposure } = await infoOf(site);
-      const name = missing.slice(missing.lastIndexOf("/") + 1, -33);
-      expect(gaps).toMatchObject([{ firstSegment: name, lastSegment: name }]);
-      expect(windows).toHaveLength(1);
-      expect(windows[0]?.endLsn).toBe(gaps[0]?.startLsn);
-      expect(Date.parse(windows[0]?.to ?? "")).toBeLessThan(Date.parse(before.windows[0]?.to ?? ""));
-      expect(exposure[0]?.seconds).toBeGreaterThan(0);
+      const [name = ""] = missing.map(({ key }) => key.slice(key.lastIndexOf("/") + 1, -33));
+      const inEach = <T>(expected: (i: number) => T): T[] => site.copies.map((_, i) => expected(i));
+      expect(gaps).toMatchObject(inEach((i) => ({ repository: site.copies[i]?.name, firstSegment: name, lastSegment: name })));
+      expect(windows).toMatchObject(inEach((i) => ({ repository: site.copies[i]?.name, endLsn: gaps[i]?.startLsn })));
+      for (const [i, window] of windows.entries()) expect(Date.parse(window.to ?? "")).toBeLessThan(Date.parse(before.windows[i]?.to ?? ""));
+      expect(exposure).toHaveLength(site.copies.length);
+      for (const { seconds } of exposure) expect(seconds).toBeGreaterThan(0);
     });
   });
 
@@ -78,7 +97,7 @@ describePostgres("a WAL segment that is missing in the middle", {}, (binaries) =
       const restore = await site.run("restore", "--to", "latest", "--target", join(site.folder, "refused"));
       expect(restore).toMatchObject({ exitCode: 1 });
       expect(restore.stderr).toMatch(/gap in WAL/);
-      expect((await site.run("verify", "--json")).json()).toMatchObject({ ok: false, damage: [{ kind: "missing" }] });
+      expect((await site.run("verify", "--json")).json()).toMatchObject({ ok: false, damage: site.copies.map(() => ({ kind: "missing" })) });
     });
     expect((await site.run("drill", "--json")).json()).toMatchObject({ verdict: "pass" });
   });
@@ -95,7 +114,7 @@ describePostgres("a WAL segment that is missing in the middle", {}, (binaries) =
 
   test("stops PostgreSQL through restore_command alone, where it would promote", async () => {
     const target = join(site.folder, "by-command");
-    const restored = await restoredWithCommand(target, site.repository());
+    const restored = await restoredWithCommand(target, addressOfLast());
     await without(async () => {
       await expect(startOnFolder(restored, { binaries, settings: { hot_standby: "off" } })).rejects.toThrow(
         /WAL after it is there: a gap, not the end[\s\S]*could not restore file/,
@@ -105,13 +124,13 @@ describePostgres("a WAL segment that is missing in the middle", {}, (binaries) =
 
   test("does not stop it at the true end of the archive", async () => {
     const target = join(site.folder, "to-the-end");
-    await using cluster = await startOnFolder(await restoredWithCommand(target, site.repository()), { binaries, leftRecovery: true });
+    await using cluster = await startOnFolder(await restoredWithCommand(target, addressOfLast()), { binaries, leftRecovery: true });
     expect(Number((await cluster.sql("select count(*) as n from t where id = 1000000"))[0]?.["n"])).toBe(1);
   });
 
   test("an unreachable repository stops PostgreSQL too", async () => {
     const target = join(site.folder, "unreachable");
-    const restored = await restoredWithCommand(target, `file://${site.folder}/nowhere`);
+    const restored = await restoredWithCommand(target, ["--repository", `file://${site.folder}/nowhere`]);
     await expect(startOnFolder(restored, { binaries, settings: { hot_standby: "off" } })).rejects.toThrow(/there is no repository at[\s\S]*could not restore file/);
   });
 
@@ -119,25 +138,29 @@ describePostgres("a WAL segment that is missing in the middle", {}, (binaries) =
     // In a file: the server's environment is not ours.
     const key = join(site.folder, "server.key");
     await writeFile(key, site.key, { mode: 0o644 });
-    const where = ["--repository", site.repository(), "--key", `file:${key}`, "--wal", "on-demand", "--to", "latest"];
+    const where = [...addressOfLast(), "--key", `file:${key}`, "--wal", "on-demand", "--to", "latest"];
     const [first, second] = [join(site.folder, "on-demand"), join(site.folder, "on-demand-gap")];
     for (const target of [first, second]) expect((await site.run("restore", "db", ...where, "--target", target)).exitCode).toBe(0);
     expect((await readdir(join(first, "holdfast-wal"))).filter((name) => /^[0-9A-F]{24}$/.test(name))).toEqual([]);
-    await using cluster = await startOnFolder(first, { binaries, leftRecovery: true });
+    const env = site.copies.at(-1)?.env ?? {};
+    await using cluster = await startOnFolder(first, { binaries, leftRecovery: true, env });
     expect(await cluster.sql("select count(*)::text as n from t where id = 1000000")).toEqual([{ n: "1" }]);
     await without(async () => {
-      await expect(startOnFolder(second, { binaries, settings: { hot_standby: "off" } })).rejects.toThrow(/could not restore file/);
+      await expect(startOnFolder(second, { binaries, env, settings: { hot_standby: "off" } })).rejects.toThrow(/could not restore file/);
     });
   });
 
+  const addressOfLast = (): readonly string[] => site.copies.at(-1)?.address ?? [];
+
   /** A backup restored, and then left to fetch all its WAL by `wal get`, with nothing of ours running and no target but the end. */
-  async function restoredWithCommand(target: string, repository: string): Promise<string> {
+  async function restoredWithCommand(target: string, address: readonly string[]): Promise<string> {
     expect((await site.run("restore", "--to", "immediate", "--target", target)).exitCode).toBe(0);
     await rm(join(target, "holdfast-wal"), { recursive: true });
     const file = join(target, "postgresql.auto.conf");
     const { uid, gid } = await stat(file);
     const main = new URL("../../scripts/holdfast.mjs", import.meta.url).pathname;
-    const command = `HOLDFAST_KEY=${site.key} ${process.execPath} ${main} wal get db %f %p --repository ${repository}`;
+    const environment = Object.entries({ HOLDFAST_KEY: site.key, ...site.copies.at(-1)?.env }).map(([name, value]) => `${name}=${value}`);
+    const command = `${environment.join(" ")} ${process.execPath} ${main} wal get db %f %p ${address.join(" ")}`;
     await writeFile(file, `restore_command = '${command}'\nrecovery_target_timeline = 'latest'\narchive_mode = off\n`);
     await chown(file, uid, gid);
     return target;

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { parseLsn } from "../../src/domain/lsn.ts";
+import { keepingAskedFor } from "../support/kept-copies.ts";
 import { startCluster } from "../support/cluster.ts";
 import { digestDatabases } from "../support/digest.ts";
 import type { ClusterDigest } from "../support/digest.ts";
@@ -39,7 +40,7 @@ describeEachPostgres("the main job", {}, (binaries) => {
     async ({ reader, checksums }) => {
       await using source = await startCluster({ binaries, checksums, tablespaces: 1, ...(binaries.major >= 17 ? { summarizeWal: true } : {}) });
       await buildWorkload(source);
-      await using site = await openSite({ cluster: source, local: reader === "local" });
+      await using site = await openSite({ cluster: source, local: reader === "local", keeping: keepingAskedFor() });
       const stream = site.start({}, "wal", "stream");
       await untilStreaming(site);
       const backups: Taken[] = [];
@@ -66,14 +67,16 @@ describeEachPostgres("the main job", {}, (binaries) => {
       expect((await stream.ended()).exitCode).toBe(0);
       const reports = moments.map(({ writer }) => writer);
       const everything: WriterReport = { acknowledged: reports.flatMap((one) => one.acknowledged), unanswered: reports.flatMap((one) => one.unanswered), lost: 0 };
-      for (const { id, stopLsn } of backups)
-        await restoreAndCheck(site, source, ["--backup", id, "--to", "immediate"], async (restored) => {
+      // Where there are two copies, each gives every second backup, and every second moment.
+      const from = (i: number): string[] => ["--from", site.copies[i % site.copies.length]?.name ?? ""];
+      for (const [i, { id, stopLsn }] of backups.entries())
+        await restoreAndCheck(site, source, ["--backup", id, "--to", "immediate", ...from(i + 1)], async (restored) => {
           await using session = await restored.connect();
           expect(brokenPromises(everything, await writtenIn(session), parseLsn(stopLsn))).toEqual({ missing: [], unexpected: [] });
           expect(await tornWrites(session)).toBe(0);
         });
-      for (const { at, digest } of moments)
-        await restoreAndCheck(site, source, ["--to", at], async (restored) => {
+      for (const [i, { at, digest }] of moments.entries())
+        await restoreAndCheck(site, source, ["--to", at, ...from(i)], async (restored) => {
           expect(await digestDatabases(restored.url())).toEqual(digest);
         });
       expect(await site.run("verify")).toMatchObject({ exitCode: 0 });
@@ -87,8 +90,8 @@ async function settle(site: Site, source: Cluster, stream: Running): Promise<voi
   const [row] = await source.sql("select pg_current_wal_flush_lsn() as lsn");
   const wanted = parseLsn(row?.["lsn"] ?? "");
   for (let attempt = 0; attempt < 100; attempt++) {
-    const end = (await infoOf(site)).windows.at(-1)?.endLsn;
-    if (end !== undefined && parseLsn(end) >= wanted) return;
+    const ends = site.copies.map(async ({ address }) => (await infoOf(site, {}, ...address)).windows.at(-1)?.endLsn);
+    if ((await Promise.all(ends)).every((end) => end !== undefined && parseLsn(end) >= wanted)) return;
   }
   throw new Error(`WAL did not arrive up to ${row?.["lsn"]}: ${(await site.run("info")).stdout}${(await site.run("wal", "status")).stdout}${stream.output()}`);
 }

@@ -31,6 +31,8 @@ export interface FolderOptions {
   readonly binaries?: PostgresBinaries;
   /** Given on the command line: they win over the folder's own configuration. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** More environment: what its restore_command finds. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Waits until recovery is over, not only until connections are accepted. */
   readonly leftRecovery?: boolean;
   readonly timeoutMs?: number;
@@ -93,6 +95,7 @@ export async function startOnFolder(dataDirectory: string, options: FolderOption
     owner,
     tablespaceDirectories: [],
     settings: { fsync: "off", ...options.settings },
+    env: options.env ?? {},
     startTimeoutMs: options.timeoutMs ?? START_TIMEOUT_MS,
     resources: resources.move(),
   });

@@ -17,6 +17,8 @@ export interface PostmasterOptions {
   readonly logFile: string;
   readonly owner: Owner;
   readonly settings: Readonly<Record<string, string>>;
+  /** More environment: what its restore_command finds. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 const STOP_SIGNALS = { smart: "SIGTERM", fast: "SIGINT", immediate: "SIGQUIT" } as const;
@@ -92,7 +94,7 @@ export async function startPostmaster(options: PostmasterOptions): Promise<Postm
   const settings = Object.entries(options.settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   const child = spawn(options.program, ["-D", options.dataDirectory, ...settings], {
     cwd: options.dataDirectory,
-    env: { PATH: "/usr/bin:/bin", LC_ALL: "C" },
+    env: { PATH: "/usr/bin:/bin", LC_ALL: "C", ...options.env },
     stdio: ["ignore", log.fd, log.fd],
     ...asUser(options.owner),
   });

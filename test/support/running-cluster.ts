@@ -18,6 +18,8 @@ export interface ClusterPlace {
   readonly tablespaceDirectories: readonly string[];
   /** Given on the command line at every start, so that the folder's own configuration stays what a person would have. */
   readonly settings: Readonly<Record<string, string>>;
+  /** More environment for the server, and so for its restore_command. */
+  readonly env?: Readonly<Record<string, string>>;
   readonly startTimeoutMs: number;
   /** What goes when the cluster goes. */
   readonly resources: AsyncDisposableStack;

@@ -2,9 +2,9 @@ import type { SourceInfo } from "../../src/domain/source-info.ts";
 import { eventually } from "./restored.ts";
 import type { Site } from "./site.ts";
 
-/** What `info` says of the source of a site. `env`: as for `runWith`. */
-export async function infoOf(site: Site, env: Readonly<Record<string, string>> = {}): Promise<SourceInfo> {
-  return (await site.runWith(env, "info", "--json")).json<{ sources: [SourceInfo] }>().sources[0];
+/** What `info` says of the source of a site. `env`: as for `runWith`; `which`: options that say where to look. */
+export async function infoOf(site: Site, env: Readonly<Record<string, string>> = {}, ...which: string[]): Promise<SourceInfo> {
+  return (await site.runWith(env, "info", ...which, "--json")).json<{ sources: [SourceInfo] }>().sources[0];
 }
 
 /** Waits until the log is being streamed. */

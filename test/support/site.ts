@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { giveToServerUser } from "./cluster.ts";
 import type { Cluster } from "./running-cluster.ts";
+import { copyInFolder, keepCopies } from "./kept-copies.ts";
+import type { Keeping, KeptCopy } from "./kept-copies.ts";
 import { openScratchFolder } from "./scratch-folder.ts";
 import { asUser, serverUser } from "./server-user.ts";
 
@@ -12,8 +14,10 @@ import { asUser, serverUser } from "./server-user.ts";
 export interface Site extends AsyncDisposable {
   readonly folder: string;
   readonly inventory: string;
-  /** Address of a repository by name. */
+  /** Address of a repository by name, where it is a folder of the site. */
   repository(name?: string): string;
+  /** Its repositories, in the order of the policy, but those of `places`. */
+  readonly copies: readonly KeptCopy[];
   readonly key: string;
   /** Runs `holdfast …` to its end. */
   run(...args: string[]): Promise<Outcome>;
@@ -41,6 +45,8 @@ export interface Running {
 export interface SiteOptions {
   readonly cluster: Pick<Cluster, "url" | "dataDirectory" | "binaries">;
   readonly repositories?: readonly string[];
+  /** Where the repository `onsite` is, with a second one, `cloud`, for "both" (then whatever the policy sends to the first goes to both). Not together with the two options beside it. */
+  readonly keeping?: Keeping;
   /** Where repositories are that are not folders of the site, by name: `url: …` and what else the inventory says of how to get there. */
   readonly places?: Readonly<Record<string, string>>;
   /** More environment, for every command. */
@@ -78,12 +84,18 @@ export async function openSite(options: SiteOptions): Promise<Site> {
   const folder = scratch.path;
   // The server's user passes through on its way to restored clusters.
   await chmod(folder, 0o755);
-  const names = options.repositories ?? ["onsite"];
+  const copies =
+    options.keeping === undefined
+      ? (options.repositories ?? ["onsite"]).filter((name) => options.places?.[name] === undefined).map((name) => copyInFolder(name, folder))
+      : await keepCopies(options.keeping, folder, resources);
+  const places = { ...Object.fromEntries(copies.map(({ name, place }) => [name, place])), ...options.places };
+  const names = options.keeping === undefined ? (options.repositories ?? ["onsite"]) : copies.map(({ name }) => name);
+  const policy = options.keeping === "both" ? options.policy?.replaceAll("[onsite]", "[onsite, cloud]") : options.policy;
   const inventory = join(folder, "holdfast.yaml");
   await mkdir(join(folder, "policies"));
-  await writeFile(join(folder, "policies/plain.yaml"), `version: 1\nname: plain\n${options.policy ?? PLAIN_POLICY(names.join(", "))}`);
+  await writeFile(join(folder, "policies/plain.yaml"), `version: 1\nname: plain\n${policy ?? PLAIN_POLICY(names.join(", "))}`);
   for (const [name, text] of Object.entries(options.policies ?? {})) await writeFile(join(folder, `policies/${name}.yaml`), `version: 1\nname: ${name}\n${text}`);
-  await writeFile(inventory, inventoryText(folder, names, options));
+  await writeFile(inventory, inventoryText(names, places, options));
   const user = options.asServerUser === true ? asUser(await serverUser()) : {};
   if (options.asServerUser === true) await giveToServerUser(folder);
   const children = new Set<ChildProcess>();
@@ -97,6 +109,7 @@ export async function openSite(options: SiteOptions): Promise<Site> {
     SITE_URL: options.cluster.url(),
     HOLDFAST_CONFIG: inventory,
     HOLDFAST_KEY: GENERATED_KEY,
+    ...Object.fromEntries(copies.flatMap(({ env: access }) => Object.entries(access))),
     ...options.env,
   };
   const start = (extra: Readonly<Record<string, string>>, args: readonly string[]): Running =>
@@ -105,6 +118,7 @@ export async function openSite(options: SiteOptions): Promise<Site> {
     folder,
     inventory,
     key: GENERATED_KEY,
+    copies,
     repository: (name = "onsite") => `file://${join(folder, name)}`,
     run: async (...args) => start({}, args).ended(),
     runWith: async (extra, ...args) => start(extra, args).ended(),
@@ -117,8 +131,8 @@ export async function openSite(options: SiteOptions): Promise<Site> {
   return site;
 }
 
-function inventoryText(folder: string, names: readonly string[], options: SiteOptions): string {
-  const repositories = names.map((name) => `  ${name}: { ${options.places?.[name] ?? `url: "file://${join(folder, name)}"`}, encryption: { passphrase: env:SITE_KEY } }`);
+function inventoryText(names: readonly string[], places: Readonly<Record<string, string>>, options: SiteOptions): string {
+  const repositories = names.map((name) => `  ${name}: { ${places[name]}, encryption: { passphrase: env:SITE_KEY } }`);
   const local = options.local === true ? `, dataDirectory: "${options.cluster.dataDirectory}"` : "";
   return [
     "version: 1",
