@@ -94,6 +94,8 @@ async function conclude(
     formats: ["json", "html"],
     folder,
     sample: null,
+    slots: false,
+    asOf: null,
   });
   const [row] = (await source.query("select current_setting('server_version') as version, sum(pg_database_size(oid))::text as bytes from pg_database")).rows;
   const segments = await countSegments(app, config.name);

@@ -2,16 +2,12 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Catalog } from "../src/catalog/catalog.ts";
-import { recordExposure } from "../src/catalog/observations.ts";
-import { thinSamples } from "../src/catalog/exposure-spans.ts";
-import { saveSnapshot } from "../src/catalog/snapshots.ts";
 import { overallStatus } from "../src/compliance/current-status.ts";
-import { fullResolutionMs } from "../src/domain/exposure-spans.ts";
-import type { SourceConfig } from "../src/policy/types.ts";
 import { openScratchFolder } from "../test/support/scratch-folder.ts";
 import { simulateYear } from "./bench/simulated-year.ts";
 import { YearFates } from "./bench/year-fates.ts";
-import { accountFor, guideSources, snapshotOf } from "./bench/year-sources.ts";
+import { observeYear } from "./bench/year-exposure.ts";
+import { accountFor, guideSources } from "./bench/year-sources.ts";
 
 /**
  * `npm run year`: a year of policies/guide.yaml for a thousand sources, by the planner and the catalog that work in earnest. Prints how many runs were due, what became of each, how large the
@@ -43,7 +39,7 @@ const figures = simulateYear({
 });
 const simulationSeconds = (performance.now() - since) / 1000;
 say("observing");
-observe();
+observeYear(catalog, sources, FROM, until);
 const account = accountFor(catalog, sources, FROM, until, say);
 const statusMs = timeStatus();
 catalog.run("vacuum", {});
@@ -58,38 +54,6 @@ const broken = [
 ];
 for (const problem of broken) say(problem);
 process.exitCode = broken.length === 0 ? 0 : 1;
-
-/** What serve would have left of observing: every sample of the last hours, stretches of an hour for weeks, of a day before; and what it last saw. */
-function observe(): void {
-  const copies = sources.flatMap((source) => ["onsite", "cloud"].map((repository) => ({ source, repository })));
-  const fullMs = fullResolutionMs(copies.length / 15);
-  for (const { source, repository } of copies) observeCopy(source, repository, fullMs);
-  for (const source of sources) saveSnapshot(catalog, until, snapshotOf(source, until));
-}
-
-function observeCopy(source: SourceConfig, repository: string, fullMs: number): void {
-  const of = { source: source.name, repository };
-  catalog.transaction(() => {
-    // Sampled every minute where it will be merged anyway, with an hour each day that nobody observed.
-    for (let ms = until.getTime() - 2 * DAY_MS; ms < until.getTime() - fullMs; ms += 60_000)
-      if (new Date(ms).getUTCHours() !== 5) recordExposure(catalog, { ...of, at: new Date(ms).toISOString(), seconds: (ms / 1000) % 900, bytes: 1000 });
-    for (let ms = until.getTime() - fullMs; ms < until.getTime(); ms += 15_000)
-      recordExposure(catalog, { ...of, at: new Date(ms).toISOString(), seconds: (ms / 1000) % 900, bytes: 1000 });
-    thinSamples(catalog, of, { now: until, fullSince: new Date(until.getTime() - fullMs), objectiveSeconds: source.objectives.rpoSeconds });
-    for (let day = FROM.getTime(); day < until.getTime() - 2 * DAY_MS; day += DAY_MS) {
-      const stepMs = day < until.getTime() - 35 * DAY_MS ? DAY_MS : 3_600_000;
-      for (let ms = day; ms < day + DAY_MS; ms += stepMs) span(of, ms, ms + stepMs);
-    }
-  });
-}
-
-function span(of: { source: string; repository: string }, fromMs: number, untilMs: number): void {
-  catalog.run("insert or ignore into exposure_spans (source, repository, at, until, seconds, bytes, samples) values (:source, :repository, :at, :until, 899, 1000, 240)", {
-    ...of,
-    at: new Date(fromMs).toISOString(),
-    until: new Date(untilMs).toISOString(),
-  });
-}
 
 /** The median of five. */
 function timeStatus(): number {

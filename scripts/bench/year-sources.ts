@@ -15,20 +15,26 @@ import type { SourceConfig } from "../../src/policy/types.ts";
 export async function guideSources(count: number): Promise<SourceConfig[]> {
   const folder = await mkdtemp(join(tmpdir(), "holdfast-year-"));
   try {
-    await mkdir(join(folder, "policies"));
-    await writeFile(join(folder, "policies/guide.yaml"), await readFile(join(import.meta.dirname, "../../policies/guide.yaml")));
-    const names = Array.from(
-      { length: count },
-      (_, index) => `  db${String(index).padStart(4, "0")}: { connection: env:URL, policy: guide, tier: standard, dataClass: application }`,
-    );
-    const repositories = ["onsite", "cloud"].map((name) => `  ${name}: { url: "file:///srv/${name}", class: fast, encryption: { passphrase: env:KEY } }`);
-    await writeFile(join(folder, "holdfast.yaml"), ["version: 1", "state: ./state", "repositories:", ...repositories, "sources:", ...names, ""].join("\n"));
-    const loaded = await loadInventory(join(folder, "holdfast.yaml"));
+    const loaded = await loadInventory(await writeGuideInventory(folder, count));
     if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
     return [...loaded.inventory.sources.values()];
   } finally {
     await rm(folder, { recursive: true });
   }
+}
+
+/** The inventory of them in a folder. Returns its file. */
+export async function writeGuideInventory(folder: string, count: number): Promise<string> {
+  await mkdir(join(folder, "policies"), { recursive: true });
+  await writeFile(join(folder, "policies/guide.yaml"), await readFile(join(import.meta.dirname, "../../policies/guide.yaml")));
+  const names = Array.from(
+    { length: count },
+    (_, index) => `  db${String(index).padStart(4, "0")}: { connection: env:URL, policy: guide, tier: standard, dataClass: application }`,
+  );
+  const repositories = ["onsite", "cloud"].map((name) => `  ${name}: { url: "file://${join(folder, name)}", class: fast, encryption: { passphrase: env:KEY } }`);
+  const file = join(folder, "holdfast.yaml");
+  await writeFile(file, ["version: 1", "state: ./state", "repositories:", ...repositories, "sources:", ...names, ""].join("\n"));
+  return file;
 }
 
 export interface YearAccount {

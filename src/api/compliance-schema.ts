@@ -30,6 +30,7 @@ const coverSchema = z.object({
   period: z.object({ from: time, to: time }),
   measuredUntil: time,
   generatedAt: time,
+  asOf: timeOrNull,
   programVersion: text,
   evidence: z.object({ head: z.object({ writer: text, sequence: count, sha256: text }).nullable(), includedSequence: countOrNull, complete: z.boolean().nullable() }),
 });

@@ -134,6 +134,7 @@ export const copyExposureSchema = z.object({
   unobservedShare: z.number().nullable(),
   breaches: z.array(z.object({ from: time, to: time, peakSeconds: seconds, end: z.enum(["recovered", "unobserved", "open"]) })).readonly(),
   series: z.object({ stepSeconds: seconds, points: z.array(z.object({ at: time, worstSeconds: secondsOrNull })).readonly() }),
+  restatements: z.array(z.object({ repository: text, timeline: count, startLsn: text, endLsn: text, from: time, until: time, knownAt: time })).readonly(),
 });
 
 export const exposureSchema = z.object({ source: text, from: time, to: time, measuredUntil: time, copies: z.array(copyExposureSchema) });

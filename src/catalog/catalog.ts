@@ -41,6 +41,18 @@ export class Catalog implements Disposable {
     return this.#prepare(sql).all(values) as SqlRow[];
   }
 
+  /** Everything that `act` reads is as it is now, whatever other processes write meanwhile. Nothing may be written here in between. */
+  async readTogether<T>(act: () => Promise<T>): Promise<T> {
+    this.#database.exec("begin");
+    try {
+      // The moment is that of the first look.
+      this.#database.prepare("select count(*) from applied").get();
+      return await act();
+    } finally {
+      this.#database.exec("commit");
+    }
+  }
+
   /** All or nothing, also against other processes. Within another it is part of that one. */
   transaction<T>(act: () => T): T {
     if (this.#isInTransaction()) return act();

@@ -3,7 +3,7 @@ import { numberOrNull, textOf, textOrNull } from "./catalog.ts";
 import type { ExposureSpan } from "../domain/exposure-spans.ts";
 import { readSpans } from "./exposure-spans.ts";
 import { readTotals, uncountedSlots } from "./run-totals.ts";
-import { findRun, listRuns, openRuns } from "./runs.ts";
+import { findRun, listRuns, openRuns, runsAt } from "./runs.ts";
 import type { Run, RunFilter, RunOutcome } from "./runs.ts";
 
 /** What reports, status and metrics ask of the catalog beyond what commands do. Every query goes along an index: most are asked for each source, again and again. */
@@ -12,20 +12,31 @@ import type { Run, RunFilter, RunOutcome } from "./runs.ts";
  * Every record of a source that belongs to [from, to), oldest first: a run to the time it began, slots that were passed over, and intervals of slots, to the time of the slot.
  * So each record belongs to exactly one of two adjacent periods, but for an interval that reaches over the border.
  */
-export function* recordsOfPeriod(catalog: Catalog, period: { source: string; from: string; to: string }): Generator<Run> {
-  const found = kindsOnRecord(catalog, period.source).flatMap((kind) => idsOfPeriod(catalog, { ...period, ...kind }));
-  for (const { id } of found.toSorted((a, b) => (a.at === b.at ? a.sequence - b.sequence : a.at < b.at ? -1 : 1))) {
-    const run = findRun(catalog, id);
-    if (run !== null) yield run;
+export function* recordsOfPeriod(catalog: Catalog, period: { source: string; from: string; to: string; operation?: string }): Generator<Run> {
+  const found = kindsOnRecord(catalog, period.source)
+    .filter(({ operation }) => operation === (period.operation ?? operation))
+    .flatMap((kind) => placesOfPeriod(catalog, { source: period.source, from: period.from, to: period.to, ...kind }))
+    .toSorted((a, b) => (a.at === b.at ? a.sequence - b.sequence : a.at < b.at ? -1 : 1));
+  for (let first = 0; first < found.length; first += RUNS_AT_ONCE) {
+    const places = found.slice(first, first + RUNS_AT_ONCE).map(({ place }) => place);
+    const runs = runsAt(catalog, places);
+    for (const place of places) {
+      const run = runs.get(place);
+      if (run !== undefined) yield run;
+    }
   }
 }
+
+/** How many runs are in memory at once. */
+const RUNS_AT_ONCE = 500;
 
 interface KindOnRecord {
   readonly operation: string;
   readonly type: string | null;
 }
 
-function kindsOnRecord(catalog: Catalog, source: string): KindOnRecord[] {
+/** The kinds of work of a source that anything is on record about. */
+export function kindsOnRecord(catalog: Catalog, source: string): KindOnRecord[] {
   const kinds = [...readTotals(catalog, source), ...openRuns(catalog).filter((run) => run.source === source)];
   return [...new Map(kinds.map(({ operation, type }) => [`${operation} ${type}`, { operation, type }])).values()];
 }
@@ -36,21 +47,21 @@ const INTERVAL_MS = 86_400_000;
 const IS_PASSED_OVER = "outcome in ('missed', 'superseded', 'skipped')";
 
 /** Three ways into the records, each along an index and no further than the period: runs that began in it, slots in it, and what was passed over for longer than a day. */
-function idsOfPeriod(catalog: Catalog, period: KindOnRecord & { source: string; from: string; to: string }): { id: string; at: string; sequence: number }[] {
+function placesOfPeriod(catalog: Catalog, period: KindOnRecord & { source: string; from: string; to: string }): { place: number; at: string; sequence: number }[] {
   return catalog
     .all(
-      `select id, started_at as at, sequence from runs
+      `select rowid as place, started_at as at, sequence from runs
          where source = :source and operation = :operation and started_at >= :from and started_at < :to and type is :type and until is null and not ${IS_PASSED_OVER}
        union all
-       select id, scheduled_for, sequence from runs
+       select rowid, scheduled_for, sequence from runs
          where source = :source and operation = :operation and type is :type and scheduled_for >= :near and scheduled_for < :to
            and (until is not null or ${IS_PASSED_OVER}) and coalesce(until, scheduled_for) >= :from
        union all
-       select id, scheduled_for, sequence from runs
+       select rowid, scheduled_for, sequence from runs
          where source = :source and until is not null and until >= :from and ${IS_PASSED_OVER} and operation = :operation and type is :type and scheduled_for < :near`,
       { ...period, near: new Date(Date.parse(period.from) - INTERVAL_MS).toISOString() },
     )
-    .map((row) => ({ id: textOf(row, "id"), at: textOf(row, "at"), sequence: numberOrNull(row, "sequence") ?? 0 }));
+    .map((row) => ({ place: numberOrNull(row, "place") ?? 0, at: textOf(row, "at"), sequence: numberOrNull(row, "sequence") ?? 0 }));
 }
 
 export interface Success {

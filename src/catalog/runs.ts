@@ -67,6 +67,11 @@ export function lastApplied(catalog: Catalog, writer: string): number {
   return Number(catalog.all("select sequence from applied where writer = :writer", { writer })[0]?.["sequence"] ?? 0);
 }
 
+/** Hosts of whose evidence anything is in the history. */
+export function writersApplied(catalog: Catalog): string[] {
+  return catalog.all("select writer from applied").map((row) => textOf(row, "writer"));
+}
+
 function beginRun(catalog: Catalog, entry: HistoryEntry): void {
   insertRun(catalog, entry, "running");
   commandBegan(catalog, stringOr(entry.facts["run"], ""));
@@ -193,6 +198,12 @@ export function listRuns(catalog: Catalog, filter: RunFilter = {}): Run[] {
 export function findRun(catalog: Catalog, id: string): Run | null {
   const [row] = catalog.all("select * from runs where id = :id", { id });
   return row === undefined ? null : runOf(row);
+}
+
+/** Runs by where they lie in the catalog (their rowid). */
+export function runsAt(catalog: Catalog, places: readonly number[]): Map<number, Run> {
+  const rows = catalog.all("select rowid as place, * from runs where rowid in (select value from json_each(:places))", { places: JSON.stringify(places) });
+  return new Map(rows.map((row) => [numberOrNull(row, "place") ?? 0, runOf(row)]));
 }
 
 /** The newest slot of a kind of work that was dealt with in some way, and the newest record about it. */

@@ -27,7 +27,8 @@ export function* listSlots(catalog: Catalog, kind: KindOfSource, from: Date, to:
 
 const COLUMNS = "id, scheduled_for, until, slots, outcome, attempt, reason, schedule, started_at, sequence";
 
-function* readRecords(catalog: Catalog, kind: KindOfSource, from: string, to: string): Generator<SlotRecord> {
+/** The records that those slots are in, in order of their first slot; some may lie before `from`. */
+export function* readRecords(catalog: Catalog, kind: KindOfSource, from: string, to: string): Generator<SlotRecord> {
   const near = new Date(Date.parse(from) - DAY_MS).toISOString();
   const ofKind = "source = :source and operation = :operation and type is :type";
   const key = { source: kind.source, operation: kind.operation, type: kind.type };

@@ -14,8 +14,10 @@ interface ReportOptions extends CommonOptions {
   readonly to: string;
   readonly source?: string[];
   readonly label?: string[];
+  readonly asOf?: string;
   readonly sample?: number;
   readonly seed?: string;
+  readonly slots: boolean;
   readonly format: ReportFormat[];
   readonly out: string;
   readonly failOn?: "breach";
@@ -27,8 +29,10 @@ export function reportCommand(): Command {
     .requiredOption("--to <time>", "first moment after the period, with a zone")
     .option("--source <name>", "only this source (repeatable; default: all)", (value: string, all: string[] | undefined) => [...(all ?? []), value])
     .option("--label <name=value>", "only sources with this label (repeatable: with all of them)", (value: string, all: string[] | undefined) => [...(all ?? []), value])
+    .option("--as-of <time>", "what was known at that time, and nothing that was put on record later")
     .option("--sample <records>", "draw so many records of the population for somebody to look into: sample.csv", parseCount)
     .option("--seed <text>", "of the sample; the same draws the same (default: the digest of the newest entry of evidence)")
+    .option("--slots", "also every slot by itself, where the population has intervals of them: slots.csv", false)
     .addOption(new Option("--format <format...>", "which files to write").choices([...REPORT_FORMATS]).default(["json", "html"]))
     .requiredOption("--out <folder>", "where to write it")
     .addOption(new Option("--fail-on <what>", "exit 1 where an objective was breached").choices(["breach"]))
@@ -42,6 +46,8 @@ export function reportCommand(): Command {
           sources: chooseScope(app.inventory, options),
           sample: options.sample === undefined ? null : { size: options.sample, seed: options.seed ?? null },
           formats: options.format,
+          slots: options.slots,
+          asOf: options.asOf === undefined ? null : parseMoment("--as-of", options.asOf),
           folder: path.resolve(options.out),
         });
         output.result({ status: report.status, files, attestation, evidenceEntries, sample, completeness, summary: report.summary, findings: report.findings }, () =>

@@ -2,16 +2,19 @@ import { createHash } from "node:crypto";
 import { mkdir, open } from "node:fs/promises";
 import path from "node:path";
 import type { App } from "../app.ts";
+import type { Catalog } from "../catalog/catalog.ts";
 import { signDigests } from "../compliance/attestation.ts";
 import { completenessOf } from "../compliance/completeness.ts";
-import { buildReport } from "../compliance/report.ts";
-import { csvLines, completenessTable, csvTables, sampleTable } from "../compliance/report-csv.ts";
-import { renderReport } from "../compliance/report-html.ts";
+import { streamReport } from "../compliance/report.ts";
+import { csvLines, completenessTable, csvTables, sampleTable, slotTable } from "../compliance/report-csv.ts";
+import { pagePieces } from "../compliance/report-html.ts";
+import { slotBySlot } from "../compliance/slot-list.ts";
 import { jsonPieces } from "../compliance/report-json.ts";
 import type { Completeness } from "../compliance/completeness.ts";
-import type { ComplianceReport } from "../domain/compliance.ts";
+import type { EvidenceHead, ReportSource, StreamedReport } from "../domain/compliance.ts";
 import { drawSample } from "../domain/sample.ts";
 import { messageOf, HoldfastError } from "../errors.ts";
+import { openCatalogAsOf } from "../operations/evidence/catalog-as-of.ts";
 import { recordEntry } from "../operations/record-run.ts";
 
 export const REPORT_FORMATS = ["json", "csv", "html", "pdf"] as const;
@@ -23,13 +26,17 @@ export interface ReportOrder {
   /** Null: every source. */
   readonly sources: readonly string[] | null;
   readonly formats: readonly ReportFormat[];
+  /** What was known then; null: all that is. */
+  readonly asOf: Date | null;
+  /** Also every slot by itself, where the population has intervals: slots.csv. */
+  readonly slots: boolean;
   readonly folder: string;
   /** Records to draw for somebody who looks into them. `seed` null: that of the newest entry of evidence, which nobody could choose. */
   readonly sample: { readonly size: number; readonly seed: string | null } | null;
 }
 
 export interface WrittenReport {
-  readonly report: ComplianceReport;
+  readonly report: StreamedReport;
   readonly files: readonly string[];
   readonly attestation: string;
   readonly evidenceEntries: number;
@@ -53,43 +60,65 @@ interface ReportPart {
 /** Writes the compliance report of a period and, beside it, a signed statement over the files; and puts on record that it was written. */
 export async function writeReport(app: App, order: ReportOrder): Promise<WrittenReport> {
   const now = app.clock.now();
-  const evidenceHead = await app.journal.evidence.head();
-  const report = buildReport({ catalog: app.catalog, inventory: app.inventory, from: order.from, to: order.to, now, sources: order.sources, evidenceHead });
+  if (order.asOf !== null && order.asOf > now)
+    throw new HoldfastError("HF-USAGE", "--as-of lies ahead: nobody knows yet what will be known", { hint: "leave it out for all that is on record" });
+  await using then = order.asOf === null ? null : await openCatalogAsOf(app, order.asOf, path.join(app.inventory.state, `as-of-${process.pid}.sqlite`));
+  const evidenceHead = then === null ? await app.journal.evidence.head() : then.head;
+  // All from one state of the catalog, whoever writes in it meanwhile.
+  const { report, ...written } = await app.catalog.readTogether(() => writeFiles(app, order, { now, evidenceHead, record: then?.catalog ?? app.catalog }));
+  const { files, sample, completeness, facts } = written;
+  const subject = files.map((file) => ({ name: file.name, digest: { sha256: file.sha256 } }));
+  const entry = await recordEntry(app.journal, "report.written", { ...facts, sources: order.sources }, subject);
+  await app.journal.copyToRepositories();
+  const placed = files.map(({ name }) => path.join(order.folder, name));
+  return { report, files: placed, attestation: path.join(order.folder, ATTESTATION), evidenceEntries: entry.sequence, sample, completeness };
+}
+
+interface WrittenFiles extends Pick<WrittenReport, "report" | "sample" | "completeness"> {
+  readonly files: readonly { readonly name: string; readonly sha256: string }[];
+  /** What is signed with the files. */
+  readonly facts: Readonly<Record<string, unknown>>;
+}
+
+async function writeFiles(app: App, order: ReportOrder, { now, evidenceHead, record }: { now: Date; evidenceHead: EvidenceHead | null; record: Catalog }): Promise<WrittenFiles> {
+  const asOf = order.asOf === null ? null : { at: order.asOf, record };
+  const report = streamReport({ catalog: app.catalog, inventory: app.inventory, from: order.from, to: order.to, now, sources: order.sources, evidenceHead, asOf });
   const drawn = order.sample === null ? null : drawSample(report.population.runs, order.sample.size, order.sample.seed ?? evidenceHead?.sha256 ?? "", sha256);
   const sample = drawn === null ? null : { seed: drawn.seed, of: drawn.of, runs: drawn.drawn.map(({ id }) => id) };
   const parts = order.formats.flatMap((format) => partsOf(format, report));
   if (drawn !== null) parts.push(pieces("sample.csv", csvLines(sampleTable(drawn.drawn))));
   // Slots of the last day may wait for another operation, and are on record only when they are taken up.
-  const settled = new Date(Math.min(order.to.getTime(), now.getTime() - DAY_MS));
-  const completeness = completenessOf(app.catalog, report.cover.scope.sources, order.from, settled);
+  const settled = new Date(Math.min(order.to.getTime(), (order.asOf ?? now).getTime() - DAY_MS));
+  const completeness = completenessOf(record, report.cover.scope.sources, order.from, settled);
   if (order.formats.includes("csv")) parts.push(pieces("completeness.csv", csvLines(completenessTable(completeness))));
-  const facts = { from: order.from.toISOString(), to: order.to.toISOString(), status: report.status, sample };
+  if (order.slots) parts.push(pieces("slots.csv", csvLines(slotTable(slotBySlot(record, sourcesIn(app, report), order.from, order.to)))));
+  const facts = { from: order.from.toISOString(), to: order.to.toISOString(), status: report.status, sample, ...(asOf === null ? {} : { asOf: asOf.at.toISOString() }) };
   try {
     await mkdir(order.folder, { recursive: true });
     const files: { name: string; sha256: string }[] = [];
     for (const part of parts) files.push(await writePart(order.folder, part));
     const attestation = signDigests(app.host.signer, files, { ...facts, writtenAt: now.toISOString(), evidenceHead });
     await writePart(order.folder, pieces(ATTESTATION, [attestation]));
-    const subject = files.map((file) => ({ name: file.name, digest: { sha256: file.sha256 } }));
-    const entry = await recordEntry(app.journal, "report.written", { ...facts, sources: order.sources }, subject);
-    await app.journal.copyToRepositories();
-    const placed = files.map(({ name }) => path.join(order.folder, name));
-    return { report, files: placed, attestation: path.join(order.folder, ATTESTATION), evidenceEntries: entry.sequence, sample, completeness };
+    return { report, files, sample, completeness, facts };
   } catch (cause) {
     if (cause instanceof HoldfastError || !(cause instanceof Error && "code" in cause)) throw cause;
     throw new HoldfastError("HF-STORAGE", `cannot write the report to ${order.folder}: ${messageOf(cause)}`, { hint: "choose another folder with --out", cause });
   }
 }
 
+function sourcesIn({ inventory }: App, { cover }: StreamedReport): ReportSource[] {
+  return cover.scope.sources.flatMap((name) => inventory.sources.get(name) ?? []);
+}
+
 const DAY_MS = 86_400_000;
 const ATTESTATION = "report.dsse.json";
 
-function partsOf(format: ReportFormat, report: ComplianceReport): ReportPart[] {
+function partsOf(format: ReportFormat, report: StreamedReport): ReportPart[] {
   switch (format) {
     case "json":
       return [pieces("report.json", jsonPieces(report))];
     case "html":
-      return [pieces("report.html", [renderReport(report)])];
+      return [pieces("report.html", pagePieces(report))];
     case "csv":
       return csvTables(report).map((table) => pieces(table.name, csvLines(table)));
     case "pdf":

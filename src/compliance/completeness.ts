@@ -1,7 +1,8 @@
 import type { Catalog } from "../catalog/catalog.ts";
 import { promisesIn } from "../catalog/commitments.ts";
-import { listSlots } from "../catalog/slot-population.ts";
-import { nextSlot } from "../domain/schedule.ts";
+import { readRecords } from "../catalog/slot-population.ts";
+import { findMissing, joinPromises } from "../domain/promised-slots.ts";
+import type { PromisedRange } from "../domain/promised-slots.ts";
 
 /** Whether the population is complete: every slot that was promised, in evidence and before it was due, against those that anything is on record about. */
 export interface Completeness {
@@ -21,23 +22,25 @@ const MOST_NAMED = 10;
 
 /** By source and work, of [from, to). Nothing where nothing was promised: then completeness is not shown. `to` must lie so far back that what was due had the time to be put on record. */
 export function completenessOf(catalog: Catalog, sources: readonly string[], from: Date, to: Date): Completeness[] {
-  const promised = new Map<string, { source: string; operation: string; type: string | null; slots: Set<string> }>();
-  for (const promise of promisesIn(catalog, from.toISOString(), to.toISOString())) {
-    const slots = [...slotsOf(promise, from, to)];
-    for (const source of promise.sources.filter((name) => sources.includes(name))) {
-      const key = JSON.stringify([source, promise.operation, promise.type]);
-      const known = promised.get(key) ?? { source, operation: promise.operation, type: promise.type, slots: new Set() };
-      for (const slot of slots) known.slots.add(slot);
-      promised.set(key, known);
-    }
-  }
-  return [...promised.values()].map(({ slots, ...kind }) => {
-    const missing = new Set(slots);
-    for (const { slot } of listSlots(catalog, kind, from, to)) missing.delete(slot);
-    return { ...kind, promised: slots.size, onRecord: slots.size - missing.size, unaccounted: [...missing].toSorted().slice(0, MOST_NAMED) };
+  const [first, last] = [from.toISOString(), to.toISOString()];
+  return kindsPromised(catalog, new Set(sources), first, last).map(({ ranges, ...kind }) => {
+    const { promised, missing, named } = findMissing(ranges, { from, to }, readRecords(catalog, kind, first, last), MOST_NAMED);
+    return { ...kind, promised, onRecord: promised - missing, unaccounted: named };
   });
 }
 
-function* slotsOf({ schedule, from: after, until }: ReturnType<typeof promisesIn>[number], from: Date, to: Date): Generator<string> {
-  for (let at = nextSlot(schedule, new Date(after)); at !== null && at.toISOString() <= until && at < to; at = nextSlot(schedule, at)) if (at >= from) yield at.toISOString();
+interface PromisedKind extends Pick<Completeness, "source" | "operation" | "type"> {
+  readonly ranges: readonly PromisedRange[];
+}
+
+function kindsPromised(catalog: Catalog, inScope: ReadonlySet<string>, from: string, to: string): PromisedKind[] {
+  const kinds = new Map<string, PromisedKind & { ranges: PromisedRange[] }>();
+  for (const { sources, operation, type, ...range } of joinPromises(promisesIn(catalog, from, to)))
+    for (const source of sources.filter((name) => inScope.has(name))) {
+      const key = `${source}\n${operation}\n${type}`;
+      const known = kinds.get(key) ?? { source, operation, type, ranges: [] };
+      known.ranges.push(range);
+      kinds.set(key, known);
+    }
+  return [...kinds.values()];
 }

@@ -1,6 +1,7 @@
 import type { Completeness } from "./completeness.ts";
-import type { ComplianceReport } from "../domain/compliance.ts";
+import type { StreamedReport } from "../domain/compliance.ts";
 import type { RunRecord } from "../domain/control-population.ts";
+import type { ListedSlot } from "./slot-list.ts";
 
 /**
  * A report as tables (RFC 4180). The head of a column is the path of the value in the JSON; unknown is empty; a list is its items with a semicolon between them. Text that a spreadsheet would take for a formula has an
@@ -13,7 +14,7 @@ export interface CsvTable {
 }
 
 /** The tables of a report. Each has its head also where it has no rows. */
-export function csvTables(report: ComplianceReport): CsvTable[] {
+export function csvTables(report: StreamedReport): CsvTable[] {
   const { sources, population } = report;
   return [
     { name: "summary.csv", columns: SUMMARY, rows: report.summary },
@@ -25,6 +26,11 @@ export function csvTables(report: ComplianceReport): CsvTable[] {
       columns: BREACHES,
       rows: sources.flatMap(({ name, exposure }) => exposure.flatMap(({ repository, breaches }) => breaches.map((breach) => ({ source: name, repository, ...breach })))),
     },
+    {
+      name: "restatements.csv",
+      columns: RESTATEMENTS,
+      rows: sources.flatMap(({ name, exposure }) => exposure.flatMap(({ restatements }) => restatements.map((each) => ({ source: name, ...each })))),
+    },
     { name: "findings.csv", columns: FINDINGS, rows: report.findings },
     { name: "controls.csv", columns: CONTROLS, rows: report.controls },
     { name: "drills.csv", columns: DRILLS, rows: population.drills },
@@ -34,6 +40,10 @@ export function csvTables(report: ComplianceReport): CsvTable[] {
 
 export function completenessTable(rows: readonly Completeness[]): CsvTable {
   return { name: "completeness.csv", columns: ["source", "operation", "type", "promised", "onRecord", "unaccounted"], rows };
+}
+
+export function slotTable(rows: Iterable<ListedSlot>): CsvTable {
+  return { name: "slots.csv", columns: ["source", "operation", "type", "slot", "outcome", "attempts", "record", "reason"], rows };
 }
 
 export function sampleTable(rows: readonly RunRecord[]): CsvTable {
@@ -98,6 +108,7 @@ const EXPOSURE = [
   "unobservedShare",
 ];
 const BREACHES = ["source", "repository", "from", "to", "peakSeconds", "end"];
+const RESTATEMENTS = ["source", "repository", "from", "until", "knownAt", "timeline", "startLsn", "endLsn"];
 const FINDINGS = ["severity", "kind", "source", "repository", "at", "detail", "references"];
 const CONTROLS = ["framework", "control", "asks", "status", "artefacts", "notShown"];
 const DRILLS = [

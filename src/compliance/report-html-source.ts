@@ -1,4 +1,4 @@
-import type { ComplianceReport, CopyExposure, DrillCounts, SourceReport, WorkCounts } from "../domain/compliance.ts";
+import type { CopyExposure, DrillCounts, SourceReport, StreamedReport, WorkCounts } from "../domain/compliance.ts";
 import { RULES } from "../domain/control-map.ts";
 import { counted } from "../domain/control-wording.ts";
 import { exposureFigure } from "./exposure-figure.ts";
@@ -8,7 +8,7 @@ import { bytes, count, duration, NONE, share, tally, time, UNKNOWN } from "./rep
 import { facts, objectiveBadge, outcomeBadge, statusBadge, table, tile, yesNoBadge } from "./report-parts.ts";
 
 /** The chapter of one source. */
-export function sourceChapter(source: SourceReport, { cover }: ComplianceReport): Html {
+export function sourceChapter(source: SourceReport, { cover }: Pick<StreamedReport, "cover">): Html {
   return html`<section class="source">
     <h2>${source.name} ${statusBadge(source.status)}</h2>
     ${facts([
@@ -20,7 +20,7 @@ export function sourceChapter(source: SourceReport, { cover }: ComplianceReport)
     ])}
     ${tiles(source)} ${rulesTable(source)}
     <h3>Recovery point: exposure of each copy</h3>
-    ${source.exposure.map((copy) => copyFigure(source.name, copy, cover.measuredUntil))} ${exposureTable(source)} ${breachTable(source)}
+    ${source.exposure.map((copy) => copyFigure(source.name, copy, cover.measuredUntil))} ${exposureTable(source)} ${restatedTable(source)} ${breachTable(source)}
     <h3>Backups</h3>
     ${workTable("Backups of the period", source.backups, "no backup is due by the policy, and none is on record")}
     ${workTable("Other work of the period", source.otherWork, "none is on record")}
@@ -77,6 +77,23 @@ function exposureTable({ exposure }: SourceReport): Html {
       copy.samples === 0 ? UNKNOWN : count(copy.breaches.length),
     ]),
     empty: "no copy is named by the policy",
+  });
+}
+
+function restatedTable({ exposure }: SourceReport): Html {
+  const all = exposure.flatMap(({ restatements }) => restatements);
+  if (all.length === 0) return NOTHING;
+  return table({
+    caption: "Restated: what was measured then turned out to be wrong, and the figures are as they are known now",
+    columns: ["Copy", "From", "To", "Known since", "Missing WAL"],
+    rows: all.map(({ repository, from, until, knownAt, timeline, startLsn, endLsn }) => [
+      repository,
+      time(from),
+      time(until),
+      time(knownAt),
+      `timeline ${timeline}, ${startLsn} to ${endLsn}`,
+    ]),
+    empty: "none",
   });
 }
 

@@ -1,21 +1,28 @@
 import { FINDING_SEVERITIES } from "../domain/compliance.ts";
-import type { ComplianceReport, EvidenceState, FindingSeverity } from "../domain/compliance.ts";
-import type { DrillRecord, RunRecord } from "../domain/control-population.ts";
+import type { EvidenceState, FindingSeverity, SourceReport, StreamedReport } from "../domain/compliance.ts";
+import { compareStatus } from "../domain/control-status.ts";
 import type { ControlResult } from "../domain/control-status.ts";
 import { RULES } from "../domain/control-map.ts";
 import { counted } from "../domain/control-wording.ts";
 import { html, Html, NOTHING } from "./html.ts";
 import type { HtmlValue } from "./html.ts";
-import { count, duration, formatTime, NONE, time, UNKNOWN } from "./report-format.ts";
+import { count, formatTime, NONE, time, UNKNOWN } from "./report-format.ts";
+import { drillRegister, runPopulation } from "./report-html-population.ts";
+import { sourcesTable } from "./report-html-sources.ts";
 import { sourceChapter } from "./report-html-source.ts";
-import { facts, list, objectiveBadge, outcomeBadge, severityBadge, statusBadge, table, tile } from "./report-parts.ts";
+import { facts, list, objectiveBadge, severityBadge, statusBadge, table, tile } from "./report-parts.ts";
 import { REPORT_STYLE } from "./report-style.ts";
 
 /** The report as one page that needs nothing else: no script, no font, no picture from elsewhere. The same figures as the JSON. */
-export function renderReport(report: ComplianceReport): string {
+export function renderReport(report: StreamedReport): string {
+  return [...pagePieces(report)].join("");
+}
+
+/** The same, piece by piece. */
+export function* pagePieces(report: StreamedReport): Generator<string> {
   const { cover } = report;
   const title = `Backup and recovery evidence, ${formatTime(cover.period.from).slice(0, 10)} to ${formatTime(cover.period.to).slice(0, 10)}`;
-  return html`<!doctype html>
+  const page = html`<!doctype html>
     <html lang="en">
       <head>
         <meta charset="utf-8" />
@@ -29,15 +36,27 @@ export function renderReport(report: ComplianceReport): string {
         </style>
       </head>
       <body>
-        ${reportBody(report)}
+        ${Html.trusted(BODY)}
       </body>
     </html> `.toString();
+  const [before = "", after = ""] = page.split(BODY);
+  yield before;
+  for (const part of bodyParts(report)) yield part.toString();
+  yield after;
 }
 
+/** Where the body comes, which is made piece by piece. */
+const BODY = "<!-- body -->";
+
 /** What it says, without the page around it: the dashboard shows it inside of its own. */
-export function reportBody(report: ComplianceReport): Html {
-  const { cover } = report;
-  return html`<header>
+export function reportBody(report: StreamedReport): Html {
+  return html`${[...bodyParts(report)]}`;
+}
+
+function* bodyParts(report: StreamedReport): Generator<Html> {
+  const { cover, sources, population } = report;
+  const chapters = chaptersOf(sources);
+  yield html`<header>
       <p class="kind">Holdfast · backup and recovery evidence</p>
       <h1>${formatTime(cover.period.from).slice(0, 16)} <span class="dash">to</span> ${formatTime(cover.period.to).slice(0, 16)}</h1>
       <p class="lead">
@@ -45,13 +64,20 @@ export function reportBody(report: ComplianceReport): Html {
         them.
       </p>
     </header>
-    <main>
-      ${summary(report)} ${findings(report)} ${coverFacts(report)} ${tiers(report)} ${report.sources.map((source) => sourceChapter(source, report))} ${controls(report.controls)}
-      ${drillRegister(report.population.drills)} ${runPopulation(report.population.runs)} ${closing(report)}
-    </main>`;
+    ${Html.trusted("<main>")} ${summary(report)} ${findings(report)} ${coverFacts(report)} ${tiers(report)} ${sourcesTable(sources, chapters.length)}`;
+  for (const source of chapters) yield sourceChapter(source, report);
+  yield html`${controls(report.controls)} ${drillRegister(population.drills)} ${runPopulation(population.runs)} ${closing(report)} ${Html.trusted("</main>")}`;
 }
 
-function summary({ sources, findings: all, population }: ComplianceReport): Html {
+/** A page with more chapters no browser shows and nobody reads. */
+const MOST_CHAPTERS = 50;
+
+/** All, or of many the worst. */
+function chaptersOf(sources: readonly SourceReport[]): readonly SourceReport[] {
+  return sources.length <= MOST_CHAPTERS ? sources : sources.toSorted((a, b) => compareStatus(a.status, b.status)).slice(0, MOST_CHAPTERS);
+}
+
+function summary({ sources, findings: all, population }: StreamedReport): Html {
   const held = (verdict: string): number => sources.filter(({ recoveryPoint }) => recoveryPoint === verdict).length;
   const fast = (verdict: string): number => sources.filter(({ recoveryTime }) => recoveryTime.verdict === verdict).length;
   const total = (of: "passed" | "failed" | "run"): number => sources.reduce((sum, { drills }) => sum + drills[of], 0);
@@ -71,43 +97,57 @@ const SEVERITY_NOUNS: Readonly<Record<FindingSeverity, readonly [string, string]
   exception: ["exception", "exceptions"],
 };
 
-function findings({ findings: all }: ComplianceReport): Html {
+function findings({ findings: all }: StreamedReport): Html {
   const worstFirst = all.toSorted((a, b) => FINDING_SEVERITIES.indexOf(a.severity) - FINDING_SEVERITIES.indexOf(b.severity));
+  const note = all.length > MOST_FINDINGS ? html`<p>The first ${MOST_FINDINGS} of ${count(all.length)}; the JSON has every one.</p>` : NOTHING;
   return html`<section>
     <h2>Findings</h2>
-    ${table({
+    ${note}${table({
       caption: "What has to be answered, the worst first",
       columns: ["Severity", "Source", "Copy", "Since", "Finding", "About"],
-      rows: worstFirst.map(({ severity, source, repository, at, detail, references }) => [
-        severityBadge(severity),
-        source ?? "all",
-        repository ?? NONE,
-        time(at),
-        detail,
-        references.length === 0
-          ? NONE
-          : html`<code>${references.slice(0, MOST_REFERENCES).join(", ")}${references.length > MOST_REFERENCES ? `, and ${references.length - MOST_REFERENCES} more` : ""}</code>`,
-      ]),
+      rows: worstFirst
+        .slice(0, MOST_FINDINGS)
+        .map(({ severity, source, repository, at, detail, references }) => [
+          severityBadge(severity),
+          source ?? "all",
+          repository ?? NONE,
+          time(at),
+          detail,
+          references.length === 0
+            ? NONE
+            : html`<code
+                >${references.slice(0, MOST_REFERENCES).join(", ")}${references.length > MOST_REFERENCES ? `, and ${references.length - MOST_REFERENCES} more` : ""}</code
+              >`,
+        ]),
       empty: "none",
     })}
   </section>`;
 }
 
+/** A page with more rows is no longer one that can be read or printed. */
+const MOST_FINDINGS = 1000;
 /** So many are worth reading in a table cell. */
 const MOST_REFERENCES = 3;
 
-function coverFacts({ cover, sources }: ComplianceReport): Html {
+function coverFacts({ cover, sources }: StreamedReport): Html {
   return html`<section>
     <h2>Scope</h2>
     ${facts([
-      ["Sources", sources.map(({ name }) => name).join(", ")],
-      ["Sources not in this report", cover.scope.notIncluded.length === 0 ? NONE : cover.scope.notIncluded.join(", ")],
+      ["Sources", named(sources.map(({ name }) => name))],
+      ["Sources not in this report", cover.scope.notIncluded.length === 0 ? NONE : named(cover.scope.notIncluded)],
       ["Period", html`from ${time(cover.period.from)} (inclusive) to ${time(cover.period.to)} (exclusive)`],
       ["Measured until", time(cover.measuredUntil)],
+      ...(cover.asOf === null ? [] : [["As of", html`${time(cover.asOf)}: what was on record by then, and nothing later`] as const]),
       ["Generated", html`${time(cover.generatedAt)} by Holdfast ${cover.programVersion}`],
       ["Evidence log", evidence(cover.evidence)],
     ])}
   </section>`;
+}
+
+const MOST_NAMES = 50;
+
+function named(names: readonly string[]): string {
+  return names.length <= MOST_NAMES ? names.join(", ") : `${names.slice(0, MOST_NAMES).join(", ")}, and ${names.length - MOST_NAMES} more`;
 }
 
 function evidence({ head, includedSequence, complete }: EvidenceState): Html {
@@ -116,7 +156,7 @@ function evidence({ head, includedSequence, complete }: EvidenceState): Html {
   return html`${head.sequence} entries of writer <code>${head.writer}</code>, the last with SHA-256 <code>${head.sha256}</code>; ${included}`;
 }
 
-function tiers({ summary: all }: ComplianceReport): Html {
+function tiers({ summary: all }: StreamedReport): Html {
   return html`<section>
     <h2>By tier</h2>
     ${table({
@@ -176,69 +216,7 @@ function why(status: ControlResult["status"], bySource: ControlResult["bySource"
   return list(deciding.length > MOST_REASONS ? [...shown, `and ${deciding.length - MOST_REASONS} more`] : shown);
 }
 
-function drillRegister(drills: readonly DrillRecord[]): Html {
-  return html`<section>
-    <h2>Drill register</h2>
-    ${table({
-      caption: "Every drill, and every slot for one",
-      columns: ["Slot", "Began", "Source", "Outcome", "Point", "Copy", "Backup", "Reached LSN", "RTO#", "RPO#", "Checks", "Why"],
-      rows: drills.map((drill) => [
-        slotOf(drill),
-        drill.outcome === "missed" ? NONE : time(drill.startedAt),
-        drill.source,
-        outcomeBadge(drill.verdict ?? drill.outcome),
-        drill.target ?? NONE,
-        drill.repository ?? NONE,
-        drill.backupId === null ? NONE : html`<code>${drill.backupId}</code>`,
-        drill.achievedLsn ?? NONE,
-        duration(drill.rtoActualSeconds, NONE),
-        duration(drill.rpoActualSeconds, NONE),
-        drill.checks.length === 0 ? NONE : `${drill.checks.filter(({ outcome }) => outcome === "pass").length} of ${drill.checks.length} passed`,
-        drill.reason ?? NOTHING,
-      ]),
-      empty: "no drill, and no slot for one, is on record in the period",
-    })}
-  </section>`;
-}
-
-/** A page with more rows is no longer one that can be read or printed. */
-const MOST_RUNS = 2000;
-/** Work that comes every few minutes: on the page only where it did not succeed. */
-const ROUTINE: readonly string[] = ["expire", "log"];
-
-function runPopulation(all: readonly RunRecord[]): Html {
-  const runs = all.filter(({ operation, outcome }) => !(ROUTINE.includes(operation) && outcome === "succeeded")).slice(0, MOST_RUNS);
-  const note =
-    runs.length < all.length
-      ? html`<p>${runs.length} of ${all.length} records. Left out are successful runs of expire and log, and what goes beyond ${MOST_RUNS} rows; the JSON has every one.</p>`
-      : NOTHING;
-  return html`<section>
-    <h2>Run population</h2>
-    ${note}${table({
-      caption: "Every run, and every slot that was passed over",
-      columns: ["Slot", "Began", "Source", "Work", "By", "Outcome", "Slots#", "Took#", "Backup", "Why"],
-      rows: runs.map((run) => [
-        slotOf(run),
-        run.outcome === "missed" || run.outcome === "superseded" || run.outcome === "skipped" ? NONE : time(run.startedAt),
-        run.source,
-        run.type === null || run.type === run.operation ? run.operation : `${run.type} ${run.operation}`,
-        run.trigger,
-        outcomeBadge(run.outcome),
-        count(run.slots),
-        duration(run.durationSeconds, NONE),
-        run.backupId === null ? NONE : html`<code>${run.backupId}</code>`,
-        run.reason ?? NOTHING,
-      ]),
-      empty: "nothing is on record in the period",
-    })}
-  </section>`;
-}
-
-function slotOf({ scheduledFor, until }: { scheduledFor: string | null; until?: string | null }): Html {
-  return until === undefined || until === null ? time(scheduledFor) : html`${time(scheduledFor)} to ${time(until)}`;
-}
-
-function closing({ limits }: ComplianceReport): Html {
+function closing({ limits }: StreamedReport): Html {
   return html`<section>
     <h2>What this cannot show, and how to check it</h2>
     ${list(limits)}

@@ -1,10 +1,11 @@
 import { FINDING_SEVERITIES } from "../domain/compliance.ts";
-import type { ComplianceReport, SourceReport } from "../domain/compliance.ts";
+import type { SourceReport, StreamedReport } from "../domain/compliance.ts";
+import { mostTelling } from "../domain/control-population.ts";
 import { PdfPages } from "./pdf-page.ts";
 import { formatSeconds, formatTime } from "./report-format.ts";
 
 /** The report on paper: summary, findings, breaches, sources, drills and controls. The population is in CSV and JSON. */
-export async function renderPdf(report: ComplianceReport): Promise<Buffer> {
+export async function renderPdf(report: StreamedReport): Promise<Buffer> {
   const { cover } = report;
   const title = `${formatTime(cover.period.from).slice(0, 16)} to ${formatTime(cover.period.to).slice(0, 16)}`;
   const pages = new PdfPages({ title: `Backup and recovery evidence, ${title}`, at: new Date(cover.generatedAt) });
@@ -26,13 +27,14 @@ export async function renderPdf(report: ComplianceReport): Promise<Buffer> {
   return pages.end();
 }
 
-function writeScope(pages: PdfPages, { cover, sources }: ComplianceReport): void {
+function writeScope(pages: PdfPages, { cover, sources }: StreamedReport): void {
   const { head, complete, includedSequence } = cover.evidence;
   const included = complete === true ? "all of them are in the figures" : `the figures are made from the first ${includedSequence ?? 0}`;
   pages.facts([
     ["Sources", `${sources.length}${sources.length <= MOST_NAMED ? ` (${sources.map(({ name }) => name).join(", ")})` : ""}`],
     ["Sources not in this report", cover.scope.notIncluded.length === 0 ? "none" : String(cover.scope.notIncluded.length)],
     ["Period", `from ${formatTime(cover.period.from)} (inclusive) to ${formatTime(cover.period.to)} (exclusive), measured until ${formatTime(cover.measuredUntil)}`],
+    ...(cover.asOf === null ? [] : [["As of", `${formatTime(cover.asOf)}: what was on record by then, and nothing later`] as const]),
     ["Generated", `${formatTime(cover.generatedAt)} by Holdfast ${cover.programVersion}`],
     ["Evidence log", head === null ? "unknown" : `${head.sequence} entries of writer ${head.writer}, the last with SHA-256 ${head.sha256}; ${included}`],
   ]);
@@ -40,7 +42,7 @@ function writeScope(pages: PdfPages, { cover, sources }: ComplianceReport): void
 
 const MOST_NAMED = 20;
 
-function writeSummary(pages: PdfPages, { summary }: ComplianceReport): void {
+function writeSummary(pages: PdfPages, { summary }: StreamedReport): void {
   pages.heading("Summary");
   const names = ["Sources#", "RPO held#", "RPO breached#", "RPO not evidenced#", "RTO held#", "RTO breached#", "RTO not evidenced#"];
   const drills = ["Drills due#", "Run#", "Passed#", "Failed#", "Inconclusive#", "Missed#"];
@@ -55,25 +57,39 @@ function writeSummary(pages: PdfPages, { summary }: ComplianceReport): void {
   });
 }
 
-function writeFindings(pages: PdfPages, { findings, sources }: ComplianceReport): void {
+/** More rows of a table are no longer read on paper; the CSV has every one. */
+const MOST_ROWS = 1000;
+
+function writeFindings(pages: PdfPages, { findings, sources }: StreamedReport): void {
   pages.heading(`Findings: ${findings.length}`);
+  if (findings.length > MOST_ROWS) pages.paragraph(`The first ${MOST_ROWS}; findings.csv and the JSON have every one.`);
   pages.table({
     caption: "What has to be answered, the worst first",
     columns: columns(["Severity", 2], ["Source", 2], ["Copy", 1.5], ["Since", 2.2], ["Finding", 8]),
     rows: findings
       .toSorted((a, b) => FINDING_SEVERITIES.indexOf(a.severity) - FINDING_SEVERITIES.indexOf(b.severity))
+      .slice(0, MOST_ROWS)
       .map(({ severity, source, repository, at, detail }) => [words(severity), source ?? "all", repository ?? "-", time(at), detail]),
     empty: "none",
   });
   pages.heading("Breaches of recovery point objectives");
+  const breaches = sources.flatMap(({ name, exposure }) =>
+    exposure.flatMap(({ repository, breaches: all, objectiveSeconds }) => all.map((breach) => ({ name, repository, objectiveSeconds, ...breach }))),
+  );
+  if (breaches.length > MOST_ROWS) pages.paragraph(`The ${MOST_ROWS} with the highest peaks of ${breaches.length}; breaches.csv and the JSON have every one.`);
+  const shown = breaches.length > MOST_ROWS ? breaches.toSorted((a, b) => b.peakSeconds - a.peakSeconds).slice(0, MOST_ROWS) : breaches;
   pages.table({
     caption: "Exposure seen beyond the objective",
     columns: columns(["Source", 3], ["Copy", 2], ["From", 2.5], ["To", 2.5], ["Peak#", 1.5], ["Objective#", 1.5], ["Ended", 2]),
-    rows: sources.flatMap(({ name, exposure }) =>
-      exposure.flatMap(({ repository, breaches, objectiveSeconds }) =>
-        breaches.map(({ from, to, peakSeconds, end }) => [name, repository, time(from), time(to), formatSeconds(peakSeconds), formatSeconds(objectiveSeconds), end]),
-      ),
-    ),
+    rows: shown.map(({ name, repository, objectiveSeconds, from, to, peakSeconds, end }) => [
+      name,
+      repository,
+      time(from),
+      time(to),
+      formatSeconds(peakSeconds),
+      formatSeconds(objectiveSeconds),
+      end,
+    ]),
     empty: "none was seen",
   });
 }
@@ -128,14 +144,12 @@ function writeSources(pages: PdfPages, sources: readonly SourceReport[]): void {
   });
 }
 
-/** More is no longer read on paper; the CSV has every one. */
 const MOST_DRILLS = 500;
 
-function writeDrills(pages: PdfPages, { population: { drills } }: ComplianceReport): void {
+function writeDrills(pages: PdfPages, { population: { drills } }: StreamedReport): void {
   pages.heading(`Drill register: ${drills.length} on record`);
   if (drills.length > MOST_DRILLS) pages.paragraph(`The first ${MOST_DRILLS} of those that did not pass, and then of the others; drills.csv and the JSON have every one.`);
-  const shown =
-    drills.length > MOST_DRILLS ? [...drills.filter(({ verdict }) => verdict !== "pass"), ...drills.filter(({ verdict }) => verdict === "pass")].slice(0, MOST_DRILLS) : drills;
+  const shown = mostTelling(drills, MOST_DRILLS, ({ verdict }) => verdict !== "pass");
   pages.table({
     caption: "Drills, and slots for one",
     columns: columns(["Slot", 2.3], ["Began", 2.3], ["Source", 2.5], ["Outcome", 2], ["Copy", 1.5], ["Backup", 3], ["RTO#", 1.2], ["RPO#", 1.2], ["Why", 5]),
@@ -154,7 +168,7 @@ function writeDrills(pages: PdfPages, { population: { drills } }: ComplianceRepo
   });
 }
 
-function writeControls(pages: PdfPages, { controls }: ComplianceReport): void {
+function writeControls(pages: PdfPages, { controls }: StreamedReport): void {
   pages.heading("Controls");
   pages.paragraph("Each row says which control the evidence supports, and how well. Not evidenced means that no record shows it, which is not the same as not applicable.");
   pages.table({

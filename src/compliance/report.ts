@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { Catalog } from "../catalog/catalog.ts";
 import { lastApplied } from "../catalog/runs.ts";
-import type { ComplianceReport, EvidenceHead, EvidenceState, ObjectiveVerdict, ReportSource, SourceReport, TierSummary } from "../domain/compliance.ts";
+import type { ComplianceReport, EvidenceHead, EvidenceState, Finding, ObjectiveVerdict, ReportSource, SourceReport, StreamedReport, TierSummary } from "../domain/compliance.ts";
 import { findingsOfRecord } from "../domain/control-findings.ts";
 import { CONTROLS } from "../domain/control-map.ts";
 import { evaluateControls, worstStatus } from "../domain/control-status.ts";
@@ -9,6 +9,7 @@ import { HoldfastError } from "../errors.ts";
 import { VERSION } from "../version.ts";
 import type { Period } from "./run-record.ts";
 import { buildSourceReport } from "./source-report.ts";
+import { recordedPopulation } from "./recorded-population.ts";
 import type { BuiltSource, SourceReportRequest } from "./source-report.ts";
 
 export interface ReportRequest {
@@ -22,6 +23,8 @@ export interface ReportRequest {
   readonly now: Date;
   /** Names; null: all sources of the inventory. */
   readonly sources: readonly string[] | null;
+  /** The report as it would have been made at a time, from a catalog of what was on record by then; samples of exposure are in `catalog`. */
+  readonly asOf?: { readonly at: Date; readonly record: Catalog } | null;
   /** The newest entry of this host's evidence log; null: not looked up. */
   readonly evidenceHead: EvidenceHead | null;
 }
@@ -29,7 +32,23 @@ export interface ReportRequest {
 /** The compliance report of a period, from what is on record in the catalog. Throws `HF-USAGE` for a period without length and for a source that is not in the inventory. */
 export function buildReport(request: ReportRequest): ComplianceReport {
   const plan = planReport(request);
-  return assemble(request, plan, plan.sources.map(buildSourceReport));
+  return hold(request, plan, plan.sources.map(buildSourceReport));
+}
+
+/**
+ * The same with the records left in the catalog, which are read from there whenever somebody goes through them. Memory is taken by the figures of the sources, however long the period is. What reads the
+ * records must see the catalog that the figures were made from: `Catalog.readTogether`.
+ */
+export function streamReport(request: ReportRequest): StreamedReport {
+  const plan = planReport(request);
+  const counts = { runs: 0, drills: 0 };
+  const built = plan.sources.map((source) => {
+    const { report, findings, population } = buildSourceReport(source);
+    counts.runs += population.runs.length;
+    counts.drills += population.drills.length;
+    return { report, findings };
+  });
+  return { ...assemble(request, plan, built), population: recordedPopulation(plan.sources, counts) };
 }
 
 /** The same for a process that has other things to do: a month of one source takes up to half a second, and after each source others get their turn. */
@@ -40,7 +59,12 @@ export async function buildReportInTurns(request: ReportRequest): Promise<Compli
     built.push(buildSourceReport(source));
     await setImmediate();
   }
-  return assemble(request, plan, built);
+  return hold(request, plan, built);
+}
+
+function hold(request: ReportRequest, plan: ReportPlan, built: readonly BuiltSource[]): ComplianceReport {
+  const population = { runs: built.flatMap(({ population: { runs } }) => runs), drills: built.flatMap(({ population: { drills } }) => drills) };
+  return { ...assemble(request, plan, built), population };
 }
 
 interface ReportPlan {
@@ -49,19 +73,24 @@ interface ReportPlan {
   readonly sources: readonly SourceReportRequest[];
 }
 
-function planReport({ catalog, inventory, from, to, now, sources }: ReportRequest): ReportPlan {
+function planReport({ catalog: samples, inventory, from, to, now: generatedAt, sources, asOf = null }: ReportRequest): ReportPlan {
   if (!(from < to))
     throw new HoldfastError("HF-USAGE", "the period ends before it begins", { hint: "give --from a time before --to", facts: { from: from.toISOString(), to: to.toISOString() } });
+  const [now, catalog] = asOf === null ? [generatedAt, samples] : [asOf.at, asOf.record];
   const period = { from: from.toISOString(), to: to.toISOString() };
   const measuredUntil = new Date(Math.max(from.getTime(), Math.min(to.getTime(), now.getTime())));
   const names = sources ?? [...inventory.sources.keys()];
-  return { period, measuredUntil, sources: names.map((name) => ({ catalog, source: sourceNamed(inventory.sources, name), period, measuredUntil, now })) };
+  return { period, measuredUntil, sources: names.map((name) => ({ catalog, samples, source: sourceNamed(inventory.sources, name), period, measuredUntil, now })) };
 }
 
-function assemble({ catalog, inventory, now, evidenceHead }: ReportRequest, { period, measuredUntil }: ReportPlan, built: readonly BuiltSource[]): ComplianceReport {
+function assemble(
+  { catalog, inventory, now, evidenceHead, asOf = null }: ReportRequest,
+  { period, measuredUntil }: ReportPlan,
+  built: readonly { readonly report: SourceReport; readonly findings: readonly Finding[] }[],
+): Omit<StreamedReport, "population"> {
   const sources = built.map(({ report }) => report);
   const names = sources.map(({ name }) => name);
-  const evidence = evidenceState(catalog, evidenceHead);
+  const evidence = evidenceState(asOf?.record ?? catalog, evidenceHead);
   return {
     kind: "holdfast.compliance-report",
     version: 1,
@@ -70,6 +99,7 @@ function assemble({ catalog, inventory, now, evidenceHead }: ReportRequest, { pe
       period,
       measuredUntil: measuredUntil.toISOString(),
       generatedAt: now.toISOString(),
+      asOf: asOf?.at.toISOString() ?? null,
       programVersion: VERSION,
       evidence,
     },
@@ -78,8 +108,7 @@ function assemble({ catalog, inventory, now, evidenceHead }: ReportRequest, { pe
     findings: [...findingsOfRecord(evidence), ...built.flatMap(({ findings }) => findings)],
     sources,
     controls: evaluateControls(CONTROLS, sources),
-    population: { runs: built.flatMap(({ population }) => population.runs), drills: built.flatMap(({ population }) => population.drills) },
-    limits: LIMITS,
+    limits: asOf === null ? LIMITS : [...LIMITS, ...LIMITS_AS_OF],
   };
 }
 
@@ -90,6 +119,11 @@ const LIMITS = [
   "A slot that was run counts in the period in which it was run, a slot that was passed over in the period in which it lay.",
   "The bound on the failure probability holds as far as the drills were independent of each other; few drills prove little.",
   "Whether the evidence is enough for a control is for the auditor to say.",
+] as const;
+
+const LIMITS_AS_OF = [
+  "The report says what was known at an earlier time: entries that were written later are left out, and so is what was found since about the time before. Which copies the repositories held then is not kept.",
+  "It is measured against the policies as they are now.",
 ] as const;
 
 function sourceNamed(sources: ReadonlyMap<string, ReportSource>, name: string): ReportSource {

@@ -23,11 +23,16 @@ function isPassedOver({ outcome }: Pick<Run, "outcome">): boolean {
   return outcome === "missed" || outcome === "superseded" || outcome === "skipped";
 }
 
+/** How many slots of the period a run stands for, by the policy of its source. */
+export function slotsOf(run: Run, source: ReportSource, period: Period): number {
+  return slotsInPeriod(run, scheduleOf(source, run.operation, run.type), period);
+}
+
 /**
  * How many slots of the period a record stands for. An interval that reaches over a border is divided by the schedule that it names, else by that of today, if that explains its count;
  * after a change of schedule it counts as a whole, which can only make the period look worse.
  */
-export function slotsInPeriod(run: Run, schedule: Schedule | null, { from, to }: Period): number {
+function slotsInPeriod(run: Run, schedule: Schedule | null, { from, to }: Period): number {
   if (run.scheduledFor === null) return 0;
   const by = run.schedule ?? schedule;
   if (run.until === null || (run.scheduledFor >= from && run.until < to) || by === null) return run.slots;

@@ -4,7 +4,7 @@ import { listVerified } from "../catalog/runs.ts";
 import type { Run } from "../catalog/runs.ts";
 import { readSnapshot } from "../catalog/snapshots.ts";
 import type { Finding, ReportSource, SourceReport } from "../domain/compliance.ts";
-import type { DrillRecord, Population, RunRecord } from "../domain/control-population.ts";
+import type { DrillRecord, HeldPopulation, RunRecord } from "../domain/control-population.ts";
 import { findingsOf } from "../domain/control-findings.ts";
 import { evaluateRules, SOURCE_RULES } from "../domain/control-rules.ts";
 import { worstStatus } from "../domain/control-status.ts";
@@ -12,13 +12,15 @@ import type { ControlStatus, RuleResult } from "../domain/control-status.ts";
 import { exposureOf, recoveryPointVerdict } from "./copy-exposure.ts";
 import { countDrills, recoveryTimeOf } from "./drill-counts.ts";
 import { drillRecord } from "./drill-record.ts";
-import { runRecord, scheduleOf, slotsInPeriod } from "./run-record.ts";
+import { runRecord, slotsOf } from "./run-record.ts";
 import type { Period } from "./run-record.ts";
 import { verificationOf } from "./verification.ts";
 import { countBackups, countOtherWork, unaccountedSlots } from "./work-counts.ts";
 
 export interface SourceReportRequest {
   readonly catalog: Catalog;
+  /** Where samples of exposure are; another catalog where `catalog` is of an earlier time. */
+  readonly samples: Catalog;
   readonly source: ReportSource;
   readonly period: Period;
   /** The end of the period, or now if that is earlier. */
@@ -29,7 +31,7 @@ export interface SourceReportRequest {
 export interface BuiltSource {
   readonly report: SourceReport;
   readonly findings: readonly Finding[];
-  readonly population: Population;
+  readonly population: HeldPopulation;
 }
 
 /** One source over the period, and the records that its figures are made from. */
@@ -45,7 +47,7 @@ export function buildSourceReport(request: SourceReportRequest): BuiltSource {
     drills: countDrills(drills, successes, unaccountedSlots(facts, "drill", null)),
     recoveryTime: recoveryTimeOf(drills, source.objectives.rtoSeconds),
     verification: verificationOf(verifications, listVerified(catalog, source.name), snapshot?.info ?? null),
-    exposure: exposureOf(catalog, source, { from: new Date(period.from), to: measuredUntil }),
+    exposure: exposureOf(request.samples, source, { from: new Date(period.from), to: measuredUntil }, catalog),
     gaps: snapshot?.info.gaps ?? null,
   };
   const rules = evaluateRules({ ...figures, drillRecords: drills, period, firstRecordAt: firstRecordAt(catalog, source.name), runs: records.length });
@@ -76,7 +78,7 @@ function readRecords({ catalog, source, period }: SourceReportRequest): { record
   const drills: DrillRecord[] = [];
   const verifications: Run[] = [];
   for (const run of recordsOfPeriod(catalog, { source: source.name, ...period })) {
-    const slots = slotsInPeriod(run, scheduleOf(source, run.operation, run.type), period);
+    const slots = slotsOf(run, source, period);
     records.push(runRecord(run, slots));
     if (run.operation === "drill") drills.push(drillRecord(run, slots));
     if (run.operation === "verify") verifications.push(run);

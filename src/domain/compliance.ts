@@ -1,8 +1,9 @@
 import type { BackupType } from "./backup-id.ts";
-import type { Population } from "./control-population.ts";
+import type { HeldPopulation, Population } from "./control-population.ts";
 import type { ControlResult, ControlStatus, RuleResult } from "./control-status.ts";
 import type { DrillVerdict } from "./drill-verdict.ts";
 import type { ExposureSummary } from "./exposure-series.ts";
+import type { Restatement } from "./restatement.ts";
 import type { Schedule } from "./schedule.ts";
 import type { GapView, SourceInfo, VerificationView } from "./source-info.ts";
 
@@ -10,7 +11,12 @@ import type { GapView, SourceInfo, VerificationView } from "./source-info.ts";
  * The compliance report of a period: what was due, what was done, what was measured, and what that supports evidence for. Plain data, the same for JSON, HTML and the API.
  * Times are RFC 3339 in UTC; unknown is null and never 0; shares are between 0 and 1.
  */
-export interface ComplianceReport {
+export interface ComplianceReport extends StreamedReport {
+  readonly population: HeldPopulation;
+}
+
+/** The same report, whose records are read as they are asked for: a year of a thousand sources has millions. */
+export interface StreamedReport {
   readonly kind: "holdfast.compliance-report";
   readonly version: 1;
   readonly cover: ReportCover;
@@ -36,6 +42,8 @@ interface ReportCover {
   /** Where measuring ends: the end of the period, or the time of the report if that is earlier. */
   readonly measuredUntil: string;
   readonly generatedAt: string;
+  /** What was on record by then is what the report is made from; null: all that is. */
+  readonly asOf: string | null;
   readonly programVersion: string;
   readonly evidence: EvidenceState;
 }
@@ -184,6 +192,8 @@ export interface CopyExposure extends ExposureSummary {
   /** False: the log does not go there by policy, so that the recovery point objective is not asked of this copy alone. */
   readonly objectiveApplies: boolean;
   readonly verdict: ObjectiveVerdict;
+  /** Stretches of the period whose samples turned out to have been wrong; the figures are as they are known to have been. */
+  readonly restatements: readonly (Restatement & { readonly knownAt: string })[];
 }
 
 /** Worst first. `deficiency`: it stands. `missing_evidence`: it may be well, and nothing shows it. `exception`: it was not well, and was seen to end. */
@@ -210,6 +220,7 @@ export const FINDING_KINDS = [
   "slots_unaccounted",
   "recovery_point_breach",
   "exposure_unobserved",
+  "exposure_restated",
   "drill_failed",
   "no_drill",
   "recovery_time_breach",

@@ -62,6 +62,16 @@ function aboutExposure(source: SourceFigures, copy: CopyExposure): Finding[] {
     const detail = `${counted(breaches.length, "time")} beyond the recovery point objective of ${formatDuration(objectiveSeconds)}, at worst ${Math.round(worst?.seconds ?? first.peakSeconds)} s`;
     findings.push(finding(source, { severity: beyondObjective(copy) ? "deficiency" : "exception", kind: "recovery_point_breach", repository, at: first.from, detail }));
   }
+  for (const { from, until, startLsn, endLsn, knownAt } of copy.restatements)
+    findings.push(
+      finding(source, {
+        severity: "exception",
+        kind: "exposure_restated",
+        repository,
+        at: from,
+        detail: `exposure until ${until} was worse than was thought then: WAL from ${startLsn} to ${endLsn} was found missing at ${knownAt}`,
+      }),
+    );
   if (unobservedShare === null || unobservedShare > MOST_UNOBSERVED_SHARE) {
     const detail =
       unobservedShare === null || unobservedShare === 1 ? "exposure was never observed" : `exposure was unobserved for ${Math.ceil(unobservedShare * 100)} % of the time`;

@@ -1,9 +1,33 @@
 import type { DrillFacts, DrillVerdict } from "./drill-verdict.ts";
 
+/** Records that can be gone through more than once, and need not be in memory together: an array is one, and so is what a catalog reads as it is asked. */
+export interface Records<T> extends Iterable<T> {
+  readonly length: number;
+}
+
 /** Every run and every slot of the period, those that did not happen too: what an auditor samples from. */
 export interface Population {
+  readonly runs: Records<RunRecord>;
+  readonly drills: Records<DrillRecord>;
+}
+
+/** The same, in memory. */
+export interface HeldPopulation extends Population {
   readonly runs: readonly RunRecord[];
   readonly drills: readonly DrillRecord[];
+}
+
+/** At most `limit` of the records, those that tell something before the others, each group in its order. Stops reading once there are enough. */
+export function mostTelling<T>(records: Records<T>, limit: number, isTelling: (record: T) => boolean): readonly T[] {
+  if (records.length <= limit) return [...records];
+  const telling: T[] = [];
+  const others: T[] = [];
+  for (const record of records) {
+    if (isTelling(record)) telling.push(record);
+    else if (others.length < limit) others.push(record);
+    if (telling.length === limit) break;
+  }
+  return [...telling, ...others].slice(0, limit);
 }
 
 /** What is on record of a run, or of slots that nothing ran for. */

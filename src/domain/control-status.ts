@@ -27,6 +27,11 @@ export function worstStatus(statuses: readonly ControlStatus[]): ControlStatus {
   return WORST_FIRST.find((status) => statuses.includes(status)) ?? "not_evidenced";
 }
 
+/** For sorting, the worst first. */
+export function compareStatus(a: ControlStatus, b: ControlStatus): number {
+  return WORST_FIRST.indexOf(a) - WORST_FIRST.indexOf(b);
+}
+
 /** The control matrix: each control takes the worst of its rules over all sources. */
 export function evaluateControls(controls: readonly ControlDefinition[], sources: readonly { readonly name: string; readonly rules: readonly RuleResult[] }[]): ControlResult[] {
   return controls.map((control) => {
@@ -34,7 +39,7 @@ export function evaluateControls(controls: readonly ControlDefinition[], sources
       .flatMap(({ name, rules }) =>
         rules.filter(({ rule }) => control.rules.includes(rule)).map(({ rule, status, rows, reason }) => ({ source: name, rule, status, rows, reason })),
       )
-      .toSorted((a, b) => WORST_FIRST.indexOf(a.status) - WORST_FIRST.indexOf(b.status));
+      .toSorted((a, b) => compareStatus(a.status, b.status));
     return { ...control, status: worstStatus(bySource.map(({ status }) => status)), bySource };
   });
 }

@@ -35,17 +35,25 @@ const AHEAD_MS = 3_600_000;
 export async function commitSchedule(journal: Journal, inventory: Inventory): Promise<void> {
   const now = journal.clock.now();
   const known = newestCommitment(journal.catalog, journal.evidence.writer);
-  const sha256 = digestOf([...inventory.sources.values()].map(({ name, policy }) => [name, policyDigest(policy)]));
+  const sha256 = promiseDigest(inventory);
   const isSame = known?.sha256 === sha256 && Date.parse(known.until) > now.getTime();
   if (isSame && Date.parse(known.until) - now.getTime() > AHEAD_MS) return;
   const from = isSame ? new Date(known.until) : now;
   const until = new Date((Math.floor((Math.max(from.getTime(), now.getTime()) + AHEAD_MS) / DAY_MS) + 1) * DAY_MS - 1);
-  const commitment: Commitment = { from: from.toISOString(), until: until.toISOString(), sha256, policies: policiesOf(inventory, from, until) };
-  await recordEntry(journal, "schedule.committed", { ...commitment });
+  await recordEntry(journal, "schedule.committed", { ...planCommitment(inventory, from, until) });
   await journal.copyToRepositories();
 }
 
-function policiesOf(inventory: Inventory, from: Date, until: Date): CommittedPolicy[] {
+/** What an entry promises of (from, until]. */
+export function planCommitment(inventory: Pick<Inventory, "sources">, from: Date, until: Date): Commitment {
+  return { from: from.toISOString(), until: until.toISOString(), sha256: promiseDigest(inventory), policies: policiesOf(inventory, from, until) };
+}
+
+function promiseDigest({ sources }: Pick<Inventory, "sources">): string {
+  return digestOf([...sources.values()].map(({ name, policy }) => [name, policyDigest(policy)]));
+}
+
+function policiesOf(inventory: Pick<Inventory, "sources">, from: Date, until: Date): CommittedPolicy[] {
   const groups = Map.groupBy(inventory.sources.values(), ({ policy }) => policyDigest(policy));
   return [...groups].flatMap(([sha256, sources]) => {
     const [first] = sources;

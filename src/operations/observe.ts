@@ -1,4 +1,5 @@
 import { recordExposure } from "../catalog/observations.ts";
+import { RESTATED, restatementsOf } from "../catalog/restatements.ts";
 import { listRuns, listVerified } from "../catalog/runs.ts";
 import { summariseLedger } from "../catalog/verify-ledger.ts";
 import { readSnapshot, saveSnapshot } from "../catalog/snapshots.ts";
@@ -6,6 +7,7 @@ import type { ExposureView, LastProof, SourceInfo } from "../domain/source-info.
 import { settledWithin } from "../clock.ts";
 import { exposureBytes, exposureSeconds } from "../domain/exposure.ts";
 import { parseLsn } from "../domain/lsn.ts";
+import { planRestatements } from "../domain/restatement.ts";
 import { parseMicros } from "../domain/timestamp.ts";
 import { HoldfastError } from "../errors.ts";
 import type { SourceConfig } from "../policy/types.ts";
@@ -15,6 +17,7 @@ import { describeSource, readServerPosition } from "./info.ts";
 import type { ServerPosition } from "./info.ts";
 import { repositoriesOf } from "./installation.ts";
 import type { Installation } from "./installation.ts";
+import { recordEntry } from "./record-run.ts";
 
 /** Looks at one source: all its copies, and its server. What cannot be reached is unknown, and said to be; `onUnreachable` is told why a copy was not read. */
 export async function observeSource(
@@ -91,12 +94,14 @@ function exposureOfUnreachable(repository: string, before: SourceInfo | null, se
   return { repository, seconds: exposureSeconds(input), bytes: exposureBytes(input), observedAt, recoverableLsn, completeUntil };
 }
 
-/** As above, kept for those who ask later: a snapshot, and a sample of each copy's exposure. */
+/** As above, kept for those who ask later: a snapshot, a sample of each copy's exposure, and on record where earlier samples turn out to have been wrong. */
 export async function observeAndKeep(installation: Installation, source: SourceConfig): Promise<SourceInfo> {
   const info = await observeSource(installation, source);
   const at = installation.clock.now();
   saveSnapshot(installation.catalog, at, info);
   for (const { repository, seconds, bytes } of info.exposure) recordExposure(installation.catalog, { source: source.name, repository, at: at.toISOString(), seconds, bytes });
+  for (const restated of planRestatements(info, restatementsOf(installation.catalog, source.name), at))
+    await recordEntry(installation.journal, RESTATED, { source: source.name, ...restated, reason: "WAL that was thought to be there is missing" });
   return info;
 }
 

@@ -42,6 +42,7 @@ const EVIDENCE_KINDS = [
   "deletion",
   "lock.extended",
   "wal.gap",
+  "exposure.restated",
   "hold.changed",
   "policy.changed",
   "policy.approved",

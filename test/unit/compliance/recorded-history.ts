@@ -28,16 +28,23 @@ export interface Ran {
 
 export class History implements AsyncDisposable {
   readonly catalog: Catalog;
+  readonly #file: string;
   readonly #close: () => PromiseLike<void>;
   #sequence = 0;
 
-  constructor(catalog: Catalog, close: () => PromiseLike<void>) {
-    this.catalog = catalog;
+  constructor(file: string, close: () => PromiseLike<void>) {
+    this.#file = file;
+    this.catalog = Catalog.open(file);
     this.#close = close;
   }
 
   get sequence(): number {
     return this.#sequence;
+  }
+
+  /** As another process has it. */
+  openAgain(): Catalog {
+    return Catalog.open(this.#file);
   }
 
   entry(kind: string, at: string, facts: Readonly<Record<string, unknown>>): void {
@@ -135,7 +142,7 @@ export class History implements AsyncDisposable {
 
 export async function openHistory(): Promise<History> {
   const folder = await openScratchFolder();
-  return new History(Catalog.open(join(folder.path, "catalog.sqlite")), () => folder[Symbol.asyncDispose]());
+  return new History(join(folder.path, "catalog.sqlite"), () => folder[Symbol.asyncDispose]());
 }
 
 /** `2026-11-02 04:00` as the catalog writes it. */

@@ -1,21 +1,28 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
-import { buildReport } from "../../../src/compliance/report.ts";
-import { csvLines, csvTables } from "../../../src/compliance/report-csv.ts";
+import { buildReport, streamReport } from "../../../src/compliance/report.ts";
+import { csvLines, csvTables, slotTable } from "../../../src/compliance/report-csv.ts";
 import { renderReport } from "../../../src/compliance/report-html.ts";
 import { jsonPieces } from "../../../src/compliance/report-json.ts";
 import { renderPdf } from "../../../src/compliance/report-pdf.ts";
-import type { ComplianceReport } from "../../../src/domain/compliance.ts";
+import { slotBySlot } from "../../../src/compliance/slot-list.ts";
+import type { ComplianceReport, StreamedReport } from "../../../src/domain/compliance.ts";
+import { mostTelling } from "../../../src/domain/control-population.ts";
 import { drawSample } from "../../../src/domain/sample.ts";
 import { pdfText } from "../../support/pdf-text.ts";
-import { eventfulDay, iso, loadTestInventory } from "./recorded-history.ts";
+import { eventfulDay, iso, loadTestInventory, openHistory } from "./recorded-history.ts";
 import type { History } from "./recorded-history.ts";
 
 const inventory = await loadTestInventory();
 
+const [from, to, now] = [new Date(iso("2026-11-01 00:00")), new Date(iso("2026-11-02 00:00")), new Date(iso("2026-11-02 06:00"))];
+
 function reportOf(history: History): ComplianceReport {
-  const [from, to, now] = [new Date(iso("2026-11-01 00:00")), new Date(iso("2026-11-02 00:00")), new Date(iso("2026-11-02 06:00"))];
   return buildReport({ catalog: history.catalog, inventory, from, to, now, sources: null, evidenceHead: null });
+}
+
+function streamedOf(history: History): StreamedReport {
+  return streamReport({ catalog: history.catalog, inventory, from, to, now, sources: null, evidenceHead: null });
 }
 
 /** Rows as objects, by a reader of RFC 4180 that knows nothing of ours. */
@@ -29,7 +36,7 @@ function readCsv(text: string): Record<string, string>[] {
   return rows.map((row) => Object.fromEntries(head.map((name, i) => [name, row[i] ?? ""])));
 }
 
-function csvOf(report: ComplianceReport, name: string): Record<string, string>[] {
+function csvOf(report: StreamedReport, name: string): Record<string, string>[] {
   const table = csvTables(report).find((each) => each.name === name);
   return readCsv(table === undefined ? "" : [...csvLines(table)].join(""));
 }
@@ -38,6 +45,58 @@ test("the JSON that is written in pieces is the report", async () => {
   await using history = await eventfulDay();
   const report = reportOf(history);
   expect(JSON.parse([...jsonPieces(report)].join(""))).toEqual(structuredClone(report));
+});
+
+test("a report whose records stay in the catalog is the same in every format, and reads them anew each time", async () => {
+  await using history = await eventfulDay();
+  history.drilled("2026-11-01 15:00", { verdict: "fail", rtoActualSeconds: 12 });
+  const [report, streamed] = [reportOf(history), streamedOf(history)];
+  expect(JSON.parse([...jsonPieces(streamed)].join(""))).toEqual(structuredClone(report));
+  expect(renderReport(streamed)).toBe(renderReport(report));
+  expect((await renderPdf(streamed)).equals(await renderPdf(report))).toBe(true);
+  for (const { name } of csvTables(report)) expect(csvOf(streamed, name), name).toEqual(csvOf(report, name));
+  expect([...streamed.population.runs]).toEqual(report.population.runs);
+  expect([streamed.population.runs.length, streamed.population.drills.length]).toEqual([report.population.runs.length, report.population.drills.length]);
+});
+
+test("what others write while a report is read is not in it", async () => {
+  await using history = await eventfulDay();
+  const before = reportOf(history).population.runs.length;
+  using other = history.openAgain();
+  await other.readTogether(async () => {
+    const streamed = streamReport({ catalog: other, inventory, from, to, now, sources: null, evidenceHead: null });
+    history.ran({ operation: "backup", type: "full", at: "2026-11-01 13:00" });
+    expect([...streamed.population.runs]).toHaveLength(before);
+  });
+  expect([...streamReport({ catalog: other, inventory, from, to, now, sources: null, evidenceHead: null }).population.runs]).toHaveLength(before + 1);
+});
+
+test("slot by slot, an interval is as many rows as it has slots", async () => {
+  await using history = await openHistory();
+  history.ran({ operation: "expire", at: "2026-11-01 02:00:01", slot: "2026-11-01 02:00" });
+  history.passedOver({ operation: "expire", slot: "2026-11-01 03:00", until: "2026-11-01 05:00", slots: 3 });
+  const rows = readCsv([...csvLines(slotTable(slotBySlot(history.catalog, inventory.sources.values(), from, to)))].join(""));
+  expect(rows.map(({ source, operation, slot, outcome }) => [source, operation, slot, outcome])).toEqual([
+    ["orders", "expire", iso("2026-11-01 02:00"), "done"],
+    ...[3, 4, 5].map((hour) => ["orders", "expire", iso(`2026-11-01 0${hour}:00`), "missed"]),
+  ]);
+});
+
+test("of too many records those that tell something come first, and no more are read than are needed", () => {
+  let read = 0;
+  const records = {
+    length: 1000,
+    *[Symbol.iterator]() {
+      for (let i = 0; i < 1000; i++) {
+        read++;
+        yield i;
+      }
+    },
+  };
+  expect(mostTelling(records, 3, (i) => i % 10 === 9)).toEqual([9, 19, 29]);
+  expect(read).toBe(30);
+  expect(mostTelling(records, 3, (i) => i === 500)).toEqual([500, 0, 1]);
+  expect(mostTelling([1, 2], 3, () => false)).toEqual([1, 2]);
 });
 
 test("every head of a column in the CSV is the path of a value in the JSON, and every record is a row", async () => {

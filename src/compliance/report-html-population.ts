@@ -1,0 +1,78 @@
+import { mostTelling } from "../domain/control-population.ts";
+import type { DrillRecord, Records, RunRecord } from "../domain/control-population.ts";
+import { html, NOTHING } from "./html.ts";
+import type { Html } from "./html.ts";
+import { count, duration, NONE, time } from "./report-format.ts";
+import { outcomeBadge, table } from "./report-parts.ts";
+
+/** A page with more rows is no longer one that can be read or printed. */
+const MOST_ROWS = 2000;
+
+/** Every drill and every slot for one; of very many those first that did not pass. */
+export function drillRegister(drills: Records<DrillRecord>): Html {
+  const shown = mostTelling(drills, MOST_ROWS, ({ verdict }) => verdict !== "pass");
+  const note = shown.length < drills.length ? html`<p>${shown.length} of ${count(drills.length)}, those first that did not pass; the JSON has every one.</p>` : NOTHING;
+  return html`<section>
+    <h2>Drill register</h2>
+    ${note}${table({
+      caption: "Every drill, and every slot for one",
+      columns: ["Slot", "Began", "Source", "Outcome", "Point", "Copy", "Backup", "Reached LSN", "RTO#", "RPO#", "Checks", "Why"],
+      rows: shown.map((drill) => [
+        slotOf(drill),
+        drill.outcome === "missed" ? NONE : time(drill.startedAt),
+        drill.source,
+        outcomeBadge(drill.verdict ?? drill.outcome),
+        drill.target ?? NONE,
+        drill.repository ?? NONE,
+        drill.backupId === null ? NONE : html`<code>${drill.backupId}</code>`,
+        drill.achievedLsn ?? NONE,
+        duration(drill.rtoActualSeconds, NONE),
+        duration(drill.rpoActualSeconds, NONE),
+        drill.checks.length === 0 ? NONE : `${drill.checks.filter(({ outcome }) => outcome === "pass").length} of ${drill.checks.length} passed`,
+        drill.reason ?? NOTHING,
+      ]),
+      empty: "no drill, and no slot for one, is on record in the period",
+    })}
+  </section>`;
+}
+
+/** Work that comes every few minutes: on the page only where it did not succeed. */
+const ROUTINE: readonly string[] = ["expire", "log"];
+
+/** Every run; of very many those first that did not succeed. */
+export function runPopulation(all: Records<RunRecord>): Html {
+  const isRoutine = ({ operation, outcome }: RunRecord): boolean => ROUTINE.includes(operation) && outcome === "succeeded";
+  const isOdd = ({ outcome }: RunRecord): boolean => outcome !== "succeeded" && outcome !== "superseded";
+  const runs = mostTelling(all, MOST_ROWS, isOdd).filter((run) => !isRoutine(run));
+  const note =
+    runs.length < all.length
+      ? html`<p>
+          ${runs.length} of ${count(all.length)} records. Left out are successful runs of expire and log, and beyond ${MOST_ROWS} rows first those that succeeded; the JSON has
+          every one.
+        </p>`
+      : NOTHING;
+  return html`<section>
+    <h2>Run population</h2>
+    ${note}${table({
+      caption: "Every run, and every slot that was passed over",
+      columns: ["Slot", "Began", "Source", "Work", "By", "Outcome", "Slots#", "Took#", "Backup", "Why"],
+      rows: runs.map((run) => [
+        slotOf(run),
+        run.outcome === "missed" || run.outcome === "superseded" || run.outcome === "skipped" ? NONE : time(run.startedAt),
+        run.source,
+        run.type === null || run.type === run.operation ? run.operation : `${run.type} ${run.operation}`,
+        run.trigger,
+        outcomeBadge(run.outcome),
+        count(run.slots),
+        duration(run.durationSeconds, NONE),
+        run.backupId === null ? NONE : html`<code>${run.backupId}</code>`,
+        run.reason ?? NOTHING,
+      ]),
+      empty: "nothing is on record in the period",
+    })}
+  </section>`;
+}
+
+function slotOf({ scheduledFor, until }: { scheduledFor: string | null; until?: string | null }): Html {
+  return until === undefined || until === null ? time(scheduledFor) : html`${time(scheduledFor)} to ${time(until)}`;
+}
