@@ -2,10 +2,13 @@ import type { ServerResponse } from "node:http";
 import type { Catalog } from "../catalog/catalog.ts";
 import { catalogEpoch, eventRange, eventsAfter } from "../catalog/events.ts";
 import type { CatalogEvent } from "../catalog/events.ts";
+import { readProgress } from "../catalog/run-progress.ts";
+import type { RunProgress } from "../catalog/run-progress.ts";
 
 /**
  * Server-sent events, from the catalog: what another process put on record is told too, and a client that comes back with the id of its last event misses nothing, also across a restart.
  * Nothing is kept for a client but where it is; one that does not read fast enough is let go, and comes back to where it was.
+ * How far runs have come (`run.progress`) is told beside that, without an id: what somebody missed of it, the next word makes good.
  */
 export interface FeedClient {
   readonly raw: ServerResponse;
@@ -33,6 +36,8 @@ export class EventFeed {
   readonly #onTrouble: (error: unknown) => void;
   readonly #listeners = new Set<Listener>();
   readonly #epoch: string;
+  /** When each run that is going on last said how far it is, as it was told. */
+  #toldProgress: ReadonlyMap<string, string> = new Map();
   #timer: NodeJS.Timeout | null = null;
 
   constructor(catalog: Catalog, monotonicMs: () => number, onTrouble: (error: unknown) => void) {
@@ -52,9 +57,10 @@ export class EventFeed {
     const listener = { ...client, at, quietSinceMs: this.#monotonicMs() };
     this.#listeners.add(listener);
     client.raw.on("close", () => void this.#listeners.delete(listener));
-    client.raw.write(`retry: 2000\n${isReset ? `event: reset\n${this.#idLine(at)}data: {}\n` : ": welcome\n"}\n`);
+    // With where it is, also before anything has happened: it may have to come back before anything does.
+    client.raw.write(`retry: 2000\nevent: ${isReset ? "reset" : "ready"}\n${this.#idLine(at)}data: {}\n\n`);
     this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
-    this.#tell(listener);
+    this.#tell(listener, []);
   }
 
   /** Ends all streams; clients come back by themselves. */
@@ -66,7 +72,8 @@ export class EventFeed {
 
   #look(): void {
     try {
-      for (const listener of this.#listeners) this.#tell(listener);
+      const moved = this.#movedRuns();
+      for (const listener of this.#listeners) this.#tell(listener, moved);
     } catch (error) {
       // The catalog does not answer: the next look may find it.
       this.#onTrouble(error);
@@ -76,14 +83,22 @@ export class EventFeed {
     this.#timer = null;
   }
 
-  #tell(listener: Listener): void {
+  #movedRuns(): RunProgress[] {
+    const progress = readProgress(this.#catalog);
+    const moved = progress.filter(({ run, at }) => this.#toldProgress.get(run) !== at);
+    this.#toldProgress = new Map(progress.map(({ run, at }) => [run, at]));
+    return moved;
+  }
+
+  #tell(listener: Listener, moved: readonly RunProgress[]): void {
     const { raw, names } = listener;
     if (raw.writableLength > MOST_UNREAD_BYTES) {
       raw.destroy();
       return;
     }
     const events = eventsAfter(this.#catalog, listener.at, MOST_AT_ONCE);
-    const told = events.filter(({ source }) => names === null || (source !== null && names.includes(source)));
+    const isFor = ({ source }: { readonly source: string | null }): boolean => names === null || (source !== null && names.includes(source));
+    const told = [...events.filter(isFor).map((event) => this.#textOf(event)), ...moved.filter(isFor).map(textOfProgress)];
     listener.at = events.at(-1)?.id ?? listener.at;
     const nowMs = this.#monotonicMs();
     const isQuiet = nowMs - listener.quietSinceMs >= HEARTBEAT_MS;
@@ -94,7 +109,7 @@ export class EventFeed {
       return;
     }
     // The id of where it is comes along with the heartbeat, past what it was not told.
-    raw.write(told.length === 0 ? `${this.#idLine(listener.at)}: still here\n\n` : told.map((event) => this.#textOf(event)).join(""));
+    raw.write(told.length === 0 ? `${this.#idLine(listener.at)}: still here\n\n` : told.join(""));
   }
 
   #textOf({ id, at, kind, source, data }: CatalogEvent): string {
@@ -115,4 +130,8 @@ export class EventFeed {
     if (epoch !== this.#epoch || at > last || (range !== null && at < range.first - 1)) return { at: last, isReset: true };
     return { at, isReset: false };
   }
+}
+
+function textOfProgress(progress: RunProgress): string {
+  return `event: run.progress\ndata: ${JSON.stringify({ ...progress, event: "run.progress" })}\n\n`;
 }

@@ -1,10 +1,12 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { z } from "zod";
 import type { Gate } from "../access/gate.ts";
 import { EventFeed } from "./event-feed.ts";
 import { ApiProblem } from "./problem.ts";
 import type { Api, RouteContext } from "./route-context.ts";
-import { noQuery } from "./schema-parts.ts";
 import { visibleTo } from "./visible.ts";
+
+const eventsQuery = z.strictObject({ after: z.string().max(30).optional() });
 
 export function addEventRoutes(api: Api, context: RouteContext, { gate, onTrouble }: { gate: Gate; onTrouble: (error: unknown) => void }): void {
   const feed = new EventFeed(context.catalog, () => context.clock.monotonicMs(), onTrouble);
@@ -16,9 +18,9 @@ export function addEventRoutes(api: Api, context: RouteContext, { gate, onTroubl
     {
       config: { access: "look" },
       schema: {
-        summary: "Runs, alerts and changes of exposure as they happen, as server-sent events; resumed with Last-Event-ID",
+        summary: "Runs and how far they are, alerts and changes of exposure as they happen, as server-sent events; resumed with Last-Event-ID, or with its value as 'after'",
         media: "text/event-stream",
-        querystring: noQuery,
+        querystring: eventsQuery,
       },
     },
     (request: FastifyRequest, reply: FastifyReply) => {
@@ -28,7 +30,8 @@ export function addEventRoutes(api: Api, context: RouteContext, { gate, onTroubl
       // A stream that ends ends its connection: it would keep a server that stops waiting.
       void reply.header("connection", "close");
       reply.raw.writeHead(200, { ...(reply.getHeaders() as Record<string, string>), "content-type": "text/event-stream; charset=utf-8", "x-accel-buffering": "no" });
-      const last = request.headers["last-event-id"];
+      // A browser that begins anew by itself sends the header; a script that opens a new stream cannot.
+      const last = request.headers["last-event-id"] ?? (request.query as z.output<typeof eventsQuery>).after;
       feed.add({ raw: reply.raw, names, mayListen: () => gate.isStillKnown(request) }, typeof last === "string" ? last : null);
     },
   );

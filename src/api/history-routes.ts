@@ -1,7 +1,9 @@
 import type { z } from "zod";
 import { pageOfRuns } from "../catalog/compliance-queries.ts";
+import type { Catalog } from "../catalog/catalog.ts";
 import { findCommand } from "../catalog/commands.ts";
 import type { Command } from "../catalog/commands.ts";
+import { readProgress } from "../catalog/run-progress.ts";
 import { findRun } from "../catalog/runs.ts";
 import type { Run } from "../catalog/runs.ts";
 import type { ComplianceReport } from "../domain/compliance.ts";
@@ -42,7 +44,7 @@ export function addHistoryRoutes(api: Api, context: RouteContext): void {
     (request) => {
       const visible = visibleTo(context, request);
       const run = findRun(catalog, request.params.id);
-      if (run !== null && sees(visible, run.source)) return { ...runView(run), facts: run.facts };
+      if (run !== null && sees(visible, run.source)) return { ...runView(run), facts: run.facts, progress: progressOf(catalog, run.id) };
       const command = run === null ? findCommand(catalog, request.params.id) : null;
       if (command === null || !sees(visible, command.source)) throw new ApiProblem(404, "there is no run of that id", { hint: "see /api/v1/runs" });
       return commandView(command);
@@ -81,8 +83,15 @@ function runView(run: Run): ReturnType<typeof runRecord> & Pick<Run, "outcome"> 
 /** A run that was asked for and has not begun; or could not. */
 function commandView({ id, source, kind, args, state, reason, endedAt }: Command): z.input<typeof runDetailSchema> {
   const type = typeof args["type"] === "string" ? args["type"] : null;
-  const none = { scheduledFor: null, until: null, slots: 0, startedAt: null, durationSeconds: null, facts: {} };
+  const none = { scheduledFor: null, until: null, slots: 0, startedAt: null, durationSeconds: null, facts: {}, progress: null };
   return { id, source, operation: kind, type, trigger: "manual", ...none, finishedAt: endedAt, outcome: state, reason };
+}
+
+function progressOf(catalog: Catalog, id: string): z.input<typeof runDetailSchema>["progress"] {
+  const found = readProgress(catalog).find(({ run }) => run === id);
+  if (found === undefined) return null;
+  const { at, phase, doneBytes, totalBytes } = found;
+  return { at, phase, doneBytes, totalBytes };
 }
 
 function slotsOf({ scheduledFor, slots }: Run): number {

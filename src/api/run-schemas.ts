@@ -19,8 +19,11 @@ export const runSchema = z.object({
   reason: textOrNull,
 });
 
+/** How far one that is going on has come, as it last said. */
+const progressSchema = z.object({ at: time, phase: text, doneBytes: count, totalBytes: count.nullable() });
+
 /** With the figures it put on record: the same its command printed. */
-export const runDetailSchema = runSchema.extend({ startedAt: timeOrNull, outcome: z.enum([...OUTCOMES, "queued"]), facts: z.record(z.string(), z.unknown()) });
+export const runDetailSchema = runSchema.extend({ startedAt: timeOrNull, outcome: z.enum([...OUTCOMES, "queued"]), facts: z.record(z.string(), z.unknown()), progress: progressSchema.nullable() });
 export const runsSchema = page(runSchema);
 
 export const runsQuery = z

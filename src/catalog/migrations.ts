@@ -318,4 +318,14 @@ export const MIGRATIONS: readonly string[] = [
   ) strict, without rowid;
   create index verify_ledger_pending on verify_ledger (source, at) where pending = 1;
   `,
+  // How far a run has come, while it goes on.
+  `
+  create table run_progress (
+    run text primary key,
+    at text not null,
+    phase text not null,
+    done_bytes integer not null,
+    total_bytes integer
+  ) strict, without rowid;
+  `,
 ];

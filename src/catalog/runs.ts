@@ -13,6 +13,7 @@ import { applyCommitment } from "./commitments.ts";
 import { stringOr, stringOrNull } from "./history-entry.ts";
 import type { HistoryEntry } from "./history-entry.ts";
 import { applyPauseEntry } from "./pauses.ts";
+import { forgetProgress } from "./run-progress.ts";
 import { addToTotals, readTotals } from "./run-totals.ts";
 import { applySlots } from "./slot-intervals.ts";
 import { applyPolicyEntry } from "./policies.ts";
@@ -117,6 +118,7 @@ function finishRun(catalog: Catalog, entry: HistoryEntry): void {
     "update runs set finished_at = :at, outcome = :outcome, reason = coalesce(:reason, reason), holder = null, facts = :facts, retryable = :retryable where id = :id and outcome = 'running'",
     { at: entry.at, outcome, reason: stringOrNull(facts["reason"]), facts: JSON.stringify(facts["figures"] ?? {}), retryable: facts["retryable"] === true ? 1 : 0, id },
   );
+  forgetProgress(catalog, id);
   const run = finished > 0 ? findRun(catalog, id) : null;
   if (run !== null) addToTotals(catalog, { source: run.source, operation: run.operation, type: run.type, outcome, at: run.startedAt, id }, 1);
   commandEnded(catalog, stringOr(facts["run"], ""), { state: commandStateOf(facts["outcome"]), reason: stringOrNull(facts["reason"]), at: entry.at });

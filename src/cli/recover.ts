@@ -8,6 +8,7 @@ import { parseRestoreTarget } from "../domain/restore-target.ts";
 import { HoldfastError, must } from "../errors.ts";
 import { newRunId } from "../operations/installation.ts";
 import { recordRun } from "../operations/record-run.ts";
+import { tellingProgress } from "../operations/run-progress.ts";
 import { recover } from "../operations/recover/recover.ts";
 import type { RecoveryOutcome } from "../operations/recover/recover.ts";
 import { recordBegun, unfinishedRecovery } from "../operations/recover/recovery-log.ts";
@@ -73,7 +74,7 @@ async function runRecover(source: string | undefined, options: RecoverOptions, t
   const elapsed = stopwatch(app.clock);
   const spec = { id: newRunId(app.clock), source: reading.name, operation: "recover", type: null, trigger: "manual" as const, scheduledFor: null };
   const view = await recordRun(app.journal, spec, async () => {
-    const value = present(recovery.order, await recover(recovery, parts, app.journal, tools.context), elapsed());
+    const value = present(recovery.order, await recover(recovery, parts, app.journal, tellingProgress(app.catalog, spec.id, tools.context)), elapsed());
     return { outcome: value.outcome === "recovered" ? "succeeded" : "failed", reason: value.failedStep, figures: value, value };
   });
   tools.output.result(view, () => describe(view));

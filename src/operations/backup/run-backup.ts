@@ -11,6 +11,7 @@ import { hasEnded, isOfOneCopy, openReachable, runSpec } from "../installation.t
 import type { Installation, Opened } from "../installation.ts";
 import { recordRun } from "../record-run.ts";
 import type { RunConclusion, RunTrigger } from "../record-run.ts";
+import { tellingProgress } from "../run-progress.ts";
 
 /** zstd level of backups: at 1 it is twice as fast as at 3, and stores 3 % more. */
 const COMPRESSION_LEVEL = 1;
@@ -45,7 +46,7 @@ export async function runBackup(
         hasEnded: (run) => hasEnded(installation, run),
         wait: request.wait === true,
       },
-      context,
+      tellingProgress(installation.catalog, spec.id, context),
     );
     return conclude(result, new Map(repositories.map(({ name, repositoryId }) => [name, repositoryId])));
   };

@@ -8,6 +8,7 @@ import { byNearness, hasEnded, openReachable, repositoriesOf, runSpec } from "..
 import type { Installation } from "../installation.ts";
 import { recordRun } from "../record-run.ts";
 import type { RunTrigger } from "../record-run.ts";
+import { tellingProgress } from "../run-progress.ts";
 import { copySource, findCopyWork } from "./copy-source.ts";
 import type { CopyRequest, CopyResult, CopyWork } from "./copy-source.ts";
 
@@ -31,7 +32,7 @@ export async function runCopy(installation: Installation, order: CopyOrder, cont
     const request = { ...requestFor(installation, source, from, to, spec.id), backup: order.backup, log, types: null };
     const work = await findCopyWork(request, installation.clock.now());
     if (work === null) throw new HoldfastError("HF-NO-BACKUP", `${from.name} holds nothing of ${source.name}`, { hint: "see 'holdfast info'" });
-    return conclude(await copySource(request, work, context), to);
+    return conclude(await copySource(request, work, tellingProgress(installation.catalog, spec.id, context)), to);
   });
 }
 
@@ -76,7 +77,8 @@ async function catchUp(
   const request: CopyRequest = { ...requestFor(installation, source, from, to, spec.id), backup: null, log: log.includes(to.name) && log.includes(from.name), types };
   const work = await findCopyWork(request, installation.clock.now());
   if (work === null || !isWorth(work)) return null;
-  return recordRun(installation.journal, spec, async () => conclude(await copySource(request, work, context), to));
+  const told = tellingProgress(installation.catalog, spec.id, context);
+  return recordRun(installation.journal, spec, async () => conclude(await copySource(request, work, told), to));
 }
 
 function isWorth({ plan, walSegments }: CopyWork): boolean {

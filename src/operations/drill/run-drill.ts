@@ -16,6 +16,7 @@ import { byNearness, openReachable, repositoriesOf, runSpec } from "../installat
 import type { Installation } from "../installation.ts";
 import { recordRun } from "../record-run.ts";
 import type { RunTrigger } from "../record-run.ts";
+import { tellingProgress } from "../run-progress.ts";
 import { findSegregation } from "./segregation.ts";
 import { sweepScratch } from "./sweep-scratch.ts";
 
@@ -39,7 +40,7 @@ export async function runDrill(installation: Installation, order: DrillOrder, co
   return recordRun(installation.journal, spec, async () => {
     await sweepScratch(installation.inventory.scratch.directory);
     const request = await prepare(installation, order, spec.id, seed);
-    const result = await drill(request, context);
+    const result = await drill(request, tellingProgress(installation.catalog, spec.id, context));
     const passed = result.verdict === "pass" || result.verdict === "pass_with_warnings";
     return {
       outcome: passed ? "succeeded" : "failed",

@@ -9,6 +9,7 @@ import { repositoriesOf, runSpec } from "../installation.ts";
 import type { Installation } from "../installation.ts";
 import { recordRun } from "../record-run.ts";
 import type { RunTrigger } from "../record-run.ts";
+import { tellingProgress } from "../run-progress.ts";
 import { recordLedger } from "./record-ledger.ts";
 import { ChosenPieces, sampleView } from "./verify-sample.ts";
 import type { SampleRequest, SampleView } from "./verify-sample.ts";
@@ -49,6 +50,7 @@ export async function runVerify(
   const names = request.repository === null ? repositoriesOf(source) : [request.repository];
   // The seed is on record before anything is drawn with it.
   const spec = { ...runSpec(installation.clock, { source, operation: "verify", type: null }, request), ...(sample === null ? {} : { commitment: sample }) };
+  const told = tellingProgress(installation.catalog, spec.id, context);
   return recordRun(installation.journal, spec, async () => {
     const results = [];
     const drawn = [];
@@ -62,7 +64,7 @@ export async function runVerify(
         knowPopulation(installation.catalog, { source: source.name, repository: name }, await listPieces(view));
         return chosen.choose(view);
       };
-      const result = await verifyRepository({ repository, source: source.name, backup, tier: reached, choosePieces }, context);
+      const result = await verifyRepository({ repository, source: source.name, backup, tier: reached, choosePieces }, told);
       const damaged = new Set(result.damage.map(({ object }) => object));
       noteVerified(
         installation.catalog,

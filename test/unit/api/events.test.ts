@@ -2,6 +2,7 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { appendEvent } from "../../../src/catalog/events.ts";
+import { saveProgress } from "../../../src/catalog/run-progress.ts";
 import { createApi } from "../../../src/api/server.ts";
 import { fillWeek, openGuardedApi } from "./api-fixture.ts";
 import type { ApiFixture } from "./api-fixture.ts";
@@ -13,7 +14,7 @@ interface Told {
 }
 
 /** Listens as a browser would. */
-async function listen(base: string, token: string, lastEventId: string | null = null): Promise<{ told: Told[]; text: () => string; stop: () => void; ended: Promise<void> }> {
+async function listen(base: string, token: string, lastEventId: string | null = null): Promise<{ told: Told[]; place: string[]; text: () => string; stop: () => void; ended: Promise<void> }> {
   const stopping = new AbortController();
   const answer = await fetch(`${base}/api/v1/events`, {
     headers: { authorization: `Bearer ${token}`, ...(lastEventId === null ? {} : { "last-event-id": lastEventId }) },
@@ -21,6 +22,7 @@ async function listen(base: string, token: string, lastEventId: string | null = 
   });
   expect([answer.status, answer.headers.get("content-type"), answer.headers.get("cache-control")]).toEqual([200, "text/event-stream; charset=utf-8", "no-store"]);
   const told: Told[] = [];
+  const place: string[] = [];
   let [text, rest] = ["", ""];
   const read = async (): Promise<void> => {
     for await (const chunk of answer.body ?? []) {
@@ -31,11 +33,12 @@ async function listen(base: string, token: string, lastEventId: string | null = 
       rest = blocks.pop() ?? "";
       for (const block of blocks) {
         const field = (name: string): string | undefined => new RegExp(`^${name}: (.*)$`, "m").exec(block)?.[1];
-        if (field("event") !== undefined) told.push({ id: field("id") ?? "", event: field("event") ?? "", data: JSON.parse(field("data") ?? "{}") as Record<string, unknown> });
+        if (field("event") === "ready") place.push(field("id") ?? "");
+        else if (field("event") !== undefined) told.push({ id: field("id") ?? "", event: field("event") ?? "", data: JSON.parse(field("data") ?? "{}") as Record<string, unknown> });
       }
     }
   };
-  return { told, text: () => text, stop: () => stopping.abort(), ended: read().catch(() => undefined) };
+  return { told, place, text: () => text, stop: () => stopping.abort(), ended: read().catch(() => undefined) };
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -90,7 +93,10 @@ test("whoever comes back misses nothing, also across a restart of the server", a
   await using fixture = await openGuardedApi();
   const token = fixture.token("viewer");
   const base = await serve(fixture);
-  const first = await listen(base, token);
+  const [first, early] = [await listen(base, token), await listen(base, token)];
+  await until(() => early.place.length === 1);
+  const nothingYet = early.place[0] ?? "";
+  early.stop();
   fixture.history.began({ operation: "backup", at: "2026-11-08 11:00" });
   await until(() => first.told.length === 1);
   const last = first.told[0]?.id ?? "";
@@ -104,6 +110,12 @@ test("whoever comes back misses nothing, also across a restart of the server", a
     await until(() => second.told.length >= 5);
     expect(second.told.map(({ event, data }) => [event, data["operation"]])).toEqual(Array.from({ length: 5 }, () => ["run.started", "drill"]));
     second.stop();
+    const third = await listen(`http://127.0.0.1:${(again.server.address() as AddressInfo).port}`, token, nothingYet);
+    await until(() => third.told.length >= 6);
+    third.stop();
+    const asked = await fetch(`http://127.0.0.1:${(again.server.address() as AddressInfo).port}/api/v1/events?after=${last}`, { headers: { authorization: `Bearer ${token}` } });
+    const { value } = (await asked.body?.getReader().read()) ?? {};
+    expect(Buffer.from(value ?? []).toString()).toContain(`event: ready\nid: ${last}\n`);
     for (const strange of ["00000000-1", "nonsense", last.replace(/\d+$/, "999999")]) {
       const lost = await listen(`http://127.0.0.1:${(again.server.address() as AddressInfo).port}`, token, strange);
       await until(() => lost.told.length > 0);
@@ -113,6 +125,29 @@ test("whoever comes back misses nothing, also across a restart of the server", a
   } finally {
     await again.close();
   }
+});
+
+test("how far a run has come is told while it goes on, once for each word of it, and with the run itself", async () => {
+  await using fixture = await openGuardedApi();
+  const { catalog } = fixture.history;
+  const [token, web] = [fixture.token("viewer"), fixture.token("viewer", { scope: ["wiki"], name: "web" })];
+  const base = await serve(fixture);
+  const [all, other] = [await listen(base, token), await listen(base, web)];
+  const run = fixture.history.began({ operation: "backup", type: "full", at: "2026-11-08 11:00" });
+  const progress = { at: "2026-11-08T11:00:05.000Z", phase: "copy", doneBytes: 4096, totalBytes: null };
+  saveProgress(catalog, run, progress);
+  saveProgress(catalog, "nobody", progress);
+  await until(() => all.told.length === 2);
+  expect(all.told[1]).toEqual({ id: "", event: "run.progress", data: { event: "run.progress", run, source: "orders", operation: "backup", type: "full", ...progress } });
+  expect((await fixture.ask(`/api/v1/runs/${run}`, token)).json()).toMatchObject({ outcome: "running", progress });
+  await sleep(1200);
+  fixture.history.entry("run.finished", "2026-11-08 11:01", { run, source: "orders", operation: "backup", type: "full", outcome: "succeeded", figures: {} });
+  saveProgress(catalog, run, { ...progress, at: "2026-11-08T11:02:00.000Z" });
+  await until(() => all.told.length === 3);
+  expect([all.told[2]?.event, other.told]).toEqual(["run.finished", []]);
+  expect((await fixture.ask(`/api/v1/runs/${run}`, token)).json()).toMatchObject({ outcome: "succeeded", progress: null });
+  expect(catalog.all("select * from run_progress")).toEqual([]);
+  for (const client of [all, other]) client.stop();
 });
 
 test("a stream ends when its token is revoked, and not before", async () => {
