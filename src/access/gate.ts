@@ -65,11 +65,12 @@ export class Gate {
     const shown = this.#whoIs(request);
     if (!("identity" in shown)) throw await this.#unknown(request, shown);
     const { identity, session } = shown;
+    // Also for whoever is refused: the page that says so says to whom.
+    request.identity = identity;
+    request.session = session;
     // Where there is no route there is no rule: whoever is known is told that nothing is there.
     if (rule !== undefined && !mayDo(identity.role, rule)) throw await this.#forbidden(request, identity, "role", `the role ${identity.role} may not do this`);
     if (session !== null && !SAFE_METHODS.includes(request.method)) await this.#requireOurPage(request, session);
-    request.identity = identity;
-    request.session = session;
     if (rule !== undefined && (identity.role === "auditor" || identity.kind === "person") && identity.kind !== "demo" && SAFE_METHODS.includes(request.method))
       await this.#options.log.read(identity, routeOf(request));
   }

@@ -33,10 +33,12 @@ interface Pending {
   readonly verifier: string;
   readonly nonce: string;
   readonly redirectUri: string;
+  readonly next: string;
   readonly untilMs: number;
 }
 
-export type OidcResult = { readonly ok: true; readonly identity: Identity } | { readonly ok: false; readonly why: string };
+/** `next`: where whoever it is wanted to go. */
+export type OidcResult = { readonly ok: true; readonly identity: Identity; readonly next: string } | { readonly ok: false; readonly why: string };
 
 const MOST_PENDING = 1000;
 /** Only for a service on this machine: the inventory takes no other address without TLS. */
@@ -58,10 +60,10 @@ export class OidcSignIn {
   }
 
   /** Where the browser is sent, and the state that it must bring back: also in a cookie, so that nobody is signed in as somebody else by a link. */
-  async begin(redirectUri: string): Promise<{ url: string; state: string }> {
+  async begin(redirectUri: string, next: string): Promise<{ url: string; state: string }> {
     const configuration = await this.#discover();
     const [state, nonce, verifier] = [randomState(), randomNonce(), randomPKCECodeVerifier()];
-    this.#remember(state, { nonce, verifier, redirectUri, untilMs: this.#clock.monotonicMs() + SIGN_IN_SECONDS * 1000 });
+    this.#remember(state, { nonce, verifier, redirectUri, next, untilMs: this.#clock.monotonicMs() + SIGN_IN_SECONDS * 1000 });
     const url = buildAuthorizationUrl(configuration, {
       redirect_uri: redirectUri,
       scope: this.#config.scope,
@@ -92,16 +94,16 @@ export class OidcSignIn {
     if (tokens === null || claims === undefined) return { ok: false, why: "the service did not confirm it" };
     const { groupsClaim } = this.#config;
     const all = groupsClaim in claims ? claims : { ...claims, ...(await fetchUserInfo(configuration, tokens.access_token, claims.sub)) };
-    return this.#identityOf(claims.sub, all);
+    return this.#identityOf(claims.sub, all, pending.next);
   }
 
-  #identityOf(subject: string, claims: Readonly<Record<string, unknown>>): OidcResult {
+  #identityOf(subject: string, claims: Readonly<Record<string, unknown>>, next: string): OidcResult {
     const groups: unknown = claims[this.#config.groupsClaim];
     const roles = (Array.isArray(groups) ? groups : []).map((group) => this.#config.groups.get(String(group)));
     const role = STRONGEST.find((candidate) => roles.includes(candidate));
     if (role === undefined) return { ok: false, why: "of no group that may" };
     const name = [claims["email"], claims["preferred_username"], claims["name"], subject].find((text): text is string => typeof text === "string" && text !== "") ?? subject;
-    return { ok: true, identity: { kind: "person", id: subject, name: name.replaceAll(/\p{Cc}/gu, "").slice(0, 100), role, scope: null } };
+    return { ok: true, next, identity: { kind: "person", id: subject, name: name.replaceAll(/\p{Cc}/gu, "").slice(0, 100), role, scope: null } };
   }
 
   #remember(state: string, pending: Pending): void {

@@ -23,7 +23,12 @@ export const runSchema = z.object({
 const progressSchema = z.object({ at: time, phase: text, doneBytes: count, totalBytes: count.nullable() });
 
 /** With the figures it put on record: the same its command printed. */
-export const runDetailSchema = runSchema.extend({ startedAt: timeOrNull, outcome: z.enum([...OUTCOMES, "queued"]), facts: z.record(z.string(), z.unknown()), progress: progressSchema.nullable() });
+export const runDetailSchema = runSchema.extend({
+  startedAt: timeOrNull,
+  outcome: z.enum([...OUTCOMES, "queued"]),
+  facts: z.record(z.string(), z.unknown()),
+  progress: progressSchema.nullable(),
+});
 export const runsSchema = page(runSchema);
 
 export const runsQuery = z

@@ -122,6 +122,12 @@ export function countOpenAlerts(catalog: Catalog): Readonly<Record<Severity, num
   return counts;
 }
 
+/** How many are not over, by source; those of no source under an empty name. */
+export function countOpenAlertsBySource(catalog: Catalog): ReadonlyMap<string, number> {
+  const rows = catalog.all("select coalesce(source, '') as source, count(*) as count from alerts where resolved_at is null group by 1");
+  return new Map(rows.map((row) => [textOf(row, "source"), numberOrNull(row, "count") ?? 0]));
+}
+
 /** What of an open alert decides whether it goes on. */
 export function standingOf({ id, key, kind, detail }: Alert): StandingAlert {
   return { id, key, kind: isAlertKind(kind) ? kind : null, detail };

@@ -31,9 +31,7 @@ export function forgetProgress(catalog: Catalog, run: string): void {
 /** Of all runs that are going on and have said something. */
 export function readProgress(catalog: Catalog): RunProgress[] {
   return catalog
-    .all(
-      `select run_progress.*, source, operation, type from run_progress join runs on runs.id = run_progress.run where outcome = 'running' order by run_progress.at, run`,
-    )
+    .all(`select run_progress.*, source, operation, type from run_progress join runs on runs.id = run_progress.run where outcome = 'running' order by run_progress.at, run`)
     .map((row) => ({
       run: textOf(row, "run"),
       source: textOf(row, "source"),

@@ -11,6 +11,11 @@ a:hover { text-decoration-color: currentColor; } :focus-visible { outline: 2px s
 .bar { display: flex; align-items: center; gap: 0.4rem 1.6rem; flex-wrap: wrap; padding: 0.65rem 1.5rem; background: var(--card); border-bottom: 1px solid var(--rule); }
 .bar nav { display: flex; gap: 0.2rem; flex: 1; flex-wrap: wrap; } .bar nav a { padding: 0.28rem 0.7rem; border-radius: 6px; color: var(--soft); text-decoration: none; font-size: 0.92rem; }
 .bar nav a:hover { color: var(--ink); background: var(--open-soft); } .bar nav a[aria-current] { color: var(--ink); background: var(--accent-soft); font-weight: 600; }
+.who { display: inline-flex; align-items: center; gap: 0.6rem; margin: 0; font-size: 0.86rem; color: var(--ink); } .space { flex: 1; } .spoken { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+.open-alerts { display: inline-block; min-width: 1.3em; padding: 0 0.35em; border-radius: 1em; background: var(--bad-soft); color: var(--bad); font-size: 0.8rem; font-weight: 600; text-align: center; position: relative; }
+.sign-in { max-width: 27rem; background: var(--card); border: 1px solid var(--rule); border-radius: 12px; padding: 1.4rem 1.5rem 1.5rem; } .sign-in form { display: grid; gap: 0.45rem; } .sign-in input { min-height: 2.5rem; width: 100%; } .sign-in label { font-weight: 600; } .sign-in .note { margin: 0 0 0.5rem; color: var(--soft); font-size: 0.84rem; } .sign-in button, .button { min-height: 2.5rem; font-weight: 600; text-align: center; }
+.button { display: block; border: 1px solid var(--strong-rule); border-radius: 6px; padding: 0.5rem 0.8rem; text-decoration: none; color: var(--ink); font-size: 0.9rem; } .primary { background: var(--accent); border-color: var(--accent); color: var(--card); } .primary:hover { background: var(--accent); filter: brightness(1.08); }
+.or { display: flex; align-items: center; gap: 0.8rem; color: var(--soft); font-size: 0.84rem; margin: 1rem 0; } .or::before, .or::after { content: ""; flex: 1; border-top: 1px solid var(--rule); } .refusal { background: var(--bad-soft); color: var(--bad); border-radius: 8px; padding: 0.6rem 0.9rem; margin: 0 0 1.1rem; }
 .brand { display: inline-flex; align-items: center; gap: 0.45rem; font-weight: 650; color: var(--ink); text-decoration: none; letter-spacing: -0.01em; }
 .brand path { fill: var(--accent); } .brand .tick { fill: none; stroke: var(--card); stroke-width: 1.8; stroke-linecap: round; stroke-linejoin: round; }
 button, select, input { font: inherit; font-size: 0.9rem; color: var(--ink); background: var(--card); border: 1px solid var(--strong-rule); border-radius: 6px; padding: 0.28rem 0.6rem; min-height: 2.1rem; }
@@ -19,8 +24,9 @@ button { cursor: pointer; } button:hover { background: var(--open-soft); } #them
 .trail { font-size: 0.86rem; color: var(--soft); margin-bottom: 0.3rem; } .trail span { margin: 0 0.45rem; }
 .pager, .choices { display: flex; gap: 1rem; align-items: center; font-size: 0.9rem; margin: 0.4rem 0 1.4rem; } .choices a[aria-current] { color: var(--ink); font-weight: 600; text-decoration: none; }
 footer { max-width: 82rem; width: 100%; margin: 0 auto; padding: 0 1.5rem; color: var(--soft); font-size: 0.82rem; } footer p { margin: 0.2rem 0; }
-#connection:not(:empty) { position: fixed; right: 1rem; bottom: 1rem; max-width: 24rem; background: var(--open-soft); color: var(--ink); border: 1px solid var(--strong-rule); padding: 0.6rem 0.9rem; border-radius: 8px; }
-.offline #connection:not(:empty) { background: var(--bad-soft); color: var(--bad); border-color: var(--bad); } .offline #live { opacity: 0.75; }
+#notices { position: fixed; right: 1rem; bottom: 1rem; max-width: min(24rem, calc(100vw - 2rem)); display: grid; gap: 0.5rem; } #notices p { margin: 0; } #notices p:not(:empty) { background: var(--open-soft); color: var(--ink); border: 1px solid var(--strong-rule); padding: 0.6rem 0.9rem; border-radius: 8px; }
+.offline #connection:not(:empty), #notices #news:not(:empty) { background: var(--bad-soft); color: var(--bad); border-color: var(--bad); } .offline #live { opacity: 0.75; }
+.now { margin: 0 0 1.6rem; } .now table { margin-bottom: 0.4rem; } .far { display: inline-flex; align-items: center; gap: 0.7rem; flex-wrap: wrap; } progress { appearance: none; width: 9rem; height: 6px; border: 0; border-radius: 3px; background: var(--open-soft); overflow: hidden; accent-color: var(--accent); } progress::-webkit-progress-bar { background: var(--open-soft); } progress::-webkit-progress-value { background: var(--accent); } progress::-moz-progress-bar { background: var(--accent); }
 
 .answers { margin: 0 0 1.8rem; } .answers dt { color: var(--soft); font-size: 0.84rem; } .answers dd { margin: 0; } .answers .value { font-size: 1.4rem; font-weight: 600; line-height: 1.35; } .answers .gauge { display: block; margin: 0.25rem 0 0.1rem; }
 .answers .of, .of { color: var(--soft); font-weight: 400; font-size: 0.86em; } .answers .of { font-size: 0.62em; } .estimate { color: var(--soft); font-weight: 400; font-size: 0.8em; font-style: italic; } .answers .estimate { font-size: 0.6em; }
@@ -48,5 +54,5 @@ pre { background: var(--open-soft); border-radius: 8px; padding: 0.7rem 0.9rem; 
 }
 @media (max-width: 24rem) { .tiles { grid-template-columns: 1fr; } }
 @media (prefers-reduced-motion: no-preference) { #live { transition: opacity 0.3s; } }
-@media print { .bar nav, #theme, .filter, .pager, .choices, .skip, #connection { display: none !important; } .bar { border: 0; padding: 0; } main, footer { padding: 0; max-width: none; } body { display: block; } pre { white-space: pre-wrap; } .chart .area, .chart .unobserved, .gauge, .window, .gap, .mark { -webkit-print-color-adjust: exact; print-color-adjust: exact; } }
+@media print { .bar nav, #theme, .filter, .pager, .choices, .skip, #notices, .bar .who, .take-along { display: none !important; } .bar { border: 0; padding: 0; } main, footer { padding: 0; max-width: none; } body { display: block; } pre { white-space: pre-wrap; } .chart .area, .chart .unobserved, .gauge, .window, .gap, .mark { -webkit-print-color-adjust: exact; print-color-adjust: exact; } }
 `;

@@ -5,8 +5,9 @@ import type { Clock } from "../clock.ts";
 import type { SourceConfig } from "../policy/types.ts";
 import { html } from "../compliance/html.ts";
 import type { SourceSummary } from "../domain/source-summary.ts";
+import { countOpenAlertsBySource } from "../catalog/alerts.ts";
 import { ASSETS } from "./assets.ts";
-import { pathTo } from "./links.ts";
+import { pathTo, signInPath } from "./links.ts";
 import { renderPage } from "./page.ts";
 import type { Page } from "./page.ts";
 import { alertsPage } from "./pages/alerts-page.ts";
@@ -18,11 +19,12 @@ import { policiesPage } from "./pages/policies-page.ts";
 import { reportDownload, reportPage } from "./pages/report-page.ts";
 import { runPage } from "./pages/run-page.ts";
 import { runsPage } from "./pages/runs-page.ts";
+import { refusedPage } from "./pages/refused-page.ts";
 import { signInPage } from "./pages/sign-in-page.ts";
 import { sourcePage } from "./pages/source-page.ts";
 import { storagePage } from "./pages/storage-page.ts";
 import { PageProblem } from "./view.ts";
-import type { DashboardFacts, PageQuery, View } from "./view.ts";
+import type { DashboardFacts, PageQuery, View, Who } from "./view.ts";
 
 export interface DashboardOptions extends Omit<DashboardFacts, "summaries"> {
   readonly clock: Clock;
@@ -71,7 +73,7 @@ export function addDashboard(server: Pick<FastifyInstance, "register">, options:
     scope.setErrorHandler((error, request, reply) => sendProblem(options, request, reply, error));
     for (const [path, page] of Object.entries(PAGES))
       scope.get(path, { config: { access: path === pathTo.audit ? "audit" : "look" } }, async (request, reply) =>
-        sendPage(options, request, reply, await page(viewOf(request), wordsOf(request.params))),
+        sendPage(options, request, reply, await page(viewOf(request), wordsOf(request.params)), openAlerts(viewOf(request))),
       );
     scope.get("/sign-in", { config: { access: "open" } }, (request, reply) =>
       sendPage(options, request, reply, signInPage({ query: wordsOf(request.query) }, { hasService: options.inventory.api.oidc !== null })),
@@ -88,6 +90,7 @@ export function addDashboard(server: Pick<FastifyInstance, "register">, options:
 function viewFor(facts: DashboardFacts, options: DashboardOptions, request: FastifyRequest): View {
   const sources = options.visibleSources(request);
   return {
+    who: whoAsks(request),
     facts,
     sources: new Map(sources.map((source) => [source.name, source])),
     seesAll: sources.length === options.inventory.sources.size,
@@ -96,27 +99,35 @@ function viewFor(facts: DashboardFacts, options: DashboardOptions, request: Fast
   };
 }
 
+function whoAsks({ identity, session }: Pick<FastifyRequest, "identity" | "session">): Who | null {
+  return identity === null ? null : { name: identity.name, role: identity.role, isAnybody: identity.kind === "demo", csrf: session?.csrf ?? null };
+}
+
 /** Of what is given several times, and of everything that is no text, nothing is taken. */
 function wordsOf(parts: unknown): PageQuery {
   return Object.fromEntries(Object.entries(parts ?? {}).filter((part): part is [string, string] => typeof part[1] === "string"));
 }
 
-function sendPage({ version, clock }: DashboardOptions, request: FastifyRequest, reply: FastifyReply, page: Page): FastifyReply {
+function openAlerts({ facts, sources, seesAll }: View): number {
+  return [...countOpenAlertsBySource(facts.catalog)].reduce((sum, [source, count]) => (seesAll || sources.has(source) ? sum + count : sum), 0);
+}
+
+function sendPage({ version, clock }: DashboardOptions, request: FastifyRequest, reply: FastifyReply, page: Page, alerts = 0): FastifyReply {
   const [path = "/"] = request.url.split("?");
   return reply
     .header("content-security-policy", POLICY)
+    // Where pages tell nobody at all where a request comes from, a browser calls the origin of their forms unknown: they could not be told from another site's.
+    .header("referrer-policy", "same-origin")
     .type("text/html; charset=utf-8")
-    .send(renderPage(page, { path, version, now: clock.now() }));
+    .send(renderPage(page, { path, version, now: clock.now(), who: whoAsks(request), openAlerts: alerts }));
 }
 
 function sendProblem(options: DashboardOptions, request: FastifyRequest, reply: FastifyReply, error: unknown): FastifyReply {
-  if (error instanceof AccessRefused && error.statusCode === 401) return reply.redirect("/sign-in", 303);
-  const known = error instanceof AccessRefused ? new PageProblem(error.statusCode, `Not for you: ${error.message}.`) : error instanceof PageProblem ? error : null;
+  if (error instanceof AccessRefused && error.statusCode === 401) return reply.redirect(signInPath(request), 303);
+  if (error instanceof AccessRefused) return sendPage(options, request, reply.code(error.statusCode), refusedPage(whoAsks(request)));
+  const known = error instanceof PageProblem ? error : null;
   if (known === null) options.onError(error);
-  const live = html`<p>${known?.message ?? "The page could not be made. The log of the server says more."}</p>
+  const still = html`<p>${known?.message ?? "The page could not be made. The log of the server says more."}</p>
     <p><a href="/">To the overview</a></p>`;
-  return sendPage(options, request, reply.code(known?.status ?? 500), {
-    title: known === null ? "Something went wrong here" : known.status === 403 ? "Not for you" : "Not found",
-    live,
-  });
+  return sendPage(options, request, reply.code(known?.status ?? 500), { title: known === null ? "Something went wrong here" : "Not found", still });
 }

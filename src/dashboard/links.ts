@@ -17,6 +17,11 @@ export const pathTo = {
   run: (id: string): string => `/runs/${encodeURIComponent(id)}`,
 } as const;
 
+/** Where whoever is not known signs in, and comes back from. */
+export function signInPath({ method, url }: { readonly method: string; readonly url: string }): string {
+  return method !== "GET" || url === pathTo.overview ? "/sign-in" : `/sign-in?${new URLSearchParams({ next: url }).toString()}`;
+}
+
 export function linkTo(path: string, text: HtmlValue): Html {
   return html`<a href="${path}">${text}</a>`;
 }

@@ -1,7 +1,9 @@
 import { html, NOTHING } from "../compliance/html.ts";
-import type { HtmlValue } from "../compliance/html.ts";
+import type { Html, HtmlValue } from "../compliance/html.ts";
+import { mayDo } from "../domain/access.ts";
 import { ASSETS } from "./assets.ts";
 import { pathTo } from "./links.ts";
+import type { Who } from "./view.ts";
 
 export interface Page {
   readonly title: string;
@@ -9,10 +11,21 @@ export interface Page {
   readonly heading?: HtmlValue;
   /** Stands still while the page is open: forms, above all. */
   readonly still?: HtmlValue;
-  /** Kept up to date while the page is open. */
-  readonly live: HtmlValue;
+  /** Kept up to date while the page is open. Left out: nothing on it changes. */
+  readonly live?: HtmlValue;
   /** Pages that lead here, the outermost first. */
   readonly trail?: readonly { readonly path: string; readonly name: string }[];
+}
+
+interface Frame {
+  /** Where it is. */
+  readonly path: string;
+  readonly version: string;
+  readonly now: Date;
+  /** Who looks; null: nobody is known. */
+  readonly who: Who | null;
+  /** Of those that whoever looks may see. */
+  readonly openAlerts: number;
 }
 
 const SECTIONS = [
@@ -26,8 +39,8 @@ const SECTIONS = [
   { path: pathTo.audit, name: "Audit" },
 ] as const;
 
-/** A whole page: the same head, navigation and foot around whatever it shows. `path`: where it is. */
-export function renderPage({ title, heading = title, still = NOTHING, live, trail = [] }: Page, { path, version, now }: { path: string; version: string; now: Date }): string {
+/** A whole page: the same head, navigation and foot around whatever it shows. */
+export function renderPage({ title, heading = title, still = NOTHING, live, trail = [] }: Page, { path, version, now, who, openAlerts }: Frame): string {
   const here = trail[0]?.path ?? path;
   return html`<!doctype html>
     <html lang="en">
@@ -49,21 +62,46 @@ export function renderPage({ title, heading = title, still = NOTHING, live, trai
               <path class="tick" d="m6.6 10 2.4 2.5 4.6-5" /></svg
             >Holdfast</a
           >
-          <nav aria-label="Main">${SECTIONS.map((section) => html`<a href="${section.path}" ${section.path === here ? html`aria-current="page"` : ""}>${section.name}</a>`)}</nav>
+          ${navigation(who, here, openAlerts)} ${signedIn(who)}
           <button type="button" id="theme" hidden>Theme: auto</button>
         </header>
         <main id="content" tabindex="-1">
           ${trail.length === 0 ? NOTHING : html`<nav class="trail" aria-label="Where you are">${trail.map((step) => html`<a href="${step.path}">${step.name}</a><span aria-hidden="true">›</span>`)}</nav>`}
-          <h1>${heading}</h1>
-          ${still}
-          <div id="live" data-live>${live}</div>
+          <h1 id="heading">${heading}</h1>
+          ${still} ${live === undefined ? NOTHING : html`<div id="live">${live}</div>`}
         </main>
         <footer>
           <p>
             Holdfast ${version} · all times are UTC · <span id="freshness">as of <time datetime="${now.toISOString()}">${now.toISOString().slice(11, 19)}</time></span>
           </p>
-          <p id="connection" role="status"></p>
         </footer>
+        <div id="notices">
+          <p id="connection" role="status"></p>
+          <p id="news" role="status"></p>
+        </div>
       </body>
     </html> `.toString();
+}
+
+/** Only what whoever looks may open. Whoever is not known yet is not led anywhere. */
+function navigation(who: Who | null, here: string, openAlerts: number): Html {
+  if (who === null || !mayDo(who.role, "look")) return html`<span class="space"></span>`;
+  const sections = SECTIONS.filter(({ path }) => path !== pathTo.audit || mayDo(who.role, "audit"));
+  const link = ({ path, name }: (typeof SECTIONS)[number]): Html =>
+    html`<a href="${path}" ${path === here ? html`aria-current="page"` : ""}
+      >${name}${path === pathTo.alerts ? html`<span id="open-alerts">${openAlerts === 0 ? NOTHING : html` <span class="open-alerts">${openAlerts}<span class="spoken"> open</span></span>`}</span>` : NOTHING}</a
+    >`;
+  return html`<nav aria-label="Main">${sections.map(link)}</nav>`;
+}
+
+function signedIn(who: Who | null): Html {
+  if (who === null) return NOTHING;
+  if (who.isAnybody) return html`<span class="who">demonstration</span>`;
+  const name = html`<span class="who"><span class="spoken">Signed in as </span>${who.name} <span class="of">${who.role}</span></span>`;
+  if (who.csrf === null) return name;
+  return html`<form class="who" method="post" action="/sign-out">
+    ${name}
+    <input type="hidden" name="csrf" value="${who.csrf}" />
+    <button type="submit">Sign out</button>
+  </form>`;
 }

@@ -1,4 +1,5 @@
 import type { Catalog } from "../catalog/catalog.ts";
+import type { Role } from "../domain/access.ts";
 import type { EvidenceHead } from "../domain/compliance.ts";
 import type { SourceSummary } from "../domain/source-summary.ts";
 import type { PolicyFinding } from "../policy/feasibility.ts";
@@ -27,11 +28,22 @@ export interface AuditEntry {
   readonly sha256: string;
 }
 
+export interface Who {
+  readonly name: string;
+  readonly role: Role;
+  /** True where everybody may look: nobody has signed in. */
+  readonly isAnybody: boolean;
+  /** What a form must send back with a session; null: there is no session that could be ended. */
+  readonly csrf: string | null;
+}
+
 /** One look at a page: by whom, at what, when. */
 export interface View {
   readonly facts: DashboardFacts;
   /** What whoever looks may see, by name. */
   readonly sources: ReadonlyMap<string, SourceConfig>;
+  /** Who looks; null: nobody is known, as on the page that asks who it is. */
+  readonly who: Who | null;
   /** True where these are all there are: then runs of sources that are no longer in the inventory are shown too. */
   readonly seesAll: boolean;
   readonly now: Date;

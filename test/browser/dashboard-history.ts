@@ -1,4 +1,5 @@
 import { recordCapacity } from "../../src/catalog/capacity.ts";
+import { saveProgress } from "../../src/catalog/run-progress.ts";
 import type { SourceInfo } from "../../src/domain/source-info.ts";
 import type { Inventory } from "../../src/policy/types.ts";
 import { SNAPSHOT, VERIFY_FIGURES } from "../unit/compliance/recorded-history.ts";
@@ -90,7 +91,10 @@ function fillExposed(history: History, now: Date): void {
       seconds: (at) => Math.max(5, (at.getTime() - now.getTime()) / 1000 + 1300),
     });
   history.seen(now.toISOString(), { ...SNAPSHOT, name: source, backups, windows: windowsOf(now, [[3 * DAY_MS, 20 * 60_000]], ["onsite"]) });
-  history.began({ source, operation: "verify", at: ago(now, 40_000) });
+  const verifying = history.began({ source, operation: "verify", at: ago(now, 40_000) });
+  saveProgress(history.catalog, verifying, { at: ago(now, 1000), phase: `verify ${backups.at(-1)?.id}`, doneBytes: 31_457_280, totalBytes: null });
+  const backup = history.began({ source: "orders", operation: "backup", type: "incremental", at: ago(now, 95_000) });
+  saveProgress(history.catalog, backup, { at: ago(now, 500), phase: "copy", doneBytes: 412_000_000, totalBytes: null });
 }
 
 function chainOf(now: Date, sourceBytes: number, repositories: readonly string[]): Backup[] {

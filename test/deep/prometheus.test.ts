@@ -26,7 +26,7 @@ const rules = (parse(readProjectFile(RULES)) as { groups: { rules: { alert: stri
 
 describe.skipIf(noPrometheus !== null)("alert rules and dashboard, on real servers", () => {
   test("every rule fires and clears on real metrics and reaches the Alertmanager, and every query of the Grafana dashboard finds data", { timeout: 6 * WAIT_MS }, async () => {
-    await using site = await openDashboardSite(() => undefined);
+    await using site = await openDashboardSite({ fill: () => undefined });
     using stage = new Stage(site);
     stage.goWrong();
     await using servers = await openPrometheus(new URL(site.address).host, join(PROJECT_ROOT, RULES));

@@ -8,6 +8,7 @@ import type { SourceSummary } from "../../domain/source-summary.ts";
 import type { SourceConfig } from "../../policy/types.ts";
 import { sparkLine } from "../charts/spark-line.ts";
 import { againstObjective, ago, answers, estimate, filterForm, selectField, textField, verdictBadge } from "../figures.ts";
+import { goingOn } from "../going-on.ts";
 import { linkTo, pager, pathTo } from "../links.ts";
 import type { Page } from "../page.ts";
 import { pageNumber } from "../view.ts";
@@ -24,11 +25,20 @@ export function overviewPage(view: View): Page {
   const shown = asked.slice(page * PAGE_ROWS, (page + 1) * PAGE_ROWS);
   return {
     title: "Overview",
-    heading: headline(all),
+    heading: all.length === 0 && !view.seesAll ? "Nothing that you may see" : headline(all),
     still: all.length < 2 ? NOTHING : filter(view),
-    live: html`${firstSteps(all)} ${all.length === 0 ? NOTHING : fourAnswers(all, view.now)} ${all.length === 0 ? NOTHING : sourceTable(shown, asked.length, view)}
+    live: html`${all.length === 0 && !view.seesAll ? nothingToSee(view) : firstSteps(all)} ${all.length === 0 ? NOTHING : fourAnswers(all, view.now)} ${goingOn(view, null)}
+    ${all.length === 0 ? NOTHING : sourceTable(shown, asked.length, view)}
     ${pager(pathTo.overview, view.query, { page, hasMore: asked.length > (page + 1) * PAGE_ROWS, of: Math.ceil(asked.length / PAGE_ROWS) })}`,
   };
+}
+
+function nothingToSee({ who }: View): Html {
+  return html`<p class="lead">
+    ${who === null ? "What you were given names" : html`You are signed in as <strong>${who.name}</strong>, for`} sources of which there is none here, or none any more. Whoever runs
+    Holdfast gives access to others:
+    <code>holdfast token add --sources …</code>
+  </p>`;
 }
 
 /** As they were last summed up and still hold; a source that nobody has observed yet is there too. */

@@ -1,5 +1,8 @@
+import { Readable } from "node:stream";
 import { html } from "../../compliance/html.ts";
 import type { Html, HtmlValue } from "../../compliance/html.ts";
+import { csvLines, csvTables } from "../../compliance/report-csv.ts";
+import { jsonPieces } from "../../compliance/report-json.ts";
 import { renderReport, reportBody } from "../../compliance/report-html.ts";
 import { buildReportInTurns } from "../../compliance/report.ts";
 import type { ComplianceReport } from "../../domain/compliance.ts";
@@ -14,6 +17,12 @@ const USUAL_DAYS = 30;
 const MOST_DAYS = 400;
 /** A page of more is nobody's reading; whoever needs all of them takes the file. */
 const MOST_SOURCES = 20;
+/** It is set in one piece, and nobody is answered meanwhile. */
+const MOST_PDF_SOURCES = 50;
+
+const FORMATS: readonly string[] = ["html", "pdf", "json", "csv"];
+/** Those of report-csv.ts: what a spreadsheet is opened for. */
+const CSV_TABLES = ["summary", "sources", "work", "exposure", "breaches", "findings", "controls", "drills", "runs"] as const;
 
 interface Asked {
   readonly from: Date;
@@ -35,12 +44,12 @@ export async function reportPage(view: View): Promise<Page> {
         textField("To", "to", query.to, "date"),
         selectField("Source", "source", view.query["source"], [["", names.length > MOST_SOURCES ? "all (as a file only)" : "all"], ...names.map((name) => [name, name] as const)]),
       ])}
-      <p>
-        Take it along as ${download("html", "a page")} or ${download("json", "JSON")}. Signed, so that others need not trust who hands it over, it is made by
-        <code>holdfast report</code>.
+      <p class="take-along">
+        Take it along as ${download("pdf", "PDF")}, ${download("html", "a page")}, ${download("json", "JSON")}, or a table as CSV:
+        ${CSV_TABLES.map((table, index) => html`${index === 0 ? "" : ", "}${linkTo(withQuery("/report/download", query, { format: "csv", table }), table)}`)}. Signed, so that
+        others need not trust who hands it over, it is made by <code>holdfast report</code>.
       </p>
       ${sources.length > MOST_SOURCES ? html`<p class="empty">A report over ${sources.length} sources is too long for a page: choose one, or take the file.</p>` : await readingPart({ from, to, sources }, view)}`,
-    live: "",
   };
 }
 
@@ -48,13 +57,35 @@ async function readingPart(asked: Asked, view: View): Promise<HtmlValue> {
   return html`<div class="report">${reportBody(await build(asked, view))}</div>`;
 }
 
-export async function reportDownload(view: View): Promise<{ name: string; type: string; body: string }> {
+export interface Download {
+  readonly name: string;
+  readonly type: string;
+  readonly body: string | Buffer | Readable;
+}
+
+/** The same report as a file: JSON and CSV as `holdfast report` writes them, in pieces. */
+export async function reportDownload(view: View): Promise<Download> {
   const asked = askedFor(view);
+  const table = CSV_TABLES.find((known) => known === (view.query["table"] ?? "summary"));
+  const format = view.query["format"] ?? "html";
+  if (format === "pdf" && asked.sources.length > MOST_PDF_SOURCES)
+    throw new PageProblem(404, `A PDF of ${asked.sources.length} sources is nobody's reading: choose one, or make it with 'holdfast report --format pdf'.`);
+  if (!FORMATS.includes(format) || table === undefined)
+    throw new PageProblem(404, `There is no report like that: formats are ${FORMATS.join(", ")}; tables of CSV are ${CSV_TABLES.join(", ")}.`);
   const report = await build(asked, view);
   const name = `holdfast-report-${asked.from.toISOString().slice(0, 10)}`;
-  return view.query["format"] === "json"
-    ? { name: `${name}.json`, type: "application/json; charset=utf-8", body: JSON.stringify(report, null, 2) }
-    : { name: `${name}.html`, type: "text/html; charset=utf-8", body: renderReport(report) };
+  switch (format) {
+    case "json":
+      return { name: `${name}.json`, type: "application/json; charset=utf-8", body: Readable.from(jsonPieces(report)) };
+    case "csv": {
+      const found = csvTables(report).find((each) => each.name === `${table}.csv`);
+      return { name: `${name}-${table}.csv`, type: "text/csv; charset=utf-8", body: Readable.from(found === undefined ? [] : csvLines(found)) };
+    }
+    case "pdf":
+      return { name: `${name}.pdf`, type: "application/pdf", body: await (await import("../../compliance/report-pdf.ts")).renderPdf(report) };
+    default:
+      return { name: `${name}.html`, type: "text/html; charset=utf-8", body: renderReport(report) };
+  }
 }
 
 /** Of what may not be seen not even the names are in it: to its reader the inventory is what may be seen. */

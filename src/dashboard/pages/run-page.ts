@@ -8,6 +8,7 @@ import { facts, outcomeBadge, table, yesNoBadge } from "../../compliance/report-
 import { runRecord } from "../../compliance/run-record.ts";
 import { waterfallChart } from "../charts/waterfall-chart.ts";
 import { againstObjective, answers } from "../figures.ts";
+import { howFarOf } from "../going-on.ts";
 import { linkTo, pathTo } from "../links.ts";
 import type { Page } from "../page.ts";
 import { PageProblem } from "../view.ts";
@@ -25,7 +26,8 @@ export function runPage(view: View, params: PageQuery): Page {
       { path: isDrill ? pathTo.drills : pathTo.runs, name: isDrill ? "Drills" : "Runs" },
       ...(view.sources.has(run.source) ? [{ path: pathTo.source(run.source), name: run.source }] : []),
     ],
-    live: html`${run.reason === null ? NOTHING : html`<p class="lead">${run.reason}</p>`} ${isDrill ? drillPart(run, view) : NOTHING} ${when(run)} ${record(run)}`,
+    live: html`${run.reason === null ? NOTHING : html`<p class="lead">${run.reason}</p>`} ${run.outcome === "running" ? html`<p class="lead">${howFarOf(view, run)}</p>` : NOTHING}
+    ${isDrill && run.outcome !== "running" ? drillPart(run, view) : NOTHING} ${when(run)} ${record(run)}`,
   };
 }
 

@@ -18,6 +18,7 @@ import type { Span } from "../charts/chart.ts";
 import { exposureChart } from "../charts/exposure-chart.ts";
 import { markLegend, recoveryChart } from "../charts/recovery-chart.ts";
 import { againstObjective, ago, answers, estimate, reasonList, spanOf, verdictBadge } from "../figures.ts";
+import { goingOn } from "../going-on.ts";
 import { linkTo, pager, pathTo, withQuery } from "../links.ts";
 import type { Page } from "../page.ts";
 import { runTable } from "../run-table.ts";
@@ -46,8 +47,8 @@ export function sourcePage(view: View, params: PageQuery): Page {
     heading: html`${source.name} ${verdictBadge(status.verdict)}`,
     trail: [{ path: pathTo.overview, name: "Overview" }],
     live: html`${status.reasons.length === 0 ? NOTHING : reasonList(status.reasons)} ${fourAnswers(status, predictRecovery(catalog, source.name, info), view.now)}
-    ${recoverySection(source.name, info, view)} ${exposureSection(source, view)} ${backupSection(source.name, info, view)} ${runSection(source.name, view)}
-    ${about(source, status, info)}`,
+    ${goingOn(view, source.name)} ${recoverySection(source.name, info, view)} ${exposureSection(source, view)} ${backupSection(source.name, info, view)}
+    ${runSection(source.name, view)} ${about(source, status, info)}`,
   };
 }
 

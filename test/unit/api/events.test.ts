@@ -14,7 +14,11 @@ interface Told {
 }
 
 /** Listens as a browser would. */
-async function listen(base: string, token: string, lastEventId: string | null = null): Promise<{ told: Told[]; place: string[]; text: () => string; stop: () => void; ended: Promise<void> }> {
+async function listen(
+  base: string,
+  token: string,
+  lastEventId: string | null = null,
+): Promise<{ told: Told[]; place: string[]; text: () => string; stop: () => void; ended: Promise<void> }> {
   const stopping = new AbortController();
   const answer = await fetch(`${base}/api/v1/events`, {
     headers: { authorization: `Bearer ${token}`, ...(lastEventId === null ? {} : { "last-event-id": lastEventId }) },
@@ -34,7 +38,8 @@ async function listen(base: string, token: string, lastEventId: string | null = 
       for (const block of blocks) {
         const field = (name: string): string | undefined => new RegExp(`^${name}: (.*)$`, "m").exec(block)?.[1];
         if (field("event") === "ready") place.push(field("id") ?? "");
-        else if (field("event") !== undefined) told.push({ id: field("id") ?? "", event: field("event") ?? "", data: JSON.parse(field("data") ?? "{}") as Record<string, unknown> });
+        else if (field("event") !== undefined)
+          told.push({ id: field("id") ?? "", event: field("event") ?? "", data: JSON.parse(field("data") ?? "{}") as Record<string, unknown> });
       }
     }
   };
