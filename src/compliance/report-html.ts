@@ -36,7 +36,7 @@ export function* pagePieces(report: StreamedReport): Generator<string> {
         </style>
       </head>
       <body>
-        ${Html.trusted(BODY)}
+        <main>${Html.trusted(BODY)}</main>
       </body>
     </html> `.toString();
   const [before = "", after = ""] = page.split(BODY);
@@ -64,9 +64,9 @@ function* bodyParts(report: StreamedReport): Generator<Html> {
         them.
       </p>
     </header>
-    ${Html.trusted("<main>")} ${summary(report)} ${findings(report)} ${coverFacts(report)} ${tiers(report)} ${sourcesTable(sources, chapters.length)}`;
+    ${summary(report)} ${findings(report)} ${coverFacts(report)} ${tiers(report)} ${sourcesTable(sources, chapters.length)}`;
   for (const source of chapters) yield sourceChapter(source, report);
-  yield html`${controls(report.controls)} ${drillRegister(population.drills)} ${runPopulation(population.runs)} ${closing(report)} ${Html.trusted("</main>")}`;
+  yield html`${controls(report.controls)} ${drillRegister(population.drills)} ${runPopulation(population.runs)} ${closing(report)}`;
 }
 
 /** A page with more chapters no browser shows and nobody reads. */

@@ -66,6 +66,7 @@ const OUTCOME_TONES: Readonly<Record<string, Tone>> = {
   ok: "good",
   breached: "bad",
   complete: "good",
+  done: "good",
   complete_with_corruption: "bad",
   damaged: "bad",
   skipped: "open",

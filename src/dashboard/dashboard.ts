@@ -114,12 +114,14 @@ function openAlerts({ facts, sources, seesAll }: View): number {
 
 function sendPage({ version, clock }: DashboardOptions, request: FastifyRequest, reply: FastifyReply, page: Page, alerts = 0): FastifyReply {
   const [path = "/"] = request.url.split("?");
-  return reply
-    .header("content-security-policy", POLICY)
-    // Where pages tell nobody at all where a request comes from, a browser calls the origin of their forms unknown: they could not be told from another site's.
-    .header("referrer-policy", "same-origin")
-    .type("text/html; charset=utf-8")
-    .send(renderPage(page, { path, version, now: clock.now(), who: whoAsks(request), openAlerts: alerts }));
+  return (
+    reply
+      .header("content-security-policy", POLICY)
+      // Where pages tell nobody at all where a request comes from, a browser calls the origin of their forms unknown: they could not be told from another site's.
+      .header("referrer-policy", "same-origin")
+      .type("text/html; charset=utf-8")
+      .send(renderPage(page, { path, version, now: clock.now(), who: whoAsks(request), openAlerts: alerts }))
+  );
 }
 
 function sendProblem(options: DashboardOptions, request: FastifyRequest, reply: FastifyReply, error: unknown): FastifyReply {

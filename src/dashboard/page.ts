@@ -13,6 +13,8 @@ export interface Page {
   readonly still?: HtmlValue;
   /** Kept up to date while the page is open. Left out: nothing on it changes. */
   readonly live?: HtmlValue;
+  /** A page that is laid out otherwise than the others: its class in the style sheet. */
+  readonly shape?: "sign-in-page";
   /** Pages that lead here, the outermost first. */
   readonly trail?: readonly { readonly path: string; readonly name: string }[];
 }
@@ -40,7 +42,7 @@ const SECTIONS = [
 ] as const;
 
 /** A whole page: the same head, navigation and foot around whatever it shows. */
-export function renderPage({ title, heading = title, still = NOTHING, live, trail = [] }: Page, { path, version, now, who, openAlerts }: Frame): string {
+export function renderPage({ title, heading = title, still = NOTHING, live, trail = [], shape }: Page, { path, version, now, who, openAlerts }: Frame): string {
   const here = trail[0]?.path ?? path;
   return html`<!doctype html>
     <html lang="en">
@@ -65,7 +67,7 @@ export function renderPage({ title, heading = title, still = NOTHING, live, trai
           ${navigation(who, here, openAlerts)} ${signedIn(who)}
           <button type="button" id="theme" hidden>Theme: auto</button>
         </header>
-        <main id="content" tabindex="-1">
+        <main id="content" tabindex="-1" class="${shape ?? ""}">
           ${trail.length === 0 ? NOTHING : html`<nav class="trail" aria-label="Where you are">${trail.map((step) => html`<a href="${step.path}">${step.name}</a><span aria-hidden="true">›</span>`)}</nav>`}
           <h1 id="heading">${heading}</h1>
           ${still} ${live === undefined ? NOTHING : html`<div id="live">${live}</div>`}

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -104,11 +105,25 @@ describe.skipIf(noBrowser !== null)("the dashboard in a browser", () => {
     await context.close();
   });
 
+  test("where nothing has been proven yet, three steps lead to a database that can be recovered", async () => {
+    await using fresh = await openDashboardSite({ fill: () => undefined });
+    const { context, page } = await open({}, "/");
+    await page.goto(fresh.address);
+    const steps = page.getByRole("region", { name: "Three steps to a database that can be recovered" }).getByRole("listitem");
+    expect(await steps.allInnerTexts()).toEqual([
+      expect.stringMatching(/^Say what to protect.*done/s),
+      expect.stringMatching(/holdfast backup \S+ --type full/),
+      expect.stringMatching(/holdfast drill \S+$/),
+    ]);
+    expect(await seriousFaults(page)).toEqual([]);
+    await context.close();
+  });
+
   test("every page is complete without a script", async () => {
     const { context, page } = await open({ javaScriptEnabled: false }, "/sources/billing");
     expect(await page.locator("svg.chart").count()).toBeGreaterThan(2);
     await page.goto(`${site.address}/?q=team%3Dpayments&state=breached`);
-    expect(await page.locator("tbody tr").count()).toBe(1);
+    expect(await page.locator(".sources tbody tr").count()).toBe(1);
     await context.close();
   });
 
@@ -121,6 +136,98 @@ describe.skipIf(noBrowser !== null)("the dashboard in a browser", () => {
     await site.start();
     await page.getByText("while you were away").waitFor({ timeout: 15_000 });
     await page.getByText("Connected again.").waitFor();
+    await context.close();
+  });
+
+  test("the report can be taken along: as PDF, page, JSON, and each of its tables", async () => {
+    const { context, page } = await open({}, "/report?source=orders");
+    for (const [name, beginning] of [
+      ["PDF", "%PDF-"],
+      ["a page", "<!doctype html>"],
+      ["JSON", "{"],
+      ["runs", "id,source,operation"],
+    ] as const) {
+      const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name, exact: true }).first().click()]);
+      const text = readFileSync(await download.path(), "latin1");
+      expect([name, text.slice(0, beginning.length)]).toEqual([name, beginning]);
+      expect(download.suggestedFilename()).toMatch(/^holdfast-report-\d{4}-\d{2}-\d{2}(?:-runs)?\.(?:pdf|html|json|csv)$/);
+    }
+    for (const strange of ["format=exe", "format=csv&table=passwords"]) expect((await fetch(`${site.address}/report/download?${strange}`)).status).toBe(404);
+    await context.close();
+  });
+
+  test("no page was a failure of ours", () => {
+    expect(site.errors).toEqual([]);
+  });
+});
+
+/** As what somebody who signs in by the form sees, and what the form looks like. */
+describe.skipIf(noBrowser !== null)("whoever has to sign in", () => {
+  let browser: Browser;
+  let site: DashboardSite;
+  beforeAll(async () => {
+    site = await openDashboardSite({ guarded: true, service: true });
+    browser = await openChromium();
+  });
+  afterAll(async () => {
+    await browser.close();
+    await site[Symbol.asyncDispose]();
+  });
+
+  async function signIn(token: string, path = "/"): Promise<{ context: BrowserContext; page: Page }> {
+    const context = await browser.newContext({ viewport: DESKTOP });
+    const page = await context.newPage();
+    await page.goto(site.address + path);
+    await page.getByLabel("Token").fill(token);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    return { context, page };
+  }
+
+  test("comes to where they wanted to go, is named there, and out again", async () => {
+    const { context, page } = await signIn(site.token("operator"), "/sources/billing?period=7d");
+    await page.getByRole("heading", { level: 1, name: /billing/ }).waitFor();
+    expect(page.url()).toBe(`${site.address}/sources/billing?period=7d`);
+    await page.getByText("kim the operator").waitFor();
+    expect(await seriousFaults(page)).toEqual([]);
+    await page.getByRole("button", { name: "Sign out" }).press("Enter");
+    await page.getByRole("heading", { name: "Sign in", level: 1 }).waitFor();
+    await page.goto(`${site.address}/sources/billing`);
+    await page.getByRole("heading", { name: "Sign in", level: 1 }).waitFor();
+    await context.close();
+  });
+
+  test("is offered the organisation's account, told of a wrong token, and led nowhere else", async () => {
+    const { context, page } = await signIn("hf_wrong", "/alerts");
+    await page.getByRole("alert").getByText("That token does not open anything here.").waitFor();
+    expect(await page.getByRole("link", { name: "Sign in with your organisation’s account" }).getAttribute("href")).toBe("/sign-in/oidc?next=%2Falerts");
+    expect([await seriousFaults(page), await page.getByRole("navigation").count()]).toEqual([[], 0]);
+    await page.goto(`${site.address}/sign-in?next=${encodeURIComponent("//evil.example/x")}`);
+    await page.getByLabel("Token").fill(site.token("viewer"));
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.waitForURL(`${site.address}/`);
+    await context.close();
+  });
+
+  test("is told what a role may not do, and by whom it is given, and can sign out", async () => {
+    const viewer = await signIn(site.token("viewer"));
+    await viewer.page.getByRole("link", { name: "Report" }).waitFor();
+    expect(await viewer.page.getByRole("link", { name: "Audit" }).count()).toBe(0);
+    const answer = await viewer.page.goto(`${site.address}/audit`);
+    expect(answer?.status()).toBe(403);
+    await viewer.page.getByText("The audit log is for auditors and administrators.").waitFor();
+    await viewer.context.close();
+    const metrics = await signIn(site.token("metrics"));
+    await metrics.page.getByText("That role may not open this page, nor any other here.").waitFor();
+    expect(await seriousFaults(metrics.page)).toEqual([]);
+    await metrics.page.getByRole("button", { name: "Sign out" }).click();
+    await metrics.page.getByLabel("Token").waitFor();
+    await metrics.context.close();
+  });
+
+  test("sees that there is nothing for them, where nothing is in what they may see", async () => {
+    const { context, page } = await signIn(site.token("viewer", ["team=nobody"]));
+    await page.getByRole("heading", { name: "Nothing that you may see" }).waitFor();
+    expect(await page.getByText("Three steps").count()).toBe(0);
     await context.close();
   });
 

@@ -1,5 +1,6 @@
 import { html, NOTHING } from "../../compliance/html.ts";
 import type { Html } from "../../compliance/html.ts";
+import { outcomeBadge } from "../../compliance/report-parts.ts";
 import type { SourceSummary } from "../../domain/source-summary.ts";
 
 interface Step {
@@ -20,7 +21,7 @@ export function firstSteps(all: readonly SourceSummary[]): Html {
       ${steps.map(
         ({ done, what, why, commands }, index) =>
           html`<li class="${done ? "done" : index === next ? "next" : "later"}">
-            <h3>${what}${done ? html` <span class="none">done</span>` : ""}</h3>
+            <h3>${what}${done ? html` ${outcomeBadge("done")}` : ""}</h3>
             <p>${why}</p>
             ${done ? NOTHING : commands.map((command) => html`<pre tabindex="0"><code>${command}</code></pre>`)}
           </li>`,

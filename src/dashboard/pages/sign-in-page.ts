@@ -8,6 +8,7 @@ export function signInPage({ query }: Pick<View, "query">, { hasService }: { has
   const next = query["next"];
   return {
     title: "Sign in",
+    shape: "sign-in-page",
     still: html`<div class="sign-in">
       ${refusal(query["refused"])}
       ${
@@ -27,7 +28,7 @@ export function signInPage({ query }: Pick<View, "query">, { hasService }: { has
           id="token"
           name="token"
           type="password"
-          autocomplete="current-password"
+          autocomplete="off"
           spellcheck="false"
           required
           maxlength="200"
