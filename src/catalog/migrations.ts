@@ -1,3 +1,5 @@
+import { NEWER_MIGRATIONS } from "./newer-migrations.ts";
+
 /** The forms the catalog has had, in order. One is never changed after it was released; a new one is appended. */
 export const MIGRATIONS: readonly string[] = [
   `
@@ -318,14 +320,5 @@ export const MIGRATIONS: readonly string[] = [
   ) strict, without rowid;
   create index verify_ledger_pending on verify_ledger (source, at) where pending = 1;
   `,
-  // How far a run has come, while it goes on.
-  `
-  create table run_progress (
-    run text primary key,
-    at text not null,
-    phase text not null,
-    done_bytes integer not null,
-    total_bytes integer
-  ) strict, without rowid;
-  `,
+  ...NEWER_MIGRATIONS,
 ];

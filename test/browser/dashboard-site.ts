@@ -117,7 +117,7 @@ async function makeSite({ findings, sequence, ...parts }: SiteParts): Promise<Ap
 /** The same site on a catalog that is there already, for a process that can be killed. */
 export async function listenAsSite(catalog: Catalog, port: number): Promise<string> {
   const { inventory, findings } = await loadSite({ guarded: false, service: false });
-  const onError = (error: unknown): void => console.error(error);
+  const onError = (error: unknown): void => void process.stderr.write(`${String(error)}\n`);
   const api = await makeSite({ catalog, inventory, findings, clock: systemClock, onError, record: async () => undefined, sequence: () => 1 });
   return api.listen({ host: "127.0.0.1", port });
 }
