@@ -40,7 +40,6 @@ export async function storeSegmentEverywhere(
   ownParts: readonly string[] = [],
   summary: WalSummary | null = null,
 ): Promise<void> {
-  for (const tier of store.behind ?? []) tier.hand(bytes.length, (repository) => storeOne(repository, store, segment, bytes, facts, summary));
   await Promise.all(
     store.repositories.map(async (repository, tier) => {
       try {
@@ -52,6 +51,8 @@ export async function storeSegmentEverywhere(
       }
     }),
   );
+  // Only now: what is dropped, because the repository lags, must be there for who fills it up, or it could be overlooked by both.
+  for (const tier of store.behind ?? []) tier.hand(bytes.length, (repository) => storeOne(repository, store, segment, bytes, facts, summary));
   crashPoint("wal.part-to-segment");
   await replaceParts(store.repositories[0], store.place, segment, bytes, new Set(ownParts));
 }

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../../../src/clock.ts";
 import { CommitScanner, ledgerOf } from "../../../../src/operations/wal/segment-assembly.ts";
+import { TierKeeper } from "../../../../src/operations/wal/tier-keeper.ts";
+import { TierQueue } from "../../../../src/operations/wal/tier-queue.ts";
 import { WalKeys } from "../../../../src/operations/wal/wal-keys.ts";
 import { storePartInFirstTier, storeSegmentEverywhere } from "../../../../src/operations/wal/wal-store.ts";
 import type { WalStore } from "../../../../src/operations/wal/wal-store.ts";
@@ -98,6 +100,25 @@ describe("a WAL segment on its way from parts to one object", () => {
         expect((await readSegment(inner.repository, inner.place, NAME, after.segments.get(NAME)?.objects ?? [])).equals(wal.segment(1))).toBe(true);
         expect(after.parts.size).toBe(0);
       }
+  });
+
+  test("reaches a repository that was filled up while it was being stored", async () => {
+    await using another = await openRepositoryFixture();
+    const behind = await WalFixture.open(await another.open());
+    const tier = new TierQueue(behind.repository, { isLagging: true, onLagging: () => undefined });
+    using slow = withFaults(fixture.store);
+    const { place, walKeys, clock } = store;
+    const { repository: first } = archive;
+    // Everything the keeper of the tier does, before the segment is there.
+    const meanwhile = async (): Promise<void> => {
+      const task = { first, behind: [tier], away: [], place, runId: "run", walKeys, clock, onNotice: () => undefined, onReturn: () => undefined, onDiverged: () => undefined };
+      await using _keeper = new TierKeeper(task);
+      while (tier.isLagging) await clock.sleep(10);
+    };
+    slow.queue("commit", { meanwhile }, (key) => key.includes(`/${NAME}-`));
+    await complete(wal.segment(1), [], { ...store, repositories: [{ ...first, store: slow.store }], behind: [tier] });
+    expect(await tier.drained(clock, 10_000)).toBe(true);
+    expect([...(await listWal(behind.repository, behind.place)).segments.keys()]).toEqual([NAME]);
   });
 
   /** Calls of the store it takes to complete a segment that has a part. */
