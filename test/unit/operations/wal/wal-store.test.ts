@@ -112,8 +112,9 @@ describe("a WAL segment on its way from parts to one object", () => {
     // Everything the keeper of the tier does, before the segment is there.
     const meanwhile = async (): Promise<void> => {
       const task = { first, behind: [tier], away: [], place, runId: "run", walKeys, clock, onNotice: () => undefined, onReturn: () => undefined, onDiverged: () => undefined };
-      await using _keeper = new TierKeeper(task);
+      const keeper = new TierKeeper(task);
       while (tier.isLagging) await clock.sleep(10);
+      await keeper[Symbol.asyncDispose]();
     };
     slow.queue("commit", { meanwhile }, (key) => key.includes(`/${NAME}-`));
     await complete(wal.segment(1), [], { ...store, repositories: [{ ...first, store: slow.store }], behind: [tier] });
