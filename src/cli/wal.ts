@@ -7,6 +7,7 @@ import { getWal } from "../operations/wal/get-wal.ts";
 import { chooseSource, openReachable } from "../operations/installation.ts";
 import { pushWal } from "../operations/wal/push-wal.ts";
 import { runStream } from "../operations/wal/run-log.ts";
+import { clientCommand, spoolCommand } from "./wal-spool.ts";
 import { newCommand, openReading, openViews, perform, withoutInventory } from "./action.ts";
 import type { CommonOptions } from "./action.ts";
 
@@ -16,7 +17,7 @@ const HIGHEST_PUSH_EXIT = 125;
 
 export function walCommand(): Command {
   const group = new Group("wal").description("the log side: stream it, push it, get it, look at it");
-  return group.addCommand(streamCommand()).addCommand(pushCommand()).addCommand(getCommand()).addCommand(statusCommand());
+  return group.addCommand(streamCommand()).addCommand(pushCommand()).addCommand(getCommand()).addCommand(statusCommand()).addCommand(spoolCommand()).addCommand(clientCommand());
 }
 
 function streamCommand(): Command {

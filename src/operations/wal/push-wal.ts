@@ -1,11 +1,7 @@
-import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { formatLsn, lsn } from "../../domain/lsn.ts";
-import type { Lsn } from "../../domain/lsn.ts";
+import { lsn } from "../../domain/lsn.ts";
 import { parseHistory } from "../../domain/timeline.ts";
-import { parseSegmentName, segmentName, segmentStart, walFileKind } from "../../domain/wal-segment.ts";
-import type { WalSegment } from "../../domain/wal-segment.ts";
-import type { WalSummary } from "../../domain/wal-summary.ts";
+import { walFileKind } from "../../domain/wal-segment.ts";
 import { HoldfastError, messageOf } from "../../errors.ts";
 import { WalWalker } from "../../postgres/wal-records.ts";
 import { ensureBound, readBinding } from "../../repository/binding.ts";
@@ -15,8 +11,9 @@ import type { WalPlace } from "../../repository/wal-archive.ts";
 import type { OperationContext } from "../context.ts";
 import { isOfOneCopy } from "../installation.ts";
 import { fillWal } from "./fill-wal.ts";
-import { CommitScanner, ledgerOf } from "./segment-assembly.ts";
-import type { CommitFacts } from "./segment-assembly.ts";
+import { ledgerOf } from "./segment-assembly.ts";
+import { checkSegment, readWalFile, SegmentScanner } from "./segment-file.ts";
+import type { ScannedSegment, SegmentFile } from "./segment-file.ts";
 import { WalKeys } from "./wal-keys.ts";
 import { failAtOnce, storePartInFirstTier, storeSegmentEverywhere } from "./wal-store.ts";
 import type { WalStore } from "./wal-store.ts";
@@ -34,51 +31,97 @@ export interface PushResult {
   readonly reason: string | null;
 }
 
-/** Archives one file for PostgreSQL's `archive_command`. Idempotent: the same content again is success. */
-export async function pushWal(request: PushRequest, context: OperationContext): Promise<PushResult> {
-  const name = path.basename(request.file);
-  const kind = walFileKind(name);
-  if (kind === "backup") return { file: name, stored: false, reason: "backup history files are not needed: the backup label is in the backup" };
-  if (kind === "other") throw new HoldfastError("HF-USAGE", `${name} is not a WAL file`, { hint: "archive_command = 'holdfast wal push SOURCE %p'" });
-  const bytes = await readWalFile(request.file);
-  if (kind === "history") return pushHistory(request, name, bytes, context);
-  const segment = name.slice(0, 24);
-  const header = readSegmentHeader(bytes, name);
-  const parsed = parseSegmentName(segment, header.segmentBytes);
-  if (parsed === null || segmentStart(parsed, header.segmentBytes) !== header.address || parsed.timeline < header.timeline)
-    throw new HoldfastError("HF-OTHER-CLUSTER", `${name} holds WAL of ${formatLsn(lsn(header.address))} on timeline ${header.timeline}: its name and content differ`, {
-      hint: "it was renamed, or is damaged; it was not stored",
-    });
-  const { systemIdentifier, segmentBytes } = header;
-  const repositories = await thoseThere(request.repositories, context, (repository) =>
-    ensureBound(repository, request.source, { systemIdentifier, version: 0, walSegmentBytes: segmentBytes }, context.clock.now()),
-  );
-  const place = { source: request.source, systemIdentifier, segmentBytes };
-  const start = segmentStart(parsed, segmentBytes);
-  if (kind === "partial") return pushPartial(storeFor(repositories[0], place, context), segment, start, bytes);
-  if (bytes.length !== segmentBytes)
-    throw new HoldfastError("HF-WAL", `${name} is ${bytes.length} bytes long, a segment is ${segmentBytes}`, { hint: "PostgreSQL will try again" });
-  const { facts, summary } = await scanSegment(request.file, { ...header, parsed, start }, bytes);
-  const stored = await thoseThere(repositories, context, (repository) =>
-    storeSegmentEverywhere(storeFor(repository, place, context), segment, bytes, ledgerOf(place, parsed.timeline, start, facts, "push"), [], summary),
-  );
-  await makeUp(stored, place, context);
-  return { file: name, stored: true, reason: null };
+/** What pushes of one process have in common. */
+export interface PushShared {
+  readonly walKeys: WalKeys;
+  readonly scanner: SegmentScanner;
+  /** Repositories that were seen to be bound to a cluster, by id, and until when that is believed. */
+  readonly bound: Map<string, number>;
+  /** When repositories were brought level last. */
+  madeUpMs: number;
 }
 
-/** How many segments a push copies to a repository that was away: PostgreSQL is waiting. */
-const MADE_UP_AT_ONCE = 16;
+export function newPushShared({ clock }: OperationContext): PushShared {
+  return { walKeys: new WalKeys(clock), scanner: new SegmentScanner(), bound: new Map(), madeUpMs: Number.NEGATIVE_INFINITY };
+}
+
+/** A file that was read and found to be what its name says. */
+export interface PreparedPush {
+  /** Resolves when it is durable. */
+  store(): Promise<PushResult>;
+}
+
+/** Archives one file for PostgreSQL's `archive_command`. Idempotent: the same content again is success. */
+export async function pushWal(request: PushRequest, context: OperationContext): Promise<PushResult> {
+  return (await preparePush(request, context, newPushShared(context))).store();
+}
+
+/** The part of `pushWal` that is done in the order of the log, as a record may reach from one segment into the next. */
+export async function preparePush(request: PushRequest, context: OperationContext, shared: PushShared): Promise<PreparedPush> {
+  const name = path.basename(request.file);
+  const kind = walFileKind(name);
+  if (kind === "backup") return { store: async () => ({ file: name, stored: false, reason: "backup history files are not needed: the backup label is in the backup" }) };
+  if (kind === "other") throw new HoldfastError("HF-USAGE", `${name} is not a WAL file`, { hint: "archive_command = 'holdfast wal push SOURCE %p'" });
+  const bytes = await readWalFile(request.file);
+  if (kind === "history") return { store: async () => pushHistory(request, name, bytes, context) };
+  const file = checkSegment(name, bytes);
+  if (kind === "partial")
+    return { store: async () => pushPartial(storeFor((await boundTo(request, file, context, shared))[0], placeOf(request, file), shared, context), file, bytes) };
+  if (bytes.length !== file.segmentBytes)
+    throw new HoldfastError("HF-WAL", `${name} is ${bytes.length} bytes long, a segment is ${file.segmentBytes}`, { hint: "PostgreSQL will try again" });
+  const scanned = await shared.scanner.scan(request.file, file, bytes);
+  return { store: async () => pushSegment(request, { file, bytes, ...scanned }, context, shared) };
+}
+
+function placeOf({ source }: PushRequest, { systemIdentifier, segmentBytes }: SegmentFile): WalPlace {
+  return { source, systemIdentifier, segmentBytes };
+}
+
+/** A binding never changes to another cluster; it is only looked up anew now and then, as a repository may have been replaced. */
+const BINDING_HOLDS_MS = 60_000;
+
+/** Repositories that are there and belong to this cluster. */
+async function boundTo(
+  request: PushRequest,
+  { systemIdentifier, segmentBytes }: SegmentFile,
+  context: OperationContext,
+  { bound }: PushShared,
+): Promise<PushRequest["repositories"]> {
+  return thoseThere(request.repositories, context, async (repository) => {
+    const key = `${repository.repositoryId} ${systemIdentifier}`;
+    const now = context.clock.monotonicMs();
+    if ((bound.get(key) ?? 0) > now) return;
+    await ensureBound(repository, request.source, { systemIdentifier, version: 0, walSegmentBytes: segmentBytes }, context.clock.now());
+    bound.set(key, now + BINDING_HOLDS_MS);
+  });
+}
+
+async function pushSegment(request: PushRequest, scanned: ScannedSegment, context: OperationContext, shared: PushShared): Promise<PushResult> {
+  const { file, bytes, facts, summary } = scanned;
+  const place = placeOf(request, file);
+  const repositories = await boundTo(request, file, context, shared);
+  const stored = await thoseThere(repositories, context, (repository) =>
+    storeSegmentEverywhere(storeFor(repository, place, shared, context), file.segment, bytes, ledgerOf(place, file.parsed.timeline, file.start, facts, "push"), [], summary),
+  );
+  await makeUp(stored, place, shared, context);
+  return { file: file.segment, stored: true, reason: null };
+}
+
+/** How many segments a push copies to a repository that was away: PostgreSQL is waiting. And how often one process looks. */
+const MADE_UP = { atOnce: 16, everyMs: 5000 } as const;
 
 /**
  * To PostgreSQL, archived means archived in one repository at least: it would hold back all WAL, and that for the others too, for the sake of one that is away. What a repository lacks is copied from
  * another with the next segment that reaches it, some at a time, and by `serve`.
  */
-async function makeUp(stored: readonly WritableRepository[], place: WalPlace, context: OperationContext): Promise<void> {
+async function makeUp(stored: readonly WritableRepository[], place: WalPlace, shared: PushShared, context: OperationContext): Promise<void> {
   const { clock, signal } = context;
+  if (stored.length < 2 || clock.monotonicMs() - shared.madeUpMs < MADE_UP.everyMs) return;
+  shared.madeUpMs = clock.monotonicMs();
   for (const to of stored)
     for (const from of stored.filter((other) => other !== to && other.keyRing.canOpenData)) {
       try {
-        await fillWal({ from, to, place, walKeys: new WalKeys(clock), clock, signal, unfinished: false, mostSegments: MADE_UP_AT_ONCE });
+        await fillWal({ from, to, place, walKeys: shared.walKeys, clock, signal, unfinished: false, mostSegments: MADE_UP.atOnce });
       } catch (error) {
         if (!isOfOneCopy(error)) throw error;
         context.onNotice(`${to.name} lacks WAL that is in ${from.name}: ${messageOf(error)}`);
@@ -111,58 +154,18 @@ async function thoseThere(
   return [first, ...others];
 }
 
-/** The transactions and changes of a segment. The record it begins in the middle of is known only with the segment before, which usually still lies beside it. */
-async function scanSegment(
-  file: string,
-  { segmentBytes, systemIdentifier, parsed, start }: SegmentHeader & { parsed: WalSegment; start: Lsn },
-  bytes: Buffer,
-): Promise<{ facts: CommitFacts; summary: WalSummary | null }> {
-  const before = lsn(start === 0n ? 0n : start - BigInt(segmentBytes));
-  const name = segmentName({ timeline: parsed.timeline, number: before / BigInt(segmentBytes) }, segmentBytes);
-  const previous = await readFile(path.join(path.dirname(file), name)).catch(() => null);
-  // It may be recycled already, and hold something else under this name.
-  const isPrevious = previous?.length === segmentBytes && previous.readBigUInt64LE(8) === before && previous.readBigUInt64LE(24).toString() === systemIdentifier && before < start;
-  const scanner = new CommitScanner(isPrevious ? before : start, segmentBytes);
-  if (isPrevious) scanner.push(previous);
-  if (isPrevious) scanner.take(before);
-  scanner.push(bytes);
-  return { facts: scanner.take(start), summary: scanner.summary };
-}
-
-function storeFor(repository: WritableRepository, place: WalPlace, context: OperationContext): WalStore {
+function storeFor(repository: WritableRepository, place: WalPlace, { walKeys }: PushShared, context: OperationContext): WalStore {
   return {
     place,
     repositories: [repository],
-    walKeys: new WalKeys(context.clock),
+    walKeys,
     clock: context.clock,
     onLagging: failAtOnce,
   };
 }
 
-async function readWalFile(file: string): Promise<Buffer> {
-  try {
-    return await readFile(file);
-  } catch (cause) {
-    throw new HoldfastError("HF-WAL", `cannot read ${file}: ${messageOf(cause)}`, { hint: "archive_command must pass %p, and run in the data directory", cause });
-  }
-}
-
-interface SegmentHeader {
-  readonly timeline: number;
-  readonly address: bigint;
-  readonly systemIdentifier: string;
-  readonly segmentBytes: number;
-}
-
-/** The long header of the first page: whose WAL this is. */
-function readSegmentHeader(bytes: Buffer, name: string): SegmentHeader {
-  if (bytes.length < 40 || (bytes.readUInt16LE(2) & 0x2) === 0)
-    throw new HoldfastError("HF-WAL", `${name} does not begin as a WAL segment does`, { hint: "it is damaged or empty; it was not stored" });
-  return { timeline: bytes.readUInt32LE(4), address: bytes.readBigUInt64LE(8), systemIdentifier: bytes.readBigUInt64LE(24).toString(), segmentBytes: bytes.readUInt32LE(32) };
-}
-
 /** The last segment of a timeline that ended: only its records count, what follows them is left over from a recycled file. */
-async function pushPartial(store: WalStore, segment: string, start: bigint, bytes: Buffer): Promise<PushResult> {
+async function pushPartial(store: WalStore, { segment, start }: SegmentFile, bytes: Buffer): Promise<PushResult> {
   const walker = new WalWalker(lsn(start), { segmentBytes: store.place.segmentBytes, checkCrc: true, visit: () => undefined });
   walker.push(bytes);
   const end = walker.lastEnd === null ? 0 : Number(walker.lastEnd - start);
