@@ -57,19 +57,24 @@ class Year {
   }
 
   run(): YearFigures {
-    const { catalog, sources, from, until, fates, onDay } = this.#options;
-    for (let ms = from.getTime(); ms < until.getTime(); ms += STEP_MS) {
-      this.#now = new Date(ms);
+    const { catalog, from, until, onDay } = this.#options;
+    for (let day = from.getTime(); day < until.getTime(); day += DAY_MS) {
+      // One transaction a day: a day of work in earnest takes a day for its transactions.
       catalog.transaction(() => {
-        for (const source of sources) if (!fates.isAway(source.name, this.#now)) this.#look(source);
-        if (ms % HOUR_MS === 0) this.#recordPending();
+        for (let ms = day; ms < Math.min(day + DAY_MS, until.getTime()); ms += STEP_MS) this.#step(ms);
       });
-      if (ms % DAY_MS !== 0) continue;
       thinOldFigures(catalog, this.#now);
-      onDay(this.#now);
+      onDay(new Date(day));
     }
     this.#recordPending();
     return { looks: this.#looks, entries: this.#sequence, entryBytes: this.#bytes };
+  }
+
+  #step(ms: number): void {
+    const { sources, fates } = this.#options;
+    this.#now = new Date(ms);
+    for (const source of sources) if (!fates.isAway(source.name, this.#now)) this.#look(source);
+    if (ms % HOUR_MS === 0) this.#recordPending();
   }
 
   #look(source: SourceConfig): void {
@@ -109,16 +114,17 @@ class Year {
     const { outcome, figures, seconds } = this.#options.fates.endOf(task);
     const finishedAt = new Date(this.#now.getTime() + seconds * 1000);
     const isFrequent = operation === "log" || operation === "expire";
-    const run = `${slot.replaceAll(/[-:.]/g, "")}-${attempt}-${operation}-${source}`;
+    const name = (): string => `${slot.replaceAll(/[-:.]/g, "")}-${attempt}-${operation}-${source}`;
     if (isFrequent && outcome === "succeeded") {
       const reason = attempt > 1 ? `succeeded at attempt ${attempt}` : null;
       const what = { source, operation, type, slot: new Date(slot), schedule, startedAt: this.#now, finishedAt };
       recordSlotDone(this.#options.catalog, { ...what, reason, figures: briefFigures(operation, figures) });
     } else if (isFrequent) {
       this.#recordPendingOf(source);
-      const what = { run, source, operation, type, trigger: "schedule", scheduledFor: slot, schedule, attempt, startedAt: this.#now.toISOString() };
+      const what = { run: name(), source, operation, type, trigger: "schedule", scheduledFor: slot, schedule, attempt, startedAt: this.#now.toISOString() };
       this.#append("run.finished", { ...what, outcome, reason: "HF-CONNECT: cannot connect", retryable: true, figures: {} });
     } else {
+      const run = name();
       this.#append("run.started", { run, source, operation, type, trigger: "schedule", scheduledFor: slot, schedule, attempt });
       const reason = outcome === "succeeded" ? null : "HF-CONNECT: cannot connect";
       this.#append("run.finished", { run, source, operation, type, outcome, reason, figures, retryable: outcome !== "succeeded" }, finishedAt);

@@ -45,7 +45,7 @@ function observeCopy({ catalog, source, repository, from, until, fullMs }: Obser
 function span(catalog: Catalog, of: { source: string; repository: string }, fromMs: number, untilMs: number): void {
   catalog.run("insert or ignore into exposure_spans (source, repository, at, until, seconds, bytes, samples) values (:source, :repository, :at, :until, 899, 1000, 240)", {
     ...of,
-    at: new Date(fromMs).toISOString(),
-    until: new Date(untilMs).toISOString(),
+    at: fromMs,
+    until: untilMs,
   });
 }

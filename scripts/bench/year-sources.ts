@@ -75,7 +75,7 @@ export function accountFor(catalog: Catalog, sources: readonly SourceConfig[], f
 function firstDue(catalog: Catalog, source: string, operation: string, type: string | null, from: Date): Date {
   if (operation === "backup") return from;
   const [row] = catalog.all("select min(started_at) as at from runs where source = :source and operation = 'backup' and outcome = 'succeeded'", { source });
-  return typeof row?.["at"] === "string" ? new Date(Date.parse(row["at"]) + 1) : from;
+  return typeof row?.["at"] === "number" ? new Date(row["at"] + 1) : from;
 }
 
 function countDue(schedule: Schedule, from: Date, until: Date, known?: Map<Schedule, number>): number {

@@ -1,5 +1,5 @@
 import type { Catalog } from "./catalog.ts";
-import { numberOrNull, textOf, textOrNull } from "./catalog.ts";
+import { numberOrNull, textOf, textOrNull, timeOrNull, timeValue } from "./catalog.ts";
 import { findRun } from "./runs.ts";
 import type { Run } from "./runs.ts";
 
@@ -40,9 +40,9 @@ export function missedSinceSuccess(catalog: Catalog, kind: Kind): MissedSlots | 
   const [row] = catalog.all(
     `select min(scheduled_for) as slot, sum(slots) as slots from (select scheduled_for, slots from runs where source = :source and operation = :operation and type is :type
      and outcome = 'missed' and started_at >= :after order by started_at desc limit 100)`,
-    { ...of, after: success === undefined ? "" : textOf(success, "started_at") },
+    { ...of, after: success === undefined ? 0 : numberOrNull(success, "started_at") },
   );
-  const slot = row === undefined ? null : textOrNull(row, "slot");
+  const slot = row === undefined ? null : timeOrNull(row, "slot");
   return row === undefined || slot === null ? null : { slot, slots: numberOrNull(row, "slots") ?? 0 };
 }
 
@@ -61,7 +61,7 @@ export function verificationsSinceDamage(catalog: Catalog, source: string): Run[
   if (found === null) return [];
   const later = catalog.all(
     "select id from runs where source = :source and operation = 'verify' and outcome = 'succeeded' and started_at > :after order by started_at limit 1000",
-    { source, after: found.startedAt },
+    { source, after: timeValue(found.startedAt) },
   );
   return [found, ...later.flatMap((row) => findRun(catalog, textOf(row, "id")) ?? [])];
 }

@@ -13,7 +13,7 @@ const CACHE_KIB = 32 * 1024;
  */
 export class Catalog implements Disposable {
   readonly #database: DatabaseSync;
-  readonly #statements = new Map<string, StatementSync>();
+  readonly #statements = new Map<string, Prepared>();
 
   private constructor(database: DatabaseSync) {
     this.#database = database;
@@ -34,11 +34,13 @@ export class Catalog implements Disposable {
 
   /** How many rows it changed. */
   run(sql: string, values: Record<string, SqlValue>): number {
-    return Number(this.#prepare(sql).run(values).changes);
+    const { statement, names } = this.#prepare(sql);
+    return Number(statement.run(...inOrder(names, values)).changes);
   }
 
   all(sql: string, values: Record<string, SqlValue> = {}): SqlRow[] {
-    return this.#prepare(sql).all(values) as SqlRow[];
+    const { statement, names } = this.#prepare(sql);
+    return statement.all(...inOrder(names, values)) as SqlRow[];
   }
 
   /** Everything that `act` reads is as it is now, whatever other processes write meanwhile. Nothing may be written here in between. */
@@ -77,10 +79,13 @@ export class Catalog implements Disposable {
     this.#database.close();
   }
 
-  #prepare(sql: string): StatementSync {
-    let statement = this.#statements.get(sql);
-    if (statement === undefined) this.#statements.set(sql, (statement = this.#database.prepare(sql)));
-    return statement;
+  #prepare(sql: string): Prepared {
+    let prepared = this.#statements.get(sql);
+    if (prepared === undefined) {
+      const { numbered, names } = numberParameters(sql);
+      this.#statements.set(sql, (prepared = { statement: this.#database.prepare(numbered), names }));
+    }
+    return prepared;
   }
 
   #migrate(): void {
@@ -96,6 +101,31 @@ export class Catalog implements Disposable {
   }
 }
 
+interface Prepared {
+  readonly statement: StatementSync;
+  /** Of its parameters, in their order. */
+  readonly names: readonly string[];
+}
+
+/** `:name` as `?1`: to bind by place takes half the time of a small statement, and those are what the catalog does most. */
+function numberParameters(sql: string): { numbered: string; names: string[] } {
+  const names: string[] = [];
+  const numbered = sql.replaceAll(/'[^']*'|:([a-z]\w*)/gi, (found, name: string | undefined) => {
+    if (name === undefined) return found;
+    if (!names.includes(name)) names.push(name);
+    return `?${names.indexOf(name) + 1}`;
+  });
+  return { numbered, names };
+}
+
+function inOrder(names: readonly string[], values: Record<string, SqlValue>): SqlValue[] {
+  return names.map((name) => {
+    const value = values[name];
+    if (value === undefined) throw new HoldfastError("HF-BUG", `a statement of the catalog lacks its value "${name}"`);
+    return value;
+  });
+}
+
 export type SqlValue = string | number | null;
 export type SqlRow = Readonly<Record<string, SqlValue>>;
 
@@ -107,6 +137,27 @@ export function textOf(row: SqlRow, column: string): string {
 export function textOrNull(row: SqlRow, column: string): string | null {
   const value = row[column];
   return value === null || value === undefined ? null : String(value);
+}
+
+/** A time as it is kept in what has many rows: milliseconds since 1970, a third of the text. Outside the catalog it is text. */
+export function timeValue(text: string): number {
+  const ms = Date.parse(text);
+  if (Number.isNaN(ms)) throw new HoldfastError("HF-BUG", `not a time: ${text}`);
+  return ms;
+}
+
+/** As above, for what may be unknown. */
+export function timeValueOrNull(text: string | null): number | null {
+  return text === null ? null : timeValue(text);
+}
+
+export function timeOf(row: SqlRow, column: string): string {
+  return new Date(Number(row[column])).toISOString();
+}
+
+export function timeOrNull(row: SqlRow, column: string): string | null {
+  const value = row[column];
+  return value === null || value === undefined ? null : new Date(Number(value)).toISOString();
 }
 
 export function numberOrNull(row: SqlRow, column: string): number | null {

@@ -1,5 +1,5 @@
 import type { Catalog, SqlValue } from "./catalog.ts";
-import { numberOrNull, textOf, textOrNull } from "./catalog.ts";
+import { numberOrNull, textOf, timeOf, timeOrNull, timeValue } from "./catalog.ts";
 import type { ExposureSpan } from "../domain/exposure-spans.ts";
 import { readSpans } from "./exposure-spans.ts";
 import { readTotals, uncountedSlots } from "./run-totals.ts";
@@ -16,7 +16,7 @@ export function* recordsOfPeriod(catalog: Catalog, period: { source: string; fro
   const found = kindsOnRecord(catalog, period.source)
     .filter(({ operation }) => operation === (period.operation ?? operation))
     .flatMap((kind) => placesOfPeriod(catalog, { source: period.source, from: period.from, to: period.to, ...kind }))
-    .toSorted((a, b) => (a.at === b.at ? a.sequence - b.sequence : a.at < b.at ? -1 : 1));
+    .toSorted((a, b) => (a.at === b.at ? a.sequence - b.sequence : a.at - b.at));
   for (let first = 0; first < found.length; first += RUNS_AT_ONCE) {
     const places = found.slice(first, first + RUNS_AT_ONCE).map(({ place }) => place);
     const runs = runsAt(catalog, places);
@@ -47,7 +47,8 @@ const INTERVAL_MS = 86_400_000;
 const IS_PASSED_OVER = "outcome in ('missed', 'superseded', 'skipped')";
 
 /** Three ways into the records, each along an index and no further than the period: runs that began in it, slots in it, and what was passed over for longer than a day. */
-function placesOfPeriod(catalog: Catalog, period: KindOnRecord & { source: string; from: string; to: string }): { place: number; at: string; sequence: number }[] {
+function placesOfPeriod(catalog: Catalog, period: KindOnRecord & { source: string; from: string; to: string }): { place: number; at: number; sequence: number }[] {
+  const [from, to] = [timeValue(period.from), timeValue(period.to)];
   return catalog
     .all(
       `select rowid as place, started_at as at, sequence from runs
@@ -58,10 +59,10 @@ function placesOfPeriod(catalog: Catalog, period: KindOnRecord & { source: strin
            and (until is not null or ${IS_PASSED_OVER}) and coalesce(until, scheduled_for) >= :from
        union all
        select rowid, scheduled_for, sequence from runs
-         where source = :source and until is not null and until >= :from and ${IS_PASSED_OVER} and operation = :operation and type is :type and scheduled_for < :near`,
-      { ...period, near: new Date(Date.parse(period.from) - INTERVAL_MS).toISOString() },
+         where source = :source and operation = :operation and ${IS_PASSED_OVER} and scheduled_for < :near and type is :type and until is not null and until >= :from`,
+      { source: period.source, operation: period.operation, type: period.type, from, to, near: from - INTERVAL_MS },
     )
-    .map((row) => ({ place: numberOrNull(row, "place") ?? 0, at: textOf(row, "at"), sequence: numberOrNull(row, "sequence") ?? 0 }));
+    .map((row) => ({ place: numberOrNull(row, "place") ?? 0, at: numberOrNull(row, "at") ?? 0, sequence: numberOrNull(row, "sequence") ?? 0 }));
 }
 
 export interface Success {
@@ -105,7 +106,11 @@ export function newestRun(catalog: Catalog, { source, operation, type, outcome }
           outcome,
         });
   const isAsked = outcome === null || outcome === "running";
-  const begun = isAsked ? catalog.all(`select id, started_at as at from runs where outcome = 'running' and source = :source and operation = :operation ${ofType}`, values) : [];
+  const begun = isAsked
+    ? catalog
+        .all(`select id, started_at from runs where outcome = 'running' and source = :source and operation = :operation ${ofType}`, values)
+        .map((row) => ({ ...row, at: timeOf(row, "started_at") }))
+    : [];
   const [newest] = [...ended, ...begun].toSorted((a, b) => (textOf(a, "at") < textOf(b, "at") ? 1 : -1));
   return newest === undefined ? null : findRun(catalog, textOf(newest, "id"));
 }
@@ -158,7 +163,7 @@ export function lastSuccessOfCopy(catalog: Catalog, kind: { source: string; oper
      order by started_at desc limit 1`,
     kind,
   );
-  return row === undefined ? null : textOrNull(row, "finished_at");
+  return row === undefined ? null : timeOrNull(row, "finished_at");
 }
 
 export interface RunCount {
@@ -196,7 +201,7 @@ export interface CopySample {
 /** The newest exposure sample of one copy. */
 export function newestSample(catalog: Catalog, source: string, repository: string): CopySample | null {
   const [row] = catalog.all("select at, seconds, bytes from exposure where source = :source and repository = :repository order by at desc limit 1", { source, repository });
-  return row === undefined ? null : { at: textOf(row, "at"), seconds: numberOrNull(row, "seconds"), bytes: numberOrNull(row, "bytes") };
+  return row === undefined ? null : { at: timeOf(row, "at"), seconds: numberOrNull(row, "seconds"), bytes: numberOrNull(row, "bytes") };
 }
 
 /** How many samples are in memory at once; a year has more than a million. */
@@ -217,10 +222,13 @@ export function* readSamples(catalog: Catalog, of: { source: string; repository:
 function readSomeSamples(catalog: Catalog, of: { source: string; repository: string; from: string; to: string }, beginning: ">=" | ">"): CopySample[] {
   return catalog
     .all(`select at, seconds, bytes from exposure where source = :source and repository = :repository and at ${beginning} :from and at < :to order by at limit :limit`, {
-      ...of,
+      source: of.source,
+      repository: of.repository,
+      from: timeValue(of.from),
+      to: timeValue(of.to),
       limit: SAMPLES_AT_ONCE,
     })
-    .map((row) => ({ at: textOf(row, "at"), seconds: numberOrNull(row, "seconds"), bytes: numberOrNull(row, "bytes") }));
+    .map((row) => ({ at: timeOf(row, "at"), seconds: numberOrNull(row, "seconds"), bytes: numberOrNull(row, "bytes") }));
 }
 
 /** Copies of a source that were ever sampled. Steps from one to the next along the index instead of reading all samples. */

@@ -18,12 +18,15 @@ export interface CatalogEvent {
 
 /** A day of a busy installation. Whoever was away for longer asks for everything anew. */
 const MOST_EVENTS = 10_000;
+/** So many more than that there are at times. */
+const FORGET_EVERY = 100;
 /** What of an entry an event says; the rest is asked for by id. */
 const TOLD = ["run", "operation", "type", "outcome", "reason", "trigger", "scheduledFor", "slots", "alert", "kind", "severity", "title", "repository", "by"] as const;
 
 export function appendEvent(catalog: Catalog, { at, kind, source, data }: Omit<CatalogEvent, "id">): void {
-  catalog.run("insert into events (at, kind, source, data) values (:at, :kind, :source, :data)", { at, kind, source, data: JSON.stringify(data) });
-  catalog.run("delete from events where id <= (select max(id) from events) - :most", { most: MOST_EVENTS });
+  const [row] = catalog.all("insert into events (at, kind, source, data) values (:at, :kind, :source, :data) returning id", { at, kind, source, data: JSON.stringify(data) });
+  const id = row === undefined ? 0 : (numberOrNull(row, "id") ?? 0);
+  if (id % FORGET_EVERY === 0) catalog.run("delete from events where id <= :last", { last: id - MOST_EVENTS });
 }
 
 /** An entry of a run or an alert, as an event. Called once an entry: a second event of the same entry would be another one. */

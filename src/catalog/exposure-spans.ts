@@ -1,7 +1,7 @@
 import { BY_HOUR_MS, mergeSpans, spansOf, SPAN_STEPS_MS } from "../domain/exposure-spans.ts";
 import type { ExposureSpan } from "../domain/exposure-spans.ts";
 import type { Catalog } from "./catalog.ts";
-import { numberOrNull, textOf, textOrNull } from "./catalog.ts";
+import { numberOrNull, timeOf, timeOrNull, timeValue } from "./catalog.ts";
 
 /** Old samples of exposure, merged. See domain/exposure-spans.ts for what that keeps. */
 interface CopyOf {
@@ -17,33 +17,33 @@ const SAMPLES_AT_ONCE = 5000;
 
 /** Merges what is old enough of one copy: samples from before `fullSince` by the hour, and spans that are weeks old by the day. */
 export function thinSamples(catalog: Catalog, copy: CopyOf, { now, fullSince, objectiveSeconds }: { now: Date; fullSince: Date; objectiveSeconds: number }): void {
-  while (thinSome(catalog, copy, fullSince.toISOString(), objectiveSeconds));
+  while (thinSome(catalog, copy, fullSince.getTime(), objectiveSeconds));
   catalog.transaction(() => {
     thinSpans(catalog, copy, now, objectiveSeconds);
     catalog.run("delete from exposure_spans where source = :source and repository = :repository and at < :before", {
       ...copy,
-      before: new Date(now.getTime() - KEEP_DAYS * 86_400_000).toISOString(),
+      before: now.getTime() - KEEP_DAYS * 86_400_000,
     });
   });
 }
 
 /** True while there is more to do. */
-function thinSome(catalog: Catalog, copy: CopyOf, before: string, objectiveSeconds: number): boolean {
+function thinSome(catalog: Catalog, copy: CopyOf, before: number, objectiveSeconds: number): boolean {
   return catalog.transaction(() => {
     const rows = catalog.all("select at, seconds, bytes from exposure where source = :source and repository = :repository and at < :before order by at limit :limit", {
       ...copy,
       before,
       limit: SAMPLES_AT_ONCE,
     });
-    const samples = rows.map((row) => ({ at: textOf(row, "at"), seconds: numberOrNull(row, "seconds"), bytes: numberOrNull(row, "bytes") }));
+    const samples = rows.map((row) => ({ at: timeOf(row, "at"), seconds: numberOrNull(row, "seconds"), bytes: numberOrNull(row, "bytes") }));
     const last = samples.at(-1);
     if (last === undefined) return false;
-    const [next] = catalog.all("select min(at) as at from exposure where source = :source and repository = :repository and at > :last", { ...copy, last: last.at });
-    const nextAt = next === undefined ? null : textOrNull(next, "at");
+    const [next] = catalog.all("select min(at) as at from exposure where source = :source and repository = :repository and at > :last", { ...copy, last: timeValue(last.at) });
+    const nextAt = next === undefined ? null : timeOrNull(next, "at");
     const newest = newestSpan(catalog, copy);
     const spans = mergeSpans([...(newest === null ? [] : [newest]), ...spansOf(samples, nextAt)], SPAN_STEPS_MS.hour, objectiveSeconds);
     for (const span of spans) writeSpan(catalog, copy, span);
-    catalog.run("delete from exposure where source = :source and repository = :repository and at <= :last", { ...copy, last: last.at });
+    catalog.run("delete from exposure where source = :source and repository = :repository and at <= :last", { ...copy, last: timeValue(last.at) });
     return rows.length === SAMPLES_AT_ONCE;
   });
 }
@@ -55,7 +55,11 @@ function thinSpans(catalog: Catalog, copy: CopyOf, now: Date, objectiveSeconds: 
   const spans = readSpans(catalog, copy, from, until).filter(({ at }) => at >= from);
   const merged = mergeSpans(spans, SPAN_STEPS_MS.day, objectiveSeconds);
   if (merged.length === spans.length) return;
-  catalog.run("delete from exposure_spans where source = :source and repository = :repository and at >= :from and at < :until", { ...copy, from, until });
+  catalog.run("delete from exposure_spans where source = :source and repository = :repository and at >= :from and at < :until", {
+    ...copy,
+    from: timeValue(from),
+    until: timeValue(until),
+  });
   for (const span of merged) writeSpan(catalog, copy, span);
 }
 
@@ -71,23 +75,28 @@ function writeSpan(catalog: Catalog, copy: CopyOf, span: ExposureSpan): void {
   catalog.run(
     `insert into exposure_spans (source, repository, at, until, seconds, bytes, samples) values (:source, :repository, :at, :until, :seconds, :bytes, :samples)
      on conflict do update set until = excluded.until, seconds = excluded.seconds, bytes = excluded.bytes, samples = excluded.samples`,
-    { ...copy, ...span },
+    { ...copy, ...span, at: timeValue(span.at), until: timeValue(span.until) },
   );
 }
 
 /** Spans of one copy that reach into [from, to), in order of time. */
 export function readSpans(catalog: Catalog, copy: CopyOf, from: string, to: string): ExposureSpan[] {
   // None is longer than a day.
-  const near = new Date(Date.parse(from) - SPAN_STEPS_MS.day).toISOString();
+  const near = timeValue(from) - SPAN_STEPS_MS.day;
   return catalog
-    .all("select * from exposure_spans where source = :source and repository = :repository and at >= :near and at < :to and until > :from order by at", { ...copy, near, from, to })
+    .all("select * from exposure_spans where source = :source and repository = :repository and at >= :near and at < :to and until > :from order by at", {
+      ...copy,
+      near,
+      from: timeValue(from),
+      to: timeValue(to),
+    })
     .map(spanOf);
 }
 
-function spanOf(row: Parameters<typeof textOf>[0]): ExposureSpan {
+function spanOf(row: Parameters<typeof timeOf>[0]): ExposureSpan {
   return {
-    at: textOf(row, "at"),
-    until: textOf(row, "until"),
+    at: timeOf(row, "at"),
+    until: timeOf(row, "until"),
     seconds: numberOrNull(row, "seconds") ?? 0,
     bytes: numberOrNull(row, "bytes"),
     samples: numberOrNull(row, "samples") ?? 1,

@@ -1,3 +1,5 @@
+import { COMPACT_TIMES } from "./compact-times.ts";
+
 /** Steps after those of migrations.ts, in their order: a new one goes to the end of this list. */
 export const NEWER_MIGRATIONS: readonly string[] = [
   // How far a run has come, while it goes on.
@@ -10,4 +12,5 @@ export const NEWER_MIGRATIONS: readonly string[] = [
     total_bytes integer
   ) strict, without rowid;
   `,
+  COMPACT_TIMES,
 ];

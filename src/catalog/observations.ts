@@ -1,5 +1,5 @@
 import type { Catalog } from "./catalog.ts";
-import { numberOrNull, textOf } from "./catalog.ts";
+import { numberOrNull, textOf, timeValue } from "./catalog.ts";
 
 /** What was observed of sources while running: exposure samples and heartbeats. Not evidence; lost with the catalog. Old samples are merged (exposure-spans.ts). */
 export interface ExposureSample {
@@ -12,7 +12,10 @@ export interface ExposureSample {
 }
 
 export function recordExposure(catalog: Catalog, sample: ExposureSample): void {
-  catalog.run("insert into exposure (source, repository, at, seconds, bytes) values (:source, :repository, :at, :seconds, :bytes) on conflict do nothing", { ...sample });
+  catalog.run("insert into exposure (source, repository, at, seconds, bytes) values (:source, :repository, :at, :seconds, :bytes) on conflict do nothing", {
+    ...sample,
+    at: timeValue(sample.at),
+  });
 }
 
 export interface Heartbeat {

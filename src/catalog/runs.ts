@@ -3,8 +3,8 @@ import { VERIFY_TIERS } from "../domain/verify-tier.ts";
 import { applyAccessEntry } from "./access-events.ts";
 import type { Schedule } from "../domain/schedule.ts";
 import { applyAlertEntry } from "./alerts.ts";
-import type { Catalog, SqlRow } from "./catalog.ts";
-import { numberOrNull, textOf, textOrNull } from "./catalog.ts";
+import type { Catalog, SqlRow, SqlValue } from "./catalog.ts";
+import { numberOrNull, textOf, textOrNull, timeOf, timeOrNull, timeValue, timeValueOrNull } from "./catalog.ts";
 import { commandBegan, commandEnded } from "./commands.ts";
 import type { CommandState } from "./commands.ts";
 import { applyRecordedEntry } from "./entries.ts";
@@ -15,6 +15,7 @@ import type { HistoryEntry } from "./history-entry.ts";
 import { applyPauseEntry } from "./pauses.ts";
 import { forgetProgress } from "./run-progress.ts";
 import { addToTotals, readTotals } from "./run-totals.ts";
+import { keepSchedule } from "./schedules.ts";
 import { applySlots } from "./slot-intervals.ts";
 import { applyPolicyEntry } from "./policies.ts";
 import { applyTokenEntry } from "./tokens.ts";
@@ -83,24 +84,26 @@ function insertRun(catalog: Catalog, entry: HistoryEntry, outcome: RunOutcome): 
   const id = stringOr(facts["run"], `${entry.writer.slice(0, 8)}-${entry.sequence}`);
   const kind = { source: stringOr(facts["source"], ""), operation: stringOr(facts["operation"], ""), type: stringOrNull(facts["type"]) };
   const slots = numberOr(facts["slots"], 1);
+  const schedule = facts["schedule"] === undefined || facts["schedule"] === null ? null : JSON.stringify(facts["schedule"]);
+  if (schedule !== null) keepSchedule(catalog, schedule);
   const inserted = catalog.run(
     `insert into runs (id, source, operation, type, trigger, scheduled_for, started_at, finished_at, outcome, reason, slots, until, holder, facts, sequence, schedule, attempt)
-     values (:id, :source, :operation, :type, :trigger, :scheduledFor, :startedAt, :finishedAt, :outcome, :reason, :slots, :until, :holder, '{}', :sequence, :schedule, :attempt)
+     values (:id, :source, :operation, :type, :trigger, :scheduledFor, :startedAt, :finishedAt, :outcome, :reason, :slots, :until, :holder, '{}', :sequence, (select id from schedules where text = :schedule), :attempt)
      on conflict (id) do nothing`,
     {
       id,
       ...kind,
       trigger: stringOr(facts["trigger"], "manual"),
-      scheduledFor: stringOrNull(facts["scheduledFor"]),
-      startedAt: entry.at,
-      finishedAt: outcome === "running" ? null : entry.at,
+      scheduledFor: timeValueOrNull(stringOrNull(facts["scheduledFor"])),
+      startedAt: timeValue(entry.at),
+      finishedAt: outcome === "running" ? null : timeValue(entry.at),
       outcome,
       reason: stringOrNull(facts["reason"]),
       slots,
-      until: stringOrNull(facts["until"]),
+      until: timeValueOrNull(stringOrNull(facts["until"])),
       holder: facts["holder"] === undefined ? null : JSON.stringify(facts["holder"]),
       sequence: entry.sequence,
-      schedule: facts["schedule"] === undefined || facts["schedule"] === null ? null : JSON.stringify(facts["schedule"]),
+      schedule,
       attempt: numberOr(facts["attempt"], 1),
     },
   );
@@ -114,13 +117,15 @@ function finishRun(catalog: Catalog, entry: HistoryEntry): void {
   const id = stringOr(facts["run"], "");
   const outcome = stringOr(facts["outcome"], "failed");
   // A run that came late says so from its beginning on.
-  const finished = catalog.run(
-    "update runs set finished_at = :at, outcome = :outcome, reason = coalesce(:reason, reason), holder = null, facts = :facts, retryable = :retryable where id = :id and outcome = 'running'",
-    { at: entry.at, outcome, reason: stringOrNull(facts["reason"]), facts: JSON.stringify(facts["figures"] ?? {}), retryable: facts["retryable"] === true ? 1 : 0, id },
+  const [finished] = catalog.all(
+    "update runs set finished_at = :at, outcome = :outcome, reason = coalesce(:reason, reason), holder = null, facts = :facts, retryable = :retryable where id = :id and outcome = 'running' returning source, operation, type, started_at",
+    { at: timeValue(entry.at), outcome, reason: stringOrNull(facts["reason"]), facts: JSON.stringify(facts["figures"] ?? {}), retryable: facts["retryable"] === true ? 1 : 0, id },
   );
   forgetProgress(catalog, id);
-  const run = finished > 0 ? findRun(catalog, id) : null;
-  if (run !== null) addToTotals(catalog, { source: run.source, operation: run.operation, type: run.type, outcome, at: run.startedAt, id }, 1);
+  if (finished !== undefined) {
+    const kind = { source: textOf(finished, "source"), operation: textOf(finished, "operation"), type: textOrNull(finished, "type") };
+    addToTotals(catalog, { ...kind, outcome, at: timeOf(finished, "started_at"), id }, 1);
+  }
   commandEnded(catalog, stringOr(facts["run"], ""), { state: commandStateOf(facts["outcome"]), reason: stringOrNull(facts["reason"]), at: entry.at });
   recordAllVerified(catalog, entry);
 }
@@ -182,14 +187,19 @@ const CONDITIONS = {
 } as const;
 const FILTERS = ["sources", "source", "operation", "outcome", "from", "to"] as const;
 
+/** Of a schedule a run has the number. */
+const RUN_COLUMNS = "runs.*, (select text from schedules where schedules.id = runs.schedule) as schedule_text";
+
 /** Runs that match, newest first. Only the conditions that are asked for are in the query, so that an index can serve them. */
 export function listRuns(catalog: Catalog, filter: RunFilter = {}): Run[] {
-  const asked = FILTERS.flatMap((name) => {
+  const asked = FILTERS.flatMap((name): { name: (typeof FILTERS)[number]; value: SqlValue }[] => {
     const value = filter[name];
-    return value === undefined || value === null ? [] : [{ name, value: typeof value === "string" ? value : JSON.stringify(value) }];
+    if (value === undefined || value === null) return [];
+    if (name === "from" || name === "to") return [{ name, value: timeValue(filter[name] ?? "") }];
+    return [{ name, value: typeof value === "string" ? value : JSON.stringify(value) }];
   });
   const where = asked.length === 0 ? "" : `where ${asked.map(({ name }) => CONDITIONS[name]).join(" and ")}`;
-  const rows = catalog.all(`select * from runs ${where} order by started_at desc, sequence desc limit :limit offset :offset`, {
+  const rows = catalog.all(`select ${RUN_COLUMNS} from runs ${where} order by started_at desc, sequence desc limit :limit offset :offset`, {
     ...Object.fromEntries(asked.map(({ name, value }) => [name, value])),
     limit: filter.limit ?? 1000,
     offset: filter.offset ?? 0,
@@ -198,13 +208,13 @@ export function listRuns(catalog: Catalog, filter: RunFilter = {}): Run[] {
 }
 
 export function findRun(catalog: Catalog, id: string): Run | null {
-  const [row] = catalog.all("select * from runs where id = :id", { id });
+  const [row] = catalog.all(`select ${RUN_COLUMNS} from runs where id = :id`, { id });
   return row === undefined ? null : runOf(row);
 }
 
 /** Runs by where they lie in the catalog (their rowid). */
 export function runsAt(catalog: Catalog, places: readonly number[]): Map<number, Run> {
-  const rows = catalog.all("select rowid as place, * from runs where rowid in (select value from json_each(:places))", { places: JSON.stringify(places) });
+  const rows = catalog.all(`select runs.rowid as place, ${RUN_COLUMNS} from runs where runs.rowid in (select value from json_each(:places))`, { places: JSON.stringify(places) });
   return new Map(rows.map((row) => [numberOrNull(row, "place") ?? 0, runOf(row)]));
 }
 
@@ -224,11 +234,11 @@ export function newestSlot(catalog: Catalog, kind: { source: string; operation: 
   const rows = catalog.all(
     `select scheduled_for, until, outcome, attempt, retryable, finished_at from runs
      where source = :source and operation = :operation and type is :type and scheduled_for < :before order by scheduled_for desc, started_at desc, sequence desc limit 4`,
-    { source: kind.source, operation: kind.operation, type: kind.type, before: before.toISOString() },
+    { source: kind.source, operation: kind.operation, type: kind.type, before: before.getTime() },
   );
-  const [newest] = rows.toSorted((a, b) => (endOf(a) < endOf(b) ? 1 : endOf(a) > endOf(b) ? -1 : 0));
+  const [newest] = rows.toSorted((a, b) => endOf(b) - endOf(a));
   if (newest === undefined) return null;
-  const endedAt = textOrNull(newest, "finished_at");
+  const endedAt = numberOrNull(newest, "finished_at");
   return {
     slot: new Date(endOf(newest)),
     outcome: textOf(newest, "outcome") as RunOutcome,
@@ -238,8 +248,8 @@ export function newestSlot(catalog: Catalog, kind: { source: string; operation: 
   };
 }
 
-function endOf(row: SqlRow): string {
-  return textOrNull(row, "until") ?? textOf(row, "scheduled_for");
+function endOf(row: SqlRow): number {
+  return numberOrNull(row, "until") ?? numberOrNull(row, "scheduled_for") ?? 0;
 }
 
 const EVER = new Date("9999-01-01T00:00:00Z");
@@ -258,7 +268,7 @@ export function firstSuccess(catalog: Catalog, source: string, operation: string
 
 /** Runs that began and are not on record as ended. */
 export function openRuns(catalog: Catalog): Run[] {
-  return catalog.all("select * from runs where outcome = 'running' order by started_at desc, sequence desc").map(runOf);
+  return catalog.all(`select ${RUN_COLUMNS} from runs where outcome = 'running' order by started_at desc, sequence desc`).map(runOf);
 }
 
 export interface Verified {
@@ -286,16 +296,16 @@ function runOf(row: SqlRow): Run {
     operation: textOf(row, "operation"),
     type: textOrNull(row, "type"),
     trigger: textOf(row, "trigger"),
-    scheduledFor: textOrNull(row, "scheduled_for"),
-    startedAt: textOf(row, "started_at"),
-    finishedAt: textOrNull(row, "finished_at"),
+    scheduledFor: timeOrNull(row, "scheduled_for"),
+    startedAt: timeOf(row, "started_at"),
+    finishedAt: timeOrNull(row, "finished_at"),
     outcome: textOf(row, "outcome") as RunOutcome,
     reason: textOrNull(row, "reason"),
     slots: numberOrNull(row, "slots") ?? 1,
-    until: textOrNull(row, "until"),
+    until: timeOrNull(row, "until"),
     holder: textOrNull(row, "holder"),
     attempt: numberOrNull(row, "attempt") ?? 1,
-    schedule: scheduleOrNull(textOrNull(row, "schedule")),
+    schedule: scheduleOrNull(textOrNull(row, "schedule_text")),
     facts: JSON.parse(textOf(row, "facts")) as Record<string, unknown>,
   };
 }

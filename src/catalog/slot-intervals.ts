@@ -1,9 +1,10 @@
 import { nextSlot, previousSlot } from "../domain/schedule.ts";
 import type { Schedule } from "../domain/schedule.ts";
 import type { Catalog, SqlRow } from "./catalog.ts";
-import { numberOrNull, textOf, textOrNull } from "./catalog.ts";
+import { numberOrNull, textOf, textOrNull, timeOf, timeOrNull, timeValue } from "./catalog.ts";
 import type { HistoryEntry } from "./history-entry.ts";
 import { addToTotals } from "./run-totals.ts";
+import { keepSchedule } from "./schedules.ts";
 
 /**
  * Slots of frequent work (log backups, expiry) that were done in their time: stored as intervals, never one by one. A thousand sources have 35 million slots a year for their logs, and in an interval of
@@ -43,13 +44,13 @@ export interface SlotInterval {
 
 /** Brings a slot that was done into the catalog. Its entry is written later, by `pendingIntervals`. */
 export function recordSlotDone(catalog: Catalog, done: SlotDone): void {
-  const slot = done.slot.toISOString();
+  const slotMs = done.slot.getTime();
   const values = {
     ...keyOf(done),
-    slot,
-    dayStart: dayOf(slot),
-    previous: previousText(done.schedule, done.slot),
-    finishedAt: done.finishedAt.toISOString(),
+    slot: slotMs,
+    dayStart: dayOf(slotMs),
+    previous: previousMs(done.schedule, slotMs),
+    finishedAt: done.finishedAt.getTime(),
     facts: JSON.stringify(done.figures),
   };
   const extended = catalog.run(
@@ -57,28 +58,35 @@ export function recordSlotDone(catalog: Catalog, done: SlotDone): void {
      where ${EXTENDED}`,
     values,
   );
-  if (extended === 0) insertInterval(catalog, { ...intervalOf(done), from: slot, until: slot, slots: 1 }, 1);
+  if (extended > 0) return;
+  const slot = done.slot.toISOString();
+  insertInterval(catalog, { ...intervalOf(done), from: slot, until: slot, slots: 1 }, 1);
 }
+
+const OF_SCHEDULE = "schedule = (select schedules.id from schedules where schedules.text = :schedule)";
 
 /** The interval that ends with the slot before: found along the index of slots, among the few of one day. */
 const EXTENDED = `source = :source and operation = :operation and type is :type and scheduled_for >= :dayStart and scheduled_for < :slot
-  and until = :previous and outcome = 'succeeded' and reason is :reason and schedule = :schedule`;
+  and until = :previous and outcome = 'succeeded' and reason is :reason and ${OF_SCHEDULE}`;
 
 /** What is not in the evidence yet, at most `limit` intervals; of one source, or of all. */
 export function pendingIntervals(catalog: Catalog, source: string | null, limit: number): SlotInterval[] {
   const where = source === null ? "" : "and source = :source";
   return catalog
-    .all(`select * from runs where pending_from is not null ${where} order by source, pending_from limit :limit`, { limit, ...(source === null ? {} : { source }) })
+    .all(
+      `select runs.*, (select text from schedules where schedules.id = runs.schedule) as schedule_text from runs where pending_from is not null ${where} order by source, pending_from limit :limit`,
+      { limit, ...(source === null ? {} : { source }) },
+    )
     .map((row) => ({
       source: textOf(row, "source"),
       operation: textOf(row, "operation"),
       type: textOrNull(row, "type"),
-      schedule: JSON.parse(textOf(row, "schedule")) as Schedule,
-      from: textOf(row, "pending_from"),
-      until: textOf(row, "until"),
+      schedule: parseSchedule(textOf(row, "schedule_text")),
+      from: timeOf(row, "pending_from"),
+      until: timeOf(row, "until"),
       slots: numberOrNull(row, "pending_slots") ?? 0,
-      startedAt: textOf(row, "started_at"),
-      finishedAt: textOf(row, "finished_at"),
+      startedAt: timeOf(row, "started_at"),
+      finishedAt: timeOf(row, "finished_at"),
       reason: textOrNull(row, "reason"),
       figures: JSON.parse(textOf(row, "facts")) as object,
     }));
@@ -87,7 +95,7 @@ export function pendingIntervals(catalog: Catalog, source: string | null, limit:
 /** When the oldest slot that is not in the evidence yet was due; null: all are. */
 export function oldestPending(catalog: Catalog): string | null {
   const [row] = catalog.all("select min(pending_from) as at from runs where pending_from is not null");
-  return row === undefined ? null : textOrNull(row, "at");
+  return row === undefined ? null : timeOrNull(row, "at");
 }
 
 /** Brings an entry `run.slots` into the history: what the catalog knew already is no longer pending, what it did not know is added. Doing it twice changes nothing. */
@@ -107,7 +115,7 @@ function settleWhole(catalog: Catalog, interval: SlotInterval): boolean {
   const settled = catalog.all(
     `update runs set pending_from = null, pending_slots = 0 where source = :source and operation = :operation and type is :type and scheduled_for >= :dayStart and scheduled_for <= :from
        and pending_from = :from and pending_slots = :slots and until = :until returning id`,
-    { source, operation, type, from, until, slots, dayStart: dayOf(from) },
+    { source, operation, type, from: timeValue(from), until: timeValue(until), slots, dayStart: dayOf(timeValue(from)) },
   );
   const [row] = settled;
   if (row === undefined) return false;
@@ -118,26 +126,26 @@ function settleWhole(catalog: Catalog, interval: SlotInterval): boolean {
 function intervalBefore(catalog: Catalog, { from, ...interval }: SlotInterval): SqlRow | null {
   const [row] = catalog.all(
     `select * from runs where source = :source and operation = :operation and type is :type and scheduled_for >= :dayStart and scheduled_for <= :from
-       and until is not null and outcome = 'succeeded' and reason is :reason and schedule = :schedule order by scheduled_for desc limit 1`,
-    { ...keyOf(interval), dayStart: dayOf(from), from },
+       and until is not null and outcome = 'succeeded' and reason is :reason and ${OF_SCHEDULE} order by scheduled_for desc limit 1`,
+    { ...keyOf(interval), dayStart: dayOf(timeValue(from)), from: timeValue(from) },
   );
   return row ?? null;
 }
 
 function isCovered(row: SqlRow, { until }: SlotInterval): boolean {
-  return textOf(row, "until") >= until;
+  return (numberOrNull(row, "until") ?? 0) >= timeValue(until);
 }
 
 function settle(catalog: Catalog, row: SqlRow, interval: SlotInterval): void {
-  if (textOrNull(row, "pending_from") !== interval.from) return;
+  if (timeOrNull(row, "pending_from") !== interval.from) return;
   const left = (numberOrNull(row, "pending_slots") ?? 0) - interval.slots;
   const next = left > 0 ? nextSlot(interval.schedule, new Date(interval.until)) : null;
-  catalog.run("update runs set pending_from = :from, pending_slots = :left where id = :id", { id: textOf(row, "id"), from: next?.toISOString() ?? null, left: Math.max(0, left) });
-  count(catalog, textOf(row, "id"), textOf(row, "started_at"), interval);
+  catalog.run("update runs set pending_from = :from, pending_slots = :left where id = :id", { id: textOf(row, "id"), from: next?.getTime() ?? null, left: Math.max(0, left) });
+  count(catalog, textOf(row, "id"), timeOf(row, "started_at"), interval);
 }
 
 function follows(row: SqlRow, { schedule, from }: SlotInterval): boolean {
-  return nextSlot(schedule, new Date(textOf(row, "until")))?.toISOString() === from && textOrNull(row, "pending_from") === null;
+  return nextSlot(schedule, new Date(timeOf(row, "until")))?.toISOString() === from && timeOrNull(row, "pending_from") === null;
 }
 
 function extendBy(catalog: Catalog, row: SqlRow, interval: SlotInterval): void {
@@ -145,38 +153,40 @@ function extendBy(catalog: Catalog, row: SqlRow, interval: SlotInterval): void {
   const id = textOf(row, "id");
   catalog.run("update runs set until = :until, slots = slots + :slots, finished_at = :finishedAt, facts = :facts where id = :id", {
     id,
-    until,
+    until: timeValue(until),
     slots,
-    finishedAt,
+    finishedAt: timeValue(finishedAt),
     facts: JSON.stringify(figures),
   });
-  count(catalog, id, textOf(row, "started_at"), interval);
+  count(catalog, id, timeOf(row, "started_at"), interval);
 }
 
 function insertInterval(catalog: Catalog, interval: SlotInterval, pendingSlots: number): void {
   const id = `${interval.from.replaceAll(/[-:.]/g, "")}-${interval.operation}-${interval.source}`;
+  const key = keyOf(interval);
+  keepSchedule(catalog, key.schedule);
   const inserted = catalog.run(
     `insert into runs (id, source, operation, type, trigger, scheduled_for, started_at, finished_at, outcome, reason, slots, until, holder, facts, sequence, schedule, pending_from, pending_slots)
-     values (:id, :source, :operation, :type, 'schedule', :from, :startedAt, :finishedAt, 'succeeded', :reason, :slots, :until, null, :facts, 0, :schedule, :pendingFrom, :pendingSlots)
+     values (:id, :source, :operation, :type, 'schedule', :from, :startedAt, :finishedAt, 'succeeded', :reason, :slots, :until, null, :facts, 0, (select id from schedules where text = :schedule), :pendingFrom, :pendingSlots)
      on conflict (id) do nothing`,
     {
-      ...keyOf(interval),
+      ...key,
       id,
-      from: interval.from,
-      until: interval.until,
+      from: timeValue(interval.from),
+      until: timeValue(interval.until),
       slots: interval.slots,
-      startedAt: interval.startedAt,
-      finishedAt: interval.finishedAt,
+      startedAt: timeValue(interval.startedAt),
+      finishedAt: timeValue(interval.finishedAt),
       facts: JSON.stringify(interval.figures),
-      pendingFrom: pendingSlots > 0 ? interval.from : null,
+      pendingFrom: pendingSlots > 0 ? timeValue(interval.from) : null,
       pendingSlots,
     },
   );
-  if (inserted > 0) addToTotals(catalog, { ...keyOf(interval), outcome: "succeeded", at: interval.startedAt, id }, interval.slots - pendingSlots);
+  if (inserted > 0) addToTotals(catalog, { ...key, outcome: "succeeded", at: interval.startedAt, id }, interval.slots - pendingSlots);
 }
 
 function count(catalog: Catalog, id: string, at: string, interval: SlotInterval): void {
-  addToTotals(catalog, { ...keyOf(interval), outcome: "succeeded", at, id }, interval.slots);
+  addToTotals(catalog, { source: interval.source, operation: interval.operation, type: interval.type, outcome: "succeeded", at, id }, interval.slots);
 }
 
 interface Keyed {
@@ -209,12 +219,25 @@ function intervalOf(done: SlotDone): Omit<SlotInterval, "from" | "until" | "slot
   return { source, operation, type, schedule, startedAt: startedAt.toISOString(), finishedAt: finishedAt.toISOString(), reason, figures };
 }
 
-function previousText(schedule: Schedule, slot: Date): string {
-  return previousSlot(schedule, new Date(slot.getTime() - 1))?.toISOString() ?? "";
+/** The slot before another; null: there is none. */
+function previousMs(schedule: Schedule, slotMs: number): number | null {
+  if (schedule.kind === "every") return slotMs - schedule.seconds * 1000;
+  return previousSlot(schedule, new Date(slotMs - 1))?.getTime() ?? null;
 }
 
-function dayOf(at: string): string {
-  return `${at.slice(0, 10)}T00:00:00.000Z`;
+const DAY_MS = 86_400_000;
+
+function dayOf(ms: number): number {
+  return Math.floor(ms / DAY_MS) * DAY_MS;
+}
+
+const parsed = new Map<string, Schedule>();
+
+/** The same object for the same text: there are a handful, and what is known of a schedule is kept with it. */
+function parseSchedule(text: string): Schedule {
+  let schedule = parsed.get(text);
+  if (schedule === undefined) parsed.set(text, (schedule = JSON.parse(text) as Schedule));
+  return schedule;
 }
 
 /** What an entry says of each source, taken apart: sources with the same slots share a group. */

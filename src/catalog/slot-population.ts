@@ -2,7 +2,7 @@ import { expandSlots } from "../domain/slot-population.ts";
 import type { PopulatedSlot, SlotRecord } from "../domain/slot-population.ts";
 import type { Schedule } from "../domain/schedule.ts";
 import type { Catalog } from "./catalog.ts";
-import { numberOrNull, textOf, textOrNull } from "./catalog.ts";
+import { numberOrNull, textOf, textOrNull, timeOf, timeOrNull, timeValue } from "./catalog.ts";
 
 /** How many records are in memory at once. */
 const RECORDS_AT_ONCE = 1000;
@@ -25,19 +25,20 @@ export function* listSlots(catalog: Catalog, kind: KindOfSource, from: Date, to:
   for (const slot of expandSlots(readRecords(catalog, kind, first, last), fallback)) if (slot.slot >= first && slot.slot < last) yield slot;
 }
 
-const COLUMNS = "id, scheduled_for, until, slots, outcome, attempt, reason, schedule, started_at, sequence";
+const COLUMNS = "id, scheduled_for, until, slots, outcome, attempt, reason, (select text from schedules where schedules.id = runs.schedule) as schedule, started_at, sequence";
 
 /** The records that those slots are in, in order of their first slot; some may lie before `from`. */
-export function* readRecords(catalog: Catalog, kind: KindOfSource, from: string, to: string): Generator<SlotRecord> {
-  const near = new Date(Date.parse(from) - DAY_MS).toISOString();
+export function* readRecords(catalog: Catalog, kind: KindOfSource, first: string, last: string): Generator<SlotRecord> {
+  const [from, to] = [timeValue(first), timeValue(last)];
+  const near = from - DAY_MS;
   const ofKind = "source = :source and operation = :operation and type is :type";
   const key = { source: kind.source, operation: kind.operation, type: kind.type };
   const long = catalog.all(
-    `select ${COLUMNS} from runs where ${ofKind} and until is not null and until >= :from and outcome in ('missed', 'superseded', 'skipped') and scheduled_for < :near order by scheduled_for`,
+    `select ${COLUMNS} from runs where ${ofKind} and outcome in ('missed', 'superseded', 'skipped') and scheduled_for < :near and until is not null and until >= :from order by scheduled_for`,
     { ...key, from, near },
   );
   yield* long.map(recordOf);
-  let after = "";
+  let after = near - 1;
   for (;;) {
     const rows = catalog.all(
       `select ${COLUMNS} from runs where ${ofKind} and scheduled_for >= :near and scheduled_for < :to and scheduled_for > :after order by scheduled_for limit :limit`,
@@ -51,10 +52,10 @@ export function* readRecords(catalog: Catalog, kind: KindOfSource, from: string,
     );
     const end = rows.at(-1);
     if (end === undefined) return;
-    after = textOf(end, "scheduled_for");
+    after = numberOrNull(end, "scheduled_for") ?? 0;
     // Attempts for one slot share its time: those of the last one come together.
     const rest = rows.length < RECORDS_AT_ONCE ? [] : catalog.all(`select ${COLUMNS} from runs where ${ofKind} and scheduled_for = :after`, { ...key, after });
-    const all = rest.length === 0 ? rows : [...rows.filter((row) => textOf(row, "scheduled_for") !== after), ...rest];
+    const all = rest.length === 0 ? rows : [...rows.filter((row) => numberOrNull(row, "scheduled_for") !== after), ...rest];
     yield* all.map(recordOf);
     if (rows.length < RECORDS_AT_ONCE) return;
   }
@@ -64,8 +65,8 @@ function recordOf(row: Parameters<typeof textOf>[0]): SlotRecord {
   const schedule = textOrNull(row, "schedule");
   return {
     id: textOf(row, "id"),
-    scheduledFor: textOf(row, "scheduled_for"),
-    until: textOrNull(row, "until"),
+    scheduledFor: timeOf(row, "scheduled_for"),
+    until: timeOrNull(row, "until"),
     slots: numberOrNull(row, "slots") ?? 1,
     outcome: textOf(row, "outcome"),
     attempt: numberOrNull(row, "attempt") ?? 1,

@@ -3,7 +3,7 @@ import { jitterSeconds } from "../domain/jitter.ts";
 import { passOver, pauseAt } from "../domain/pause.ts";
 import type { PassedSlots, Pause } from "../domain/pause.ts";
 import { retryAt } from "../domain/retry.ts";
-import { dueWork, newestDueSlot } from "../domain/schedule.ts";
+import { dueWork, isLaterSlotBy, newestDueSlot } from "../domain/schedule.ts";
 import type { DueInput, Schedule } from "../domain/schedule.ts";
 import { mayBegin } from "../domain/window.ts";
 import type { SourceConfig } from "../policy/types.ts";
@@ -87,8 +87,10 @@ function inputOf(look: Look, kind: Kind): Pick<DueInput, "schedule" | "lastHandl
 }
 
 function isDue(look: Look, kind: Kind): boolean {
-  const input = inputOf(look, kind);
-  return (kind.operation === "backup" || input.lastHandled !== null) && newestDueSlot(input, look.now) !== null;
+  const last = handledUntil(look, kind);
+  if (last === null) return kind.operation === "backup" && newestDueSlot(inputOf(look, kind), look.now) !== null;
+  // What is asked twice a second of each source: whether the slot after the last one has come at all.
+  return isLaterSlotBy(kind.schedule, last, look.now) && newestDueSlot(inputOf(look, kind), look.now) !== null;
 }
 
 function dueBackups(look: Look): DueNow {
@@ -124,8 +126,9 @@ function dueByItself(look: Look, kind: Kind): DueNow {
 /** Slots older than the one that is due now: nothing will run for them any more. */
 function before(look: Look, kind: Kind, due: Date): PassedOver[] {
   const after = handledUntil(look, kind);
-  if (after === null) return [];
-  return passOver(kind.schedule, after, new Date(due.getTime() - 1), look.pauses).map((passed) => recordOf(look, kind, passed, `the slot of ${text(due)} serves it`));
+  const until = new Date(due.getTime() - 1);
+  if (after === null || !isLaterSlotBy(kind.schedule, after, until)) return [];
+  return passOver(kind.schedule, after, until, look.pauses).map((passed) => recordOf(look, kind, passed, `the slot of ${text(due)} serves it`));
 }
 
 /** While a source is paused its slots go on record now and then, not one by one: an entry is for ever. */

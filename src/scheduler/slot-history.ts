@@ -20,7 +20,8 @@ const PAUSES_DAYS = 400;
 const UNSUCCESSFUL: readonly string[] = ["failed", "interrupted", "cancelled"];
 
 interface OfSource {
-  readonly newest: Map<string, NewestSlot | null>;
+  /** By operation, then by type. */
+  readonly newest: Map<TaskOperation, Map<string | null, NewestSlot | null>>;
   readAtMs: number;
   firstBackupAt: Date | null;
 }
@@ -47,12 +48,12 @@ export class SlotHistory {
 
   /** Something of this kind was put on record. */
   forget(source: string, operation: TaskOperation, type: string | null): void {
-    this.#sources.get(source)?.newest.delete(keyOf(operation, type));
+    this.#sources.get(source)?.newest.get(operation)?.delete(type);
   }
 
   /** As above, by one who knows what was put on record. */
   remember(source: string, operation: TaskOperation, type: string | null, newest: NewestSlot): void {
-    this.#fresh(source).newest.set(keyOf(operation, type), newest);
+    ofOperation(this.#fresh(source), operation).set(type, newest);
   }
 
   #fresh(source: string): OfSource {
@@ -66,12 +67,12 @@ export class SlotHistory {
     return state;
   }
 
-  #newest(source: string, { newest }: OfSource, operation: TaskOperation, type: string | null): NewestSlot | null {
-    const key = keyOf(operation, type);
-    const kept = newest.get(key);
+  #newest(source: string, state: OfSource, operation: TaskOperation, type: string | null): NewestSlot | null {
+    const newest = ofOperation(state, operation);
+    const kept = newest.get(type);
     if (kept !== undefined) return kept;
     const read = newestSlot(this.#catalog, { source, operation, type }, new Date(this.#clock.now().getTime() + MOST_AHEAD_MS));
-    newest.set(key, read);
+    newest.set(type, read);
     return read;
   }
 }
@@ -82,8 +83,10 @@ export function pausesBySource(catalog: Catalog, now: Date): ReadonlyMap<string,
   return new Map([...Map.groupBy(records, ({ source }) => source)].map(([source, own]) => [source, own.map(stretchOf)]));
 }
 
-function keyOf(operation: TaskOperation, type: string | null): string {
-  return type === null ? operation : `${operation} ${type}`;
+function ofOperation({ newest }: OfSource, operation: TaskOperation): Map<string | null, NewestSlot | null> {
+  let types = newest.get(operation);
+  if (types === undefined) newest.set(operation, (types = new Map<string | null, NewestSlot | null>()));
+  return types;
 }
 
 function failureOf(newest: NewestSlot | null): FailedAttempt | null {
