@@ -68,7 +68,7 @@ export async function runDemo({ folder, source, context, say }: DemoStage): Prom
     }
     lagSeconds = await measureLag(source, stream, context);
     say("verifying everything");
-    verify = await runVerify(app, { source: config, backup: null, tier: "pages", repository: null, ...BY_HAND }, context);
+    ({ view: verify } = await runVerify(app, { source: config, backup: null, tier: "pages", repository: null, ...BY_HAND }, context));
     say("drill: restore, start, replay, check");
     drill = await runDrill(app, { source: config, select: "latest", to: null, repository: null, keep: false, ...BY_HAND }, context);
   } finally {

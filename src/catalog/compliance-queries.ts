@@ -146,11 +146,14 @@ export function pageOfRuns(catalog: Catalog, page: RunPage): Run[] {
 /** An element of a list of copies, as its repository: some operations name it, others describe it. What is neither is of no copy, and no error. */
 const REPOSITORY_OF_COPY = "case copy.type when 'object' then copy.value ->> '$.repository' else copy.value end";
 
+/** What failed for copies that were away did its work in the others. */
+const ONLY_AWAY = "json_array_length(facts, '$.notReached') > 0";
+
 /** Which copies a run reached, as its figures say it; each operation says it in its own way. */
 const REACHED_COPY: Readonly<Record<string, string>> = {
   backup: `exists (select 1 from json_each(facts, '$.copies') copy where ${REPOSITORY_OF_COPY} = :repository and case copy.type when 'object' then copy.value ->> '$.state' end = 'complete')`,
-  verify: `outcome = 'succeeded' and exists (select 1 from json_each(facts, '$.repositories') copy where ${REPOSITORY_OF_COPY} = :repository)`,
-  expire: `outcome = 'succeeded' and exists (select 1 from json_each(facts, '$.repositories') copy where ${REPOSITORY_OF_COPY} = :repository)`,
+  verify: `(outcome = 'succeeded' or ${ONLY_AWAY} and json_array_length(facts, '$.damage') = 0) and exists (select 1 from json_each(facts, '$.repositories') copy where ${REPOSITORY_OF_COPY} = :repository)`,
+  expire: `(outcome = 'succeeded' or ${ONLY_AWAY}) and exists (select 1 from json_each(facts, '$.repositories') copy where ${REPOSITORY_OF_COPY} = :repository)`,
   drill: "outcome = 'succeeded' and facts ->> '$.repository' = :repository",
 };
 

@@ -18,9 +18,9 @@ export function expireCommand(): Command {
     .action(async (source: string | undefined, options: ExpireOptions) =>
       perform(options, async ({ output, context, openApp }) => {
         const app = await openApp();
-        const view = await runExpire(app, { source: chooseSource(app.inventory, source), dryRun: options.dryRun === true, ...BY_HAND }, context);
+        const { view, exitCode } = await runExpire(app, { source: chooseSource(app.inventory, source), dryRun: options.dryRun === true, ...BY_HAND }, context);
         output.result(view, () => describe(view));
-        return 0;
+        return exitCode;
       }),
     );
 }
@@ -38,5 +38,6 @@ function describe(view: ExpireView): string {
     ...repository.held.map(({ id, heldBy }) => `  ${id} stays for ${heldBy.join(", ")}`),
     ...(repository.walKeptFrom === null ? [] : [`  WAL is kept from ${repository.walKeptFrom}`]),
   ]);
+  lines.push(...view.notReached.map(({ repository, code, message }) => `${repository}: nothing was done: ${code}: ${message}`));
   return `${lines.join("\n")}\n`;
 }

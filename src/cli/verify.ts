@@ -5,7 +5,7 @@ import { VERIFY_TIERS } from "../domain/verify-tier.ts";
 import type { VerifyTier } from "../domain/verify-tier.ts";
 import { BY_HAND } from "../operations/record-run.ts";
 import { runVerify } from "../operations/verify/run-verify.ts";
-import type { VerifyView } from "../operations/verify/run-verify.ts";
+import type { VerifyEnd, VerifyView } from "../operations/verify/run-verify.ts";
 import { verifyRepository } from "../operations/verify/verify-repository.ts";
 import { ChosenPieces, sampleView } from "../operations/verify/verify-sample.ts";
 import type { SampleRequest } from "../operations/verify/verify-sample.ts";
@@ -34,14 +34,14 @@ export function verifyCommand(): Command {
     .option("--seed <text>", "draw the sample that was drawn with this before")
     .action(async (source: string | undefined, options: VerifyOptions) =>
       perform(options, async (tools) => {
-        const view = await verify(source, options, tools);
+        const { view, exitCode } = await verify(source, options, tools);
         tools.output.result(view, () => describe(view));
-        return view.ok ? 0 : 1;
+        return exitCode;
       }),
     );
 }
 
-async function verify(source: string | undefined, options: VerifyOptions, tools: Tools): Promise<VerifyView> {
+async function verify(source: string | undefined, options: VerifyOptions, tools: Tools): Promise<VerifyEnd> {
   const { tier } = options;
   const backup = options.backup ?? null;
   const sample = sampleOf(options);
@@ -57,7 +57,8 @@ async function verify(source: string | undefined, options: VerifyOptions, tools:
   const chosen = new ChosenPieces(sample);
   const result = await verifyRepository({ repository, source: source ?? null, backup, tier, choosePieces: async (view) => chosen.choose(view) }, tools.context);
   const { ok, objects, bytes, damage } = result;
-  return { backup, ok, tier, objects, bytes, damage, repositories: [repository.name], sample: sample === null ? null : sampleView(sample, [chosen]) };
+  const drawn = sample === null ? null : sampleView(sample, [chosen]);
+  return { view: { backup, ok, tier, objects, bytes, damage, repositories: [repository.name], notReached: [], sample: drawn }, exitCode: ok ? 0 : 1 };
 }
 
 function parsePercent(text: string): number {
@@ -84,12 +85,13 @@ function sampleText({ sample }: VerifyView): string {
 
 function describe(view: VerifyView): string {
   const what = `${view.objects} objects, ${formatBytes(view.bytes)} in ${view.repositories.join(", ")}, to tier ${view.tier}${sampleText(view)}`;
-  if (view.ok) return `no damage found: ${what}\n`;
+  const away = view.notReached.map(({ repository, code, message }) => `${repository} was not looked at: ${code}: ${message}\n`).join("");
+  if (view.ok) return `no damage found: ${what}\n${away}`;
   const lines = view.damage.flatMap(({ repository, object, kind, reason, backups, windowsLost }) => [
     `${kind}: ${repository} ${object}`,
     `  ${reason}`,
     ...(backups.length > 0 ? [`  hurts ${backups.join(", ")}`] : []),
     ...windowsLost.map((window) => `  point-in-time recovery lost: ${window}`),
   ]);
-  return `${lines.join("\n")}\n${view.damage.length} objects damaged or missing; ${what}\n`;
+  return `${lines.join("\n")}\n${view.damage.length} objects damaged or missing; ${what}\n${away}`;
 }

@@ -9,10 +9,13 @@ export function briefFigures(operation: string, figures: object): object {
     case "backup":
       return { ...pick("id", "type", "storedBytes", "durationSeconds"), copies: listOf(facts.get("copies")).map((copy) => partOf(copy, ["repository", "state"])) };
     case "verify":
-      return { ...pick("ok", "tier", "objects", "bytes", "repositories"), damage: listOf(facts.get("damage")).map((damage) => partOf(damage, ["repository", "object", "kind"])) };
+      return {
+        ...pick("ok", "tier", "objects", "bytes", "repositories", "notReached"),
+        damage: listOf(facts.get("damage")).map((damage) => partOf(damage, ["repository", "object", "kind"])),
+      };
     case "expire":
       return {
-        ...pick("dryRun"),
+        ...pick("dryRun", "notReached"),
         repositories: listOf(facts.get("repositories")).map((copy) => partOf(copy, ["repository", "kept", "walKeptFrom", "removedObjects", "removedBytes"])),
       };
     default:

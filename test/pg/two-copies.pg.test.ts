@@ -51,6 +51,26 @@ describePostgres("a backup that goes to two repositories, the log only to the fi
     expect(await segments()).not.toEqual([]);
   });
 
+  test.each([
+    ["onsite", "offsite"],
+    ["offsite", "onsite"],
+  ])("is verified and expired in the other while %s is away, which is said", async (away, other) => {
+    await whileStreaming(() => backUp("full"));
+    await rename(join(site.folder, away), join(site.folder, "aside"));
+    try {
+      const verified = await site.run("verify", "--tier", "decoded", "--json");
+      expect(verified.exitCode, verified.stdout + verified.stderr).toBe(3);
+      expect(verified.json()).toMatchObject({ ok: true, damage: [], repositories: [other], notReached: [{ repository: away, code: "HF-STORAGE" }] });
+      const expired = await site.run("expire", "--json");
+      expect(expired.exitCode, expired.stderr).toBe(3);
+      expect(expired.json()).toMatchObject({ repositories: [{ repository: other, expired: [] }], notReached: [{ repository: away, code: "HF-STORAGE" }] });
+      const said = await site.run("expire", "--dry-run");
+      expect(said.stdout).toContain(`${away}: nothing was done: HF-STORAGE`);
+    } finally {
+      await rename(join(site.folder, "aside"), join(site.folder, away));
+    }
+  });
+
   test("restores from the second with the first gone", async () => {
     await whileStreaming(() => backUp("full"));
     await rename(join(site.folder, "onsite"), join(site.folder, "aside"));

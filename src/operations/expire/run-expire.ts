@@ -1,5 +1,7 @@
 import type { SourceConfig } from "../../policy/types.ts";
 import type { OperationContext } from "../context.ts";
+import { describeNotReached, inEachCopy } from "../each-copy.ts";
+import type { NotReached } from "../each-copy.ts";
 import { expire } from "./expire.ts";
 import type { ExpireResult } from "./expire.ts";
 import type { Locking, LockWork } from "./locks.ts";
@@ -28,47 +30,51 @@ export interface ExpireView {
     /** Deletions that the store refused. */
     readonly refused: readonly { readonly object: string; readonly until: string | null }[];
   }[];
+  /** Repositories in which nothing was done, and why. */
+  readonly notReached: readonly NotReached[];
 }
 
-/** Expires what a source's policy no longer wants, in each of its repositories by itself. Every deletion is evidence before it happens. */
-export async function runExpire(installation: Installation, request: { source: SourceConfig; dryRun: boolean } & RunTrigger, context: OperationContext): Promise<ExpireView> {
+export interface ExpireEnd {
+  readonly view: ExpireView;
+  readonly exitCode: number;
+}
+
+/** Expires what a source's policy no longer wants, in each of its repositories by itself: one that is away keeps nobody from the others. Every deletion is evidence before it happens. */
+export async function runExpire(installation: Installation, request: { source: SourceConfig; dryRun: boolean } & RunTrigger, context: OperationContext): Promise<ExpireEnd> {
   const spec = runSpec(installation.clock, { source: request.source, operation: "expire", type: null }, request);
   if (request.dryRun) return expireAll(installation, request, spec.id, context);
   return recordRun(installation.journal, spec, async () => {
-    const view = await expireAll(installation, request, spec.id, context);
-    return { outcome: "succeeded", reason: null, figures: view, value: view };
+    const end = await expireAll(installation, request, spec.id, context);
+    const reason = describeNotReached(end.view.notReached);
+    return { outcome: reason === null ? "succeeded" : "failed", reason, figures: end.view, retryable: true, value: end };
   });
 }
 
-async function expireAll(installation: Installation, { source, dryRun }: { source: SourceConfig; dryRun: boolean }, runId: string, context: OperationContext): Promise<ExpireView> {
+async function expireAll(installation: Installation, { source, dryRun }: { source: SourceConfig; dryRun: boolean }, runId: string, context: OperationContext): Promise<ExpireEnd> {
   const { policy } = source;
-  const results: ExpireResult[] = [];
-  for (const name of repositoriesOf(source)) {
-    const repository = await installation.repository(name);
+  const { results, notReached, exitCode } = await inEachCopy(installation, repositoriesOf(source), async (repository, name) => {
     // What is done is on record in the very repository before it is done there: whoever reads that alone must not take it for damage.
     const record = async (kind: "deletion" | "lock.extended", facts: Record<string, unknown>): Promise<void> => {
       await recordEntry(installation.journal, kind, facts);
       await installation.journal.evidence.copyTo(repository);
     };
     const rules = new Map([...policy.backups].filter(([, rule]) => rule.repositories.includes(name)).map(([type, rule]) => [type, rule.retention]));
-    results.push(
-      await expire(
-        {
-          repository,
-          source: source.name,
-          rules,
-          logRetentionSeconds: policy.log?.retentionSeconds ?? null,
-          runId,
-          dryRun,
-          hasEnded: (run) => hasEnded(installation, run),
-          locking: lockingOf(installation, name, (facts) => record("lock.extended", facts)),
-          onDeletion: (facts) => record("deletion", facts),
-        },
-        context,
-      ),
+    return expire(
+      {
+        repository,
+        source: source.name,
+        rules,
+        logRetentionSeconds: policy.log?.retentionSeconds ?? null,
+        runId,
+        dryRun,
+        hasEnded: (run) => hasEnded(installation, run),
+        locking: lockingOf(installation, name, (facts) => record("lock.extended", facts)),
+        onDeletion: (facts) => record("deletion", facts),
+      },
+      context,
     );
-  }
-  return { dryRun, repositories: results.map(describe) };
+  });
+  return { view: { dryRun, repositories: results.map(describe), notReached }, exitCode };
 }
 
 function lockingOf({ inventory }: Installation, name: string, onExtension: Locking["onExtension"]): Locking | null {

@@ -5,6 +5,8 @@ import type { SourceConfig } from "../../policy/types.ts";
 import type { Repository } from "../../repository/repository.ts";
 import type { OperationContext } from "../context.ts";
 import type { CopyView } from "../copy-view.ts";
+import { describeNotReached, inEachCopy } from "../each-copy.ts";
+import type { NotReached } from "../each-copy.ts";
 import { repositoriesOf, runSpec } from "../installation.ts";
 import type { Installation } from "../installation.ts";
 import { recordRun } from "../record-run.ts";
@@ -26,9 +28,17 @@ export interface VerifyView {
   readonly objects: number;
   readonly bytes: number;
   readonly damage: readonly Damage[];
+  /** Those that were looked at. */
   readonly repositories: readonly string[];
   /** Null: everything was read. */
   readonly sample: SampleView | null;
+  /** Those that were not, and why. */
+  readonly notReached: readonly NotReached[];
+}
+
+export interface VerifyEnd {
+  readonly view: VerifyView;
+  readonly exitCode: number;
 }
 
 /** What a host that cannot open a repository can still look at: that every byte is what its writer signed. */
@@ -40,23 +50,21 @@ function lowest(tiers: readonly VerifyTier[]): VerifyTier | undefined {
   return VERIFY_TIERS.find((tier) => tiers.includes(tier));
 }
 
-/** Verifies everything a source has in its repositories, on record: which backup was found good, to which tier, in which copy. */
+/** Verifies everything a source has in its repositories, on record: which backup was found good, to which tier, in which copy. A copy that is away does not keep us from the others. */
 export async function runVerify(
   installation: Installation,
   request: { source: SourceConfig; backup: string | null; tier: VerifyTier; repository: string | null; sample?: SampleRequest | null } & RunTrigger,
   context: OperationContext,
-): Promise<VerifyView> {
+): Promise<VerifyEnd> {
   const { source, tier, backup, sample = null } = request;
   const names = request.repository === null ? repositoriesOf(source) : [request.repository];
   // The seed is on record before anything is drawn with it.
   const spec = { ...runSpec(installation.clock, { source, operation: "verify", type: null }, request), ...(sample === null ? {} : { commitment: sample }) };
   const told = tellingProgress(installation.catalog, spec.id, context);
   return recordRun(installation.journal, spec, async () => {
-    const results = [];
-    const drawn = [];
+    const drawn: ChosenPieces[] = [];
     const startedAt = installation.clock.now();
-    for (const name of names) {
-      const repository = await installation.repository(name);
+    const { results, notReached, exitCode } = await inEachCopy(installation, names, async (repository, name) => {
       const reached = reachableTier(repository, tier);
       if (reached !== tier) context.onNotice(`${name} cannot be opened here: its objects are compared with their digests and signatures (tier ${reached}), and not decoded`);
       const chosen = new ChosenPieces(sample);
@@ -72,9 +80,9 @@ export async function runVerify(
         chosen.results(reached, (object) => damaged.has(object)),
         startedAt,
       );
-      results.push(result);
       drawn.push(chosen);
-    }
+      return result;
+    });
     await recordLedger(installation.journal, source.name);
     const damage = results.flatMap((result) => result.damage);
     const view: VerifyView = {
@@ -84,17 +92,22 @@ export async function runVerify(
       objects: results.reduce((sum, { objects }) => sum + objects, 0),
       bytes: results.reduce((sum, { bytes }) => sum + bytes, 0),
       damage,
-      repositories: names,
+      repositories: results.map(({ repository }) => repository),
+      notReached,
       sample: sample === null ? null : sampleView(sample, drawn),
     };
+    const found = view.ok ? null : `${damage.length} objects are damaged or missing`;
+    const reason = [found, describeNotReached(notReached)].filter((part) => part !== null).join("; ");
     return {
-      outcome: view.ok ? "succeeded" : "failed",
-      reason: view.ok ? null : `${damage.length} objects are damaged or missing`,
+      outcome: reason === "" ? "succeeded" : "failed",
+      reason: reason === "" ? null : reason,
       figures: view,
+      // Damage is an answer; a copy that was away is asked again.
+      retryable: view.ok,
       verified: results.flatMap((result) =>
         result.backups.map((entry) => ({ repository: result.repository, source: entry.source, backup: entry.backup, tier: result.tier, ok: entry.ok })),
       ),
-      value: view,
+      value: { view, exitCode: view.ok ? exitCode : 1 },
     };
   });
 }

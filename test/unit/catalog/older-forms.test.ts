@@ -34,9 +34,22 @@ test("a catalog whose times are text is carried over: runs, slots that are not i
   expect(listRuns(catalog).map(({ id }) => id)).toEqual(["r2", "r1", "i1", "m1"]);
   expect(listRuns(catalog, { operation: "backup" })).toEqual([
     {
-      ...{ id: "r1", source: "db", operation: "backup", type: "full", trigger: "schedule", outcome: "failed", reason: "x", slots: 1, until: null, holder: null, attempt: 2 },
-      ...{ scheduledFor: "2026-01-01T02:00:00.000Z", startedAt: "2026-01-01T02:00:00.123Z", finishedAt: "2026-01-01T02:10:00.999Z" },
-      ...{ schedule: { kind: "cron", expression: "0 2 * * *", zone: "UTC" }, facts: { a: 1 } },
+      id: "r1",
+      source: "db",
+      operation: "backup",
+      type: "full",
+      trigger: "schedule",
+      scheduledFor: "2026-01-01T02:00:00.000Z",
+      startedAt: "2026-01-01T02:00:00.123Z",
+      finishedAt: "2026-01-01T02:10:00.999Z",
+      outcome: "failed",
+      reason: "x",
+      slots: 1,
+      until: null,
+      holder: null,
+      attempt: 2,
+      schedule: { kind: "cron", expression: "0 2 * * *", zone: "UTC" },
+      facts: { a: 1 },
     },
   ]);
   expect(openRuns(catalog).map(({ id, startedAt, scheduledFor, finishedAt }) => [id, startedAt, scheduledFor, finishedAt])).toEqual([
