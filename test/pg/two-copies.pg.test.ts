@@ -38,6 +38,16 @@ describePostgres("a backup that goes to two repositories, the log only to the fi
     return result;
   }
 
+  async function whileAway(repository: string, act: () => Promise<void>): Promise<void> {
+    const [place, aside] = [join(site.folder, repository), join(site.folder, "aside")];
+    await rename(place, aside);
+    try {
+      await act();
+    } finally {
+      await rename(aside, place);
+    }
+  }
+
   async function backUp(type: string): Promise<BackupView> {
     const outcome = await site.run("backup", "--type", type, "--json");
     expect(outcome.exitCode, outcome.stderr).toBe(0);
@@ -51,38 +61,36 @@ describePostgres("a backup that goes to two repositories, the log only to the fi
     expect(await segments()).not.toEqual([]);
   });
 
+  test("is verified in the first while the second is away, which is said", async () => {
+    await whileStreaming(() => backUp("full"));
+    await whileAway("offsite", async () => {
+      const verified = await site.run("verify", "--tier", "decoded", "--json");
+      expect(verified.exitCode, verified.stdout + verified.stderr).toBe(3);
+      expect(verified.json()).toMatchObject({ ok: true, damage: [], repositories: ["onsite"], notReached: [{ repository: "offsite", code: "HF-STORAGE" }] });
+    });
+  });
+
   test.each([
     ["onsite", "offsite"],
     ["offsite", "onsite"],
-  ])("is verified and expired in the other while %s is away, which is said", async (away, other) => {
-    await whileStreaming(() => backUp("full"));
-    await rename(join(site.folder, away), join(site.folder, "aside"));
-    try {
-      const verified = await site.run("verify", "--tier", "decoded", "--json");
-      expect(verified.exitCode, verified.stdout + verified.stderr).toBe(3);
-      expect(verified.json()).toMatchObject({ ok: true, damage: [], repositories: [other], notReached: [{ repository: away, code: "HF-STORAGE" }] });
+  ])("is expired in the other while %s is away, which is said", async (away, other) => {
+    await whileAway(away, async () => {
       const expired = await site.run("expire", "--json");
       expect(expired.exitCode, expired.stderr).toBe(3);
       expect(expired.json()).toMatchObject({ repositories: [{ repository: other, expired: [] }], notReached: [{ repository: away, code: "HF-STORAGE" }] });
-      const said = await site.run("expire", "--dry-run");
-      expect(said.stdout).toContain(`${away}: nothing was done: HF-STORAGE`);
-    } finally {
-      await rename(join(site.folder, "aside"), join(site.folder, away));
-    }
+      expect((await site.run("expire", "--dry-run")).stdout).toContain(`${away}: nothing was done: HF-STORAGE`);
+    });
   });
 
   test("restores from the second with the first gone", async () => {
     await whileStreaming(() => backUp("full"));
-    await rename(join(site.folder, "onsite"), join(site.folder, "aside"));
-    try {
+    await whileAway("onsite", async () => {
       const target = join(site.folder, "restored");
       const outcome = await site.run("restore", "--repository", site.repository("offsite"), "--to", "latest", "--target", target);
       expect(outcome.exitCode, outcome.stderr).toBe(0);
       await using restored = await startOnFolder(target, { binaries, leftRecovery: true });
       expect(await restored.sql("select count(*) as n from t")).toEqual([{ n: "5000" }]);
-    } finally {
-      await rename(join(site.folder, "aside"), join(site.folder, "onsite"));
-    }
+    });
   });
 
   test.each(["is missing", "is cut off"])("has no parent of which a pack %s in one of them: the one before is taken", async (how) => {
