@@ -1,12 +1,12 @@
 import { mkdir } from "node:fs/promises";
 import { existsSync } from "node:fs";
-import { hostname, userInfo } from "node:os";
+import { hostname } from "node:os";
 import path from "node:path";
 import { Catalog } from "./catalog/catalog.ts";
 import { applyEntry, lastApplied } from "./catalog/runs.ts";
 import type { Clock } from "./clock.ts";
 import { rateAt } from "./domain/bandwidth.ts";
-import { readEnvironment, resolveSecret } from "./config.ts";
+import { accountName, readEnvironment, resolveSecret } from "./config.ts";
 import { HoldfastError } from "./errors.ts";
 import type { Administration } from "./operations/administration.ts";
 import type { Installation } from "./operations/installation.ts";
@@ -93,7 +93,7 @@ export async function openApp(options: { config: string | undefined; clock: Cloc
   };
   const journal: Journal = { evidence, catalog, clock, hostName: hostname(), copyToRepositories };
   await catchUp(catalog, evidence);
-  const inventory = await settlePolicies(loaded, journal, { by: `${userInfo().username} (shell)`, onNotice: options.onNotice });
+  const inventory = await settlePolicies(loaded, journal, { by: `${accountName()} (shell)`, onNotice: options.onNotice });
   return {
     inventory,
     catalog,

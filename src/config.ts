@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { userInfo } from "node:os";
 import { codeOf, HoldfastError } from "./errors.ts";
 import type { SecretRef } from "./policy/types.ts";
 
@@ -34,6 +35,15 @@ export async function resolveSecret(reference: SecretRef, purpose: string): Prom
       hint: "check that the file is there and readable for this user",
       cause,
     });
+  }
+}
+
+/** Whose account this process runs under. One without a name, as containers are given, is its number. */
+export function accountName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `uid ${process.getuid?.() ?? "unknown"}`;
   }
 }
 

@@ -1,5 +1,5 @@
-import { userInfo } from "node:os";
 import type { Command } from "commander";
+import { accountName } from "../config.ts";
 import { parseDuration } from "../domain/duration.ts";
 import { parseTime, toDate } from "../domain/timestamp.ts";
 import { HoldfastError } from "../errors.ts";
@@ -22,7 +22,7 @@ export function pauseCommand(): Command {
       perform(options, async ({ output, openApp }) => {
         const app = await openApp();
         const source = chooseSource(app.inventory, name);
-        const pause = await pauseSource(app, { source, reason: options.reason, until: parseUntil(options.until, app.clock.now()), by: userInfo().username });
+        const pause = await pauseSource(app, { source, reason: options.reason, until: parseUntil(options.until, app.clock.now()), by: accountName() });
         output.result({ ...pause }, () => `${source.name} is paused until ${pause.until}: scheduled work is skipped, the WAL stream goes on\n`);
         return 0;
       }),
@@ -36,7 +36,7 @@ export function resumeCommand(): Command {
       perform(options, async ({ output, openApp }) => {
         const app = await openApp();
         const source = chooseSource(app.inventory, name);
-        const ended = await resumeSource(app, { source, by: userInfo().username });
+        const ended = await resumeSource(app, { source, by: accountName() });
         output.result({ source: source.name, ended }, () => (ended === 0 ? `${source.name} was not paused\n` : `${source.name} goes on by schedule\n`));
         return 0;
       }),

@@ -1,11 +1,6 @@
-import { userInfo } from "node:os";
+import { accountName } from "../config.ts";
 
 /** Whoever works in the shell: who that is, the machine knows better than we do. */
 export function whoAsks(): string {
-  try {
-    return `${userInfo().username} (shell)`;
-  } catch {
-    // An account without a name, as containers have.
-    return `uid ${process.getuid?.() ?? "unknown"} (shell)`;
-  }
+  return `${accountName()} (shell)`;
 }
