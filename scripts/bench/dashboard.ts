@@ -1,6 +1,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { availableParallelism, loadavg } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
@@ -39,6 +40,7 @@ const OTHERS: readonly string[] = [
   "/api/v1/status",
   "/metrics",
 ];
+const TICKS_PER_SECOND = 100;
 const SCRAPE_EVERY_MS = 5000;
 const LIMITS = { p99Ms: 500, pageBytes: 300_000 } as const;
 
@@ -61,14 +63,19 @@ const cookie = await signIn();
 const weights = await Promise.all(PATHS.map(async (path) => (await ask(path, cookie)).bytes));
 const scraping = new AbortController();
 const scrapes = scrape(scraping.signal);
+const began = { ms: performance.now(), cpuSeconds: cpuSecondsOf(must(server.pid, "a server")) };
 const latencies = (await Promise.all(Array.from({ length: readers }, (_, reader) => read(reader)))).flat().toSorted((a, b) => a - b);
 scraping.abort();
+const used = { seconds: (performance.now() - began.ms) / 1000, cpuSeconds: cpuSecondsOf(must(server.pid, "a server")) - began.cpuSeconds };
 const scraped = await scrapes;
 const at = (share: number): number => must(latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))], "an answer");
 const heaviest = Math.max(...weights);
 console.log(`overview, ${readers} readers with a second between two looks, ${seconds} s, ${latencies.length} answers`);
 console.log(
   `  p50 ${at(0.5).toFixed(1)} ms, p90 ${at(0.9).toFixed(1)} ms, p99 ${at(0.99).toFixed(1)} ms, max ${at(1).toFixed(1)} ms; the heaviest page ${(heaviest / 1000).toFixed(0)} kB`,
+);
+console.log(
+  `  the server used ${used.cpuSeconds.toFixed(1)} s of a processor in ${used.seconds.toFixed(0)} s; ${availableParallelism()} processors, of which ${(loadavg()[0] ?? 0).toFixed(1)} were asked for`,
 );
 console.log(`  meanwhile ${scraped.length} scrapes of /metrics: ${scraped.map(({ ms }) => ms.toFixed(0)).join(", ")} ms, ${((scraped.at(-1)?.bytes ?? 0) / 1000).toFixed(0)} kB`);
 for (const path of OTHERS) {
@@ -82,6 +89,17 @@ console.log(
   holds ? `held: p99 under ${LIMITS.p99Ms} ms, pages under ${LIMITS.pageBytes / 1000} kB` : `NOT held: p99 under ${LIMITS.p99Ms} ms and pages under ${LIMITS.pageBytes / 1000} kB`,
 );
 process.exitCode = holds ? 0 : 1;
+
+/** Of a process, so far: on a machine that others use too it says more than how long answers took. */
+function cpuSecondsOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const [user = 0, system = 0] = stat
+    .slice(stat.lastIndexOf(")") + 2)
+    .split(" ")
+    .slice(11, 13)
+    .map(Number);
+  return (user + system) / TICKS_PER_SECOND;
+}
 
 interface Answer {
   readonly status: number;

@@ -58,12 +58,19 @@ export interface ApiOptions {
   readonly onError?: (error: unknown, requestId: string | null) => void;
   /** Of one address, health apart. */
   readonly requestsPerMinute?: number;
+  /** How long a request may take to come in, its head and all of it. */
+  readonly patience?: { readonly headMs: number; readonly requestMs: number };
 }
 
 /** Nothing is uploaded here: what can be asked for fits into a few lines. */
 const MOST_BODY_BYTES = 16 * 1024;
 const MOST_NAME_LENGTH = 200;
-const REQUEST_TIMEOUT_MS = 30_000;
+/** Whoever sends a head letter by letter holds a connection and nothing else; but not for ever. */
+const PATIENCE = { headMs: 10_000, requestMs: 30_000 } as const;
+/** How often is looked for those who take longer, as a part of the time they have. */
+const CHECKS = 4;
+/** Far more than those who may listen, and far less than files may be open. */
+const MOST_CONNECTIONS = 2000;
 /** A wall of dashboards behind one address stays below; one that asks without a pause does not. */
 const REQUESTS_PER_MINUTE = 1200;
 const HEALTH: readonly string[] = ["/healthz", "/readyz"];
@@ -74,18 +81,22 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   const { inventory, tls } = options;
   requireServable(inventory.api);
   assert((tls === null) === (inventory.api.tls === null), "certificate and key where the inventory says TLS, and nowhere else");
+  const { headMs, requestMs } = options.patience ?? PATIENCE;
+  const http = { headersTimeout: headMs, requestTimeout: requestMs, connectionsCheckingInterval: Math.ceil(headMs / CHECKS) };
   const server: FastifyServerOptions = {
     bodyLimit: MOST_BODY_BYTES,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: requestMs,
     genReqId: () => randomUUID(),
     // One proxy, ours: what those before it claim is not believed.
     trustProxy: inventory.api.behindProxy ? (_address, hop) => hop === 0 : false,
     routerOptions: { maxParamLength: MOST_NAME_LENGTH },
-    clientErrorHandler: (_error, socket) => refuseMalformed(socket),
+    clientErrorHandler: (error, socket) => refuseMalformed(socket, error.code),
     frameworkErrors: (error, _request, reply) => void sendProblem(reply.headers(SECURITY_HEADERS), problemOfError(error)),
   };
+  const transport = tls === null ? { http } : { https: { ...tlsOptions(tls), ...http } };
   // To Fastify's types a server over TLS is another one; nothing here depends on which it is.
-  const api = fastify(tls === null ? server : ({ ...server, https: tlsOptions(tls) } as FastifyServerOptions)).withTypeProvider<ZodTypeProvider>();
+  const api = fastify({ ...server, ...transport } as FastifyServerOptions).withTypeProvider<ZodTypeProvider>();
+  api.server.maxConnections = MOST_CONNECTIONS;
   api.setValidatorCompiler(validatorCompiler).setSerializerCompiler(serializerCompiler);
   api.addHook("onRequest", async (request, reply) => {
     void reply.headers({ ...SECURITY_HEADERS, "x-request-id": request.id });
@@ -172,9 +183,15 @@ function refuseOtherMethods(api: Api, routes: readonly DescribedRoute[]): void {
   }
 }
 
-/** What is not even HTTP gets an answer, and the end of the connection. */
-function refuseMalformed(socket: Socket): void {
+/** What is not even HTTP, or does not come to an end, gets an answer, and the end of the connection. */
+const MALFORMED: Readonly<Record<string, readonly [status: number, reason: string, detail: string]>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: [408, "Request Timeout", "the request took too long to come in"],
+  HPE_HEADER_OVERFLOW: [431, "Request Header Fields Too Large", "the head of the request is too large"],
+};
+
+function refuseMalformed(socket: Socket, code: string | undefined): void {
   if (!socket.writable) return;
-  const body = JSON.stringify(problemOf(400, "this is not a valid HTTP request"));
-  socket.end(`HTTP/1.1 400 Bad Request\r\nContent-Type: ${PROBLEM_TYPE}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
+  const [status, reason, detail] = MALFORMED[code ?? ""] ?? [400, "Bad Request", "this is not a valid HTTP request"];
+  const body = JSON.stringify(problemOf(status, detail));
+  socket.end(`HTTP/1.1 ${status} ${reason}\r\nContent-Type: ${PROBLEM_TYPE}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
 }

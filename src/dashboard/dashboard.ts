@@ -23,10 +23,11 @@ import { refusedPage } from "./pages/refused-page.ts";
 import { signInPage } from "./pages/sign-in-page.ts";
 import { sourcePage } from "./pages/source-page.ts";
 import { storagePage } from "./pages/storage-page.ts";
+import { storedOf } from "./stored.ts";
 import { PageProblem } from "./view.ts";
 import type { DashboardFacts, PageQuery, View, Who } from "./view.ts";
 
-export interface DashboardOptions extends Omit<DashboardFacts, "summaries"> {
+export interface DashboardOptions extends Omit<DashboardFacts, "summaries" | "stored"> {
   readonly clock: Clock;
   /** What whoever asks may see. */
   readonly visibleSources: (request: FastifyRequest) => readonly SourceConfig[];
@@ -67,7 +68,7 @@ function summariesOf({ catalog, clock }: DashboardOptions): () => readonly Sourc
 
 /** Pages for people, on the server that answers the API: rendered here, complete without a script, and in step with the same judgements. */
 export function addDashboard(server: Pick<FastifyInstance, "register">, options: DashboardOptions): void {
-  const facts: DashboardFacts = { ...options, summaries: summariesOf(options) };
+  const facts: DashboardFacts = { ...options, summaries: summariesOf(options), stored: storedOf(options.catalog, [...options.inventory.sources.keys()], options.clock) };
   const viewOf = (request: FastifyRequest): View => viewFor(facts, options, request);
   void server.register(async (scope) => {
     scope.setErrorHandler((error, request, reply) => sendProblem(options, request, reply, error));

@@ -3,6 +3,7 @@ import type { Role } from "../domain/access.ts";
 import type { EvidenceHead } from "../domain/compliance.ts";
 import type { SourceSummary } from "../domain/source-summary.ts";
 import type { PolicyFinding } from "../policy/feasibility.ts";
+import type { StoredSource } from "./stored.ts";
 import type { Inventory, SourceConfig } from "../policy/types.ts";
 
 /** What the pages are made from. They read, and change nothing. */
@@ -14,6 +15,8 @@ export interface DashboardFacts {
   readonly version: string;
   /** How every source stood when it was last observed, read again at most once a second: fifty readers do not make it fifty readings. */
   readonly summaries: () => readonly SourceSummary[];
+  /** What each source has stored, at most a minute old. */
+  readonly stored: () => Promise<readonly StoredSource[]>;
   /** The newest entry of this host's evidence log; null: there is none. */
   readonly evidenceHead: () => Promise<EvidenceHead | null>;
   /** Entries of this host's evidence log, newest first, up to `upTo` (inclusive). */

@@ -1,32 +1,23 @@
 import { readCapacity } from "../../catalog/capacity.ts";
-import { readSnapshot } from "../../catalog/snapshots.ts";
 import { html } from "../../compliance/html.ts";
 import type { Html, HtmlValue } from "../../compliance/html.ts";
 import { bytes, count, NONE, time } from "../../compliance/report-format.ts";
 import { table } from "../../compliance/report-parts.ts";
 import { projectFull } from "../../domain/capacity.ts";
-import type { SourceInfo } from "../../domain/source-info.ts";
 import { growthChart } from "../charts/growth-chart.ts";
 import type { Level } from "../charts/growth-chart.ts";
 import { filterForm, textField } from "../figures.ts";
 import { linkTo, pathTo } from "../links.ts";
 import type { Page } from "../page.ts";
+import type { StoredBackup, StoredSource } from "../stored.ts";
 import type { View } from "../view.ts";
-
-type Backup = SourceInfo["backups"][number];
-interface Stored {
-  readonly name: string;
-  readonly backups: readonly Backup[];
-}
 
 const MOST_ROWS = 100;
 
 /** What the backups that are there take up, and how that came to be. */
-export function storagePage(view: View): Page {
+export async function storagePage(view: View): Promise<Page> {
   const words = (view.query["source"] ?? "").toLowerCase();
-  const stored = [...view.sources.keys()]
-    .filter((name) => name.toLowerCase().includes(words))
-    .map((name): Stored => ({ name, backups: readSnapshot(view.facts.catalog, name)?.info.backups ?? [] }));
+  const stored = (await view.facts.stored()).filter(({ name }) => view.sources.has(name) && name.toLowerCase().includes(words));
   const levels = levelsOf(stored.flatMap(({ backups }) => backups));
   const [first] = levels;
   return {
@@ -47,19 +38,20 @@ export function storagePage(view: View): Page {
   };
 }
 
-/** The sum after each backup, oldest first; each counts once for every copy that holds it. */
-function levelsOf(backups: readonly Backup[]): Level[] {
-  let total = 0;
-  return backups
-    .toSorted((a, b) => a.finishedAt.localeCompare(b.finishedAt))
-    .map((backup) => {
-      total += storedIn(backup);
-      return { at: new Date(backup.finishedAt), bytes: total };
-    });
-}
+/** A chart has no more pixels than that to show. */
+const MOST_LEVELS = 400;
 
-function storedIn({ storedBytes, copies }: Backup): number {
-  return storedBytes * copies.filter(({ state }) => state !== "failed").length;
+/** The sum after each backup, oldest first; of many, those that a chart can show. */
+function levelsOf(backups: readonly StoredBackup[]): Level[] {
+  let total = 0;
+  const all = backups
+    .toSorted((a, b) => (a.finishedAt < b.finishedAt ? -1 : 1))
+    .map(({ finishedAt, storedInAll }) => {
+      total += storedInAll;
+      return { at: new Date(finishedAt), bytes: total };
+    });
+  const step = Math.ceil(all.length / MOST_LEVELS);
+  return all.filter((_, index) => index % step === 0 || index === all.length - 1);
 }
 
 const TREND_MS = 14 * 86_400_000;
@@ -85,15 +77,15 @@ function repositoryTable({ facts: { catalog, inventory }, now }: View): Html {
   </section>`;
 }
 
-function sourceTable(stored: readonly Stored[]): Html {
-  const rows = stored.map(({ name, backups }) => ({ name, backups, total: backups.reduce((sum, backup) => sum + storedIn(backup), 0) })).toSorted((a, b) => b.total - a.total);
+function sourceTable(stored: readonly StoredSource[]): Html {
+  const rows = stored.map(({ name, backups }) => ({ name, backups, total: backups.reduce((sum, { storedInAll }) => sum + storedInAll, 0) })).toSorted((a, b) => b.total - a.total);
   return html`<section>
     <h2>By source</h2>
     ${table({
       caption: rows.length > MOST_ROWS ? `The largest ${MOST_ROWS} of ${rows.length}` : "The largest first",
       columns: ["Source", "Stored in all copies#", "Backups#", "Newest: the cluster#", "Newest: stored#"],
       rows: rows.slice(0, MOST_ROWS).map(({ name, backups, total }): HtmlValue[] => {
-        const newest = backups.toSorted((a, b) => b.finishedAt.localeCompare(a.finishedAt))[0];
+        const newest = backups.toSorted((a, b) => (a.finishedAt < b.finishedAt ? 1 : -1))[0];
         return [linkTo(pathTo.source(name), name), bytes(total), count(backups.length), bytes(newest?.sourceBytes ?? null), bytes(newest?.storedBytes ?? null)];
       }),
       empty: "nothing is protected yet",

@@ -19,6 +19,8 @@ async function openPages(history: History): Promise<FastifyInstance> {
   }
   for (const source of inventory.sources.values()) keepSummary(history.catalog, source, NOW);
   const server = fastify();
+  // As the gate does, which is not at the door here.
+  server.decorateRequest("identity", null).decorateRequest("session", null);
   const head = { writer: WRITER, sequence: 2, sha256: "ab".repeat(32) };
   const entry = (sequence: number, source: string): { sequence: number; at: string; kind: string; facts: { source: string }; sha256: string } => ({
     sequence,
