@@ -13,12 +13,13 @@ import type { Installation } from "./operations/installation.ts";
 import { settlePolicies } from "./operations/policy/settle-policies.ts";
 import { recordEntry } from "./operations/record-run.ts";
 import type { Journal } from "./operations/record-run.ts";
+import type { SourceTarget } from "./operations/source-target.ts";
 import { inventoryFindings } from "./policy/feasibility.ts";
 import type { PolicyFinding } from "./policy/feasibility.ts";
 import { loadInventory } from "./policy/load.ts";
 import { configError } from "./policy/problem.ts";
 import { isEndpoint } from "./policy/fields.ts";
-import type { Inventory, RepositoryConfig, S3Config, SecretRef } from "./policy/types.ts";
+import type { Inventory, RepositoryConfig, S3Config, SecretRef, SourceConfig } from "./policy/types.ts";
 import { EvidenceLog } from "./repository/evidence-log.ts";
 import { openHostState } from "./repository/host-state.ts";
 import type { HostState } from "./repository/host-state.ts";
@@ -103,9 +104,15 @@ export async function openApp(options: { config: string | undefined; clock: Cloc
     repository,
     administration: async (name, secret) => openAdministration(configOf(name), host, clock, inventory, secret),
     findings: inventoryFindings(loaded),
-    target: async (source) => ({ name: source.name, url: await resolveSecret(source.connection, `the connection of ${source.name}`), dataDirectory: source.dataDirectory }),
+    target: targetOf,
     [Symbol.asyncDispose]: async () => catalog[Symbol.dispose](),
   };
+}
+
+async function targetOf(source: SourceConfig): Promise<SourceTarget> {
+  if (source.kind === "files") throw new HoldfastError("HF-USAGE", `${source.name} is a tree of files: there is no server`, { hint: "name a source that is one" });
+  const url = await resolveSecret(source.connection, `the connection of ${source.name}`);
+  return { name: source.name, url, dataDirectory: source.kind === "postgres" ? source.dataDirectory : null };
 }
 
 /** Entries that a process wrote and did not live to bring into the catalog; or all of them, where the catalog is new. */

@@ -9,6 +9,8 @@ import type { OperationContext } from "../operations/context.ts";
 import { CopyView } from "../operations/copy-view.ts";
 import { byNearness, chooseSource, repositoriesOf } from "../operations/installation.ts";
 import type { SourceConfig } from "../policy/types.ts";
+import type { SourceKind } from "../domain/source-kind.ts";
+import { readBinding } from "../repository/binding.ts";
 import { keys } from "../repository/layout.ts";
 import { isOfThisCopy } from "../repository/map-reader.ts";
 import type { Repository } from "../repository/repository.ts";
@@ -109,6 +111,13 @@ export async function openReading(sourceName: string | undefined, options: Commo
   }
   if (repositories.length === 0) throw failure;
   return { name: config.name, app, config, repositories };
+}
+
+/** What kind of source is read; null: nothing of it is there. */
+export async function kindOf({ config, repositories, name }: Reading): Promise<SourceKind | null> {
+  if (config !== null) return config.kind;
+  const [repository] = repositories;
+  return repository === undefined ? null : ((await readBinding(repository, name))?.kind ?? null);
 }
 
 /** For what takes opening: rejects where no copy can be opened here, before anything is touched. */

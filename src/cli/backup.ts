@@ -27,17 +27,28 @@ export function backupCommand(): Command {
         const view = await runBackup(app, { source: chooseSource(app.inventory, source), type, wait: options.wait === true, ...BY_HAND }, context);
         output.result(view, () => describe(view));
         if (view.copies.some(({ state }) => state === "failed")) return 3;
-        return view.corruptPages > 0 ? 1 : 0;
+        return view.state === "complete" ? 0 : 1;
       }),
     );
 }
 
 function describe(view: BackupView): string {
   const lines = [
-    `${view.id}  ${view.state}${view.corruptPages > 0 ? ` (${view.corruptPages} corrupt pages in the source)` : ""}`,
+    `${view.id}  ${view.state}${whatIsWrong(view)}`,
     `  ${formatBytes(view.sourceBytes)} in the source, ${formatBytes(view.readBytes)} read, ${formatBytes(view.storedBytes)} stored, in ${formatSeconds(view.durationSeconds)}`,
     `  changes found by ${view.changeSource}: ${view.changeSourceReason}`,
     ...view.copies.map(({ repository, state, error }) => `  ${repository}: ${state}${error === null ? "" : ` (${error})`}`),
   ];
   return `${lines.join("\n")}\n`;
+}
+
+function whatIsWrong({ corruptPages, tree = null }: BackupView): string {
+  const counted = [
+    [corruptPages, "corrupt pages in the source"],
+    [tree?.unread ?? 0, "could not be read"],
+    [tree?.changed ?? 0, "were written to meanwhile"],
+    [tree?.skipped ?? 0, "left out, being no files"],
+  ] as const;
+  const said = counted.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
+  return said.length === 0 ? "" : ` (${said.join(", ")})`;
 }

@@ -5,9 +5,9 @@ import { Option } from "commander";
 import { systemClock } from "../clock.ts";
 import { codeOf, HoldfastError, must } from "../errors.ts";
 import { parseRestoreTarget } from "../domain/restore-target.ts";
-import { drill } from "../operations/drill/drill.ts";
+import { drillByKind, selectByKind } from "../operations/drill/drill-by-kind.ts";
 import type { DrillResult } from "../operations/drill/drill.ts";
-import { DRILL_SELECTIONS, selectRecoveryPoint } from "../operations/drill/drill-select.ts";
+import { DRILL_SELECTIONS } from "../operations/drill/drill-select.ts";
 import type { DrillSelection } from "../operations/drill/drill-select.ts";
 import { findSegregation } from "../operations/drill/segregation.ts";
 import { newRunId } from "../operations/installation.ts";
@@ -99,9 +99,9 @@ async function drillBare(reading: Reading, options: DrillOptions, tools: Tools):
   const asked = options.to === undefined ? null : parseRestoreTarget(options.to);
   if (typeof asked === "string") throw new HoldfastError("HF-TARGET", asked);
   const copy = must(view, "a copy");
-  const choice = asked === null ? selectRecoveryPoint(copy, options.select, seed) : { target: asked, backup: null };
+  const choice = asked === null ? selectByKind(copy, options.select, seed, systemClock.now()) : { target: asked, backup: null };
   tools.output.notice("note: without an inventory this drill is not put on record");
-  return drill(
+  return drillByKind(
     {
       id: seed,
       view: copy,
@@ -125,7 +125,7 @@ function describe(result: DrillResult): string {
   const lines = [
     `${result.verdict}${result.fault === null ? "" : ` (fault: ${result.fault})`}  ${result.backupId ?? "no backup"} from ${result.repository}, to ${result.target}`,
     ...result.reasons.map((reason) => `  ${reason}`),
-    `  expected ${result.expectedLsn ?? "unknown"}, reached ${result.achievedLsn ?? "nothing"}`,
+    ...(result.expectedLsn === null && result.achievedLsn === null ? [] : [`  expected ${result.expectedLsn ?? "unknown"}, reached ${result.achievedLsn ?? "nothing"}`]),
     `  recovery time ${result.rtoActualSeconds === null ? "unknown" : formatSeconds(result.rtoActualSeconds)}${result.rtoObjectiveSeconds === null ? "" : ` (objective ${formatSeconds(result.rtoObjectiveSeconds)})`}`,
     `  recovery point ${result.rpoActualSeconds === null ? "not applicable" : formatSeconds(result.rpoActualSeconds)}${result.rpoObjectiveSeconds === null ? "" : ` (objective ${formatSeconds(result.rpoObjectiveSeconds)})`}`,
     `  ${result.phases.map(({ name, seconds }) => `${name} ${formatSeconds(seconds)}`).join(", ")}`,

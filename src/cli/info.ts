@@ -95,9 +95,9 @@ function describe(info: SourceInfo): string {
       ? "never"
       : `${info.lastProof.at} (${info.lastProof.verdict}${info.lastProof.rtoSeconds === null ? "" : `, recovered in ${formatSeconds(info.lastProof.rtoSeconds)}`})`;
   return [
-    `${info.name}  cluster ${info.systemIdentifier ?? "unknown"}, timeline ${info.timeline ?? "unknown"}\n`,
+    `${info.name}  ${whatItIs(info)}\n`,
     backups.length === 0 ? "  no backups\n" : formatTable(["backup", "state", "source", "stored", "took", "copies (verified)", ""], backups),
-    windows.length === 0 ? "  nothing can be recovered\n" : formatTable(["recoverable from", "timeline", "from", "to", "start", "end"], windows),
+    windows.length === 0 ? `  ${pointsWithoutLog(info)}\n` : formatTable(["recoverable from", "timeline", "from", "to", "start", "end"], windows),
     ...gaps,
     ...kept,
     ...exposure,
@@ -110,4 +110,16 @@ function describeVerification({ repository, objects, verifiedObjects, damagedObj
   const share = bytes === 0 ? 100 : Math.floor((verifiedBytes / bytes) * 100);
   const age = oldestVerifiedAt === null ? `${objects - verifiedObjects} of ${objects} pieces not verified yet (${share}% are, by size)` : `every piece since ${oldestVerifiedAt}`;
   return `  verified in ${repository}: ${age}${damagedObjects === 0 ? "" : `, ${damagedObjects} DAMAGED`}\n`;
+}
+
+function whatItIs({ kind, systemIdentifier, timeline }: SourceInfo): string {
+  if (kind === "files") return "a tree of files";
+  if (kind === "postgres-logical") return `databases of cluster ${systemIdentifier ?? "unknown"}`;
+  return `cluster ${systemIdentifier ?? "unknown"}, timeline ${timeline ?? "unknown"}`;
+}
+
+/** Where there is no log, each backup is a point by itself. */
+function pointsWithoutLog({ kind, backups }: SourceInfo): string {
+  if (backups.length === 0 || kind === undefined || kind === null || kind === "postgres") return "nothing can be recovered";
+  return `recoverable to each of ${backups.length} backups, and to no time between them`;
 }

@@ -66,6 +66,10 @@ async function runRecover(source: string | undefined, options: RecoverOptions, t
   if (options.resume !== true) await inspectTarget(path.resolve(options.target ?? ""));
   const reading = await openReading(source, options, tools);
   requireOpenable(reading);
+  if (reading.config?.kind !== "postgres")
+    throw new HoldfastError("HF-USAGE", `${reading.name} is no cluster: 'recover' is the procedure for those`, {
+      hint: `holdfast restore ${reading.name} --to latest --target …, and 'holdfast drill' to rehearse it`,
+    });
   const app = must(reading.app, "an installation");
   const recovery = options.resume === true ? goOn(reading, options) : await begin(reading, options);
   const { from } = recovery.order;

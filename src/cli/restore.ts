@@ -21,10 +21,11 @@ import type { RestoreRequest, RestoreResult } from "../operations/restore/restor
 import { startRestored } from "../operations/restore/start-restored.ts";
 import { findUser, requireReachable, serverUser } from "../postgres/process.ts";
 import type { RunAs } from "../postgres/process.ts";
-import { newCommand, openReading, openViews, perform, requireOpenable, withoutInventory } from "./action.ts";
+import { kindOf, newCommand, openReading, openViews, perform, requireOpenable, withoutInventory } from "./action.ts";
 import type { CommonOptions, Reading, Tools } from "./action.ts";
 import { formatBytes, formatSeconds } from "./output.ts";
 import { findInventory } from "../app.ts";
+import { runTreeRestore } from "./restore-tree.ts";
 import { fetchCommandOf, specialRequest } from "./restore-request.ts";
 
 export interface RestoreOptions extends CommonOptions {
@@ -85,6 +86,7 @@ async function runRestore(source: string | undefined, options: RestoreOptions, t
   await (delta ? inspectDeltaTarget(folder, null) : inspectTarget(folder));
   const reading = await openReading(source, options, tools);
   requireOpenable(reading);
+  if ((await kindOf(reading)) === "files") return runTreeRestore(reading, { target, folder }, options, tools);
   const plans = await planAll(reading, target, options, tools);
   if (options.plan === true) {
     const [plan] = plans;

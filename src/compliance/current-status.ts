@@ -110,9 +110,14 @@ function currentCopy(catalog: Catalog, source: ReportSource, snapshot: SnapshotB
     sampledAt: sample?.at ?? null,
     held: seconds === null || !objectiveApplies ? null : seconds <= source.objectives.rpoSeconds,
     recoverableFrom: window?.from ?? null,
-    recoverableTo: window?.to ?? null,
+    recoverableTo: window?.to ?? newestPoint(source, sample),
     gaps: gapsOf(snapshot, repository),
   };
+}
+
+/** Without a log, exposure is counted from where the newest backup began: that is how far one can go back to. */
+function newestPoint({ policy }: ReportSource, sample: { readonly at: string; readonly seconds: number | null } | null): string | null {
+  return policy.log !== null || sample?.seconds === null || sample === null ? null : new Date(Date.parse(sample.at) - sample.seconds * 1000).toISOString();
 }
 
 /** The stretch of time travel that reaches furthest: where one could go back to from now. */

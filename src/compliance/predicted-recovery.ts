@@ -28,6 +28,7 @@ export function predictWork(catalog: Catalog, source: string, work: RecoveryWork
 function workNow({ backups, windows, walSegmentBytes }: SourceInfo): RecoveryWork | null {
   const newest = backups.reduce<SourceInfo["backups"][number] | null>((best, backup) => (best === null || backup.finishedAt > best.finishedAt ? backup : best), null);
   if (newest === null) return null;
+  if (newest.startLsn === null || newest.stopLsn === null) return { bytes: newest.sourceBytes, walSegments: 0 };
   const start = parseLsn(newest.startLsn);
   const ends = windows.map(({ endLsn }) => bytesBetween(start, parseLsn(endLsn)));
   const walBytes = Math.max(0, ...ends, bytesBetween(start, parseLsn(newest.stopLsn)));

@@ -30,7 +30,7 @@ export type ParentChoice = { readonly parent: string; readonly reason: null } | 
  */
 export function chooseParent(type: BackupType, candidates: readonly ParentCandidate[], server: ClusterFacts, history: TimelineHistory): ParentChoice {
   if (type === "full") return { parent: null, reason: "a full backup was asked for" };
-  const wanted = candidates.filter((candidate) => candidate.type === "full" || (type === "incremental" && candidate.type === "incremental"));
+  const wanted = candidates.filter((candidate) => isParentOf(type, candidate.type));
   if (wanted.length === 0) return { parent: null, reason: "there is no full backup yet" };
   const reasons: string[] = [];
   for (const candidate of wanted.toReversed()) {
@@ -39,6 +39,21 @@ export function chooseParent(type: BackupType, candidates: readonly ParentCandid
     reasons.push(`${candidate.id} ${problem}`);
   }
   return { parent: null, reason: `no earlier backup can be its parent: ${reasons[0]}` };
+}
+
+/** The parent of a new backup of a file tree: any of the same shape will do, for every file is compared with what it has of it. */
+export function chooseTreeParent(
+  type: BackupType,
+  candidates: readonly { readonly id: string; readonly type: BackupType; readonly blockSize: number }[],
+  blockSize: number,
+): ParentChoice {
+  if (type === "full") return { parent: null, reason: "a full backup was asked for" };
+  const wanted = candidates.findLast((candidate) => isParentOf(type, candidate.type) && candidate.blockSize === blockSize);
+  return wanted === undefined ? { parent: null, reason: "there is no full backup yet" } : { parent: wanted.id, reason: null };
+}
+
+function isParentOf(type: BackupType, candidate: BackupType): boolean {
+  return candidate === "full" || (type === "incremental" && candidate === "incremental");
 }
 
 function whyUnusable(candidate: ParentCandidate, server: ClusterFacts, history: TimelineHistory): string | null {

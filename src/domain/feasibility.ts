@@ -10,6 +10,8 @@ export interface FeasibilityInput {
   readonly objectives: { readonly rtoSeconds: number; readonly rpoSeconds: number };
   readonly backups: readonly FeasibilityBackup[];
   readonly log: FeasibilityLog | null;
+  /** False: of this kind of source there is no log. */
+  readonly canLog?: boolean;
   /** Up to so many seconds after its slot a backup begins. */
   readonly jitterSeconds?: number;
 }
@@ -107,7 +109,8 @@ function neverRuns(backup: FeasibilityBackup, backups: readonly FeasibilityBacku
   ];
 }
 
-function aboutMissingLog({ backups, objectives: { rpoSeconds } }: FeasibilityInput): Finding[] {
+function aboutMissingLog({ backups, objectives: { rpoSeconds }, canLog = true }: FeasibilityInput): Finding[] {
+  const hint = canLog ? STREAM : `back up at least every ${formatDuration(rpoSeconds)}, or write the objective that can be held: objectives: { rpo: … }`;
   const lossSeconds = backupIntervalSeconds(backups);
   const loss = describeLoss(lossSeconds);
   const path = ["backups"];
@@ -116,17 +119,18 @@ function aboutMissingLog({ backups, objectives: { rpoSeconds } }: FeasibilityInp
       {
         severity: "infeasible",
         path,
-        message: `without log backups up to ${loss} of changes are lost, and the recovery point objective is ${formatDuration(rpoSeconds)}`,
-        hint: STREAM,
+        message: `${canLog ? "without log backups" : "between backups"} up to ${loss} of changes are lost, and the recovery point objective is ${formatDuration(rpoSeconds)}`,
+        hint,
       },
     ];
   }
+  if (!canLog) return [];
   return [
     {
       severity: "warning",
       path,
       message: `without log backups the source can only be brought back to the end of a backup, not to a time between (up to ${loss} apart)`,
-      hint: STREAM,
+      hint,
     },
   ];
 }

@@ -20,11 +20,42 @@ export interface FileEntry {
   /** Exact length in bytes. */
   readonly length: number;
   readonly runs: readonly BlockRun[];
+  /** In a file tree only. */
+  readonly attributes?: EntryAttributes;
 }
 
-interface DirectoryEntry {
+/** What a file tree keeps of a file or folder besides its content. */
+export interface EntryAttributes {
+  /** The permission bits: 12 of them. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** When its content last changed, in nanoseconds since 1970, as text: more than a number holds. */
+  readonly modified: string;
+  /** What the next incremental recognises it by if nothing touched it (inode and time of change); null: it is always read again. */
+  readonly seen: string | null;
+}
+
+export interface DirectoryEntry {
   readonly type: "directory";
   readonly path: string;
+  readonly attributes?: EntryAttributes;
+}
+
+/** A symbolic link in a file tree. */
+export interface SymlinkEntry {
+  readonly type: "symlink";
+  readonly path: string;
+  /** Where it points: the names in it are written as in paths. */
+  readonly target: string;
+  readonly attributes: EntryAttributes;
+}
+
+/** A further name of a file that comes before it in the map. */
+export interface LinkEntry {
+  readonly type: "link";
+  readonly path: string;
+  readonly to: string;
 }
 
 export interface TablespaceEntry {
@@ -34,7 +65,8 @@ export interface TablespaceEntry {
   readonly target: string;
 }
 
-export type MapEntry = FileEntry | DirectoryEntry | TablespaceEntry;
+/** Tablespaces are in clusters only, links of both kinds in file trees only. */
+export type MapEntry = FileEntry | DirectoryEntry | TablespaceEntry | SymlinkEntry | LinkEntry;
 
 export function blocksOf(lengthBytes: number, blockSize: number): number {
   return Math.ceil(lengthBytes / blockSize);
@@ -102,8 +134,16 @@ export function sliceRuns(runs: readonly BlockRun[], from: number, to: number): 
 export function sameEntry(a: MapEntry, b: MapEntry): boolean {
   if (a.type !== b.type || a.path !== b.path) return false;
   if (a.type === "tablespace" && b.type === "tablespace") return a.target === b.target;
-  if (a.type !== "file" || b.type !== "file") return true;
+  if (a.type === "symlink" && b.type === "symlink") return a.target === b.target && sameAttributes(a.attributes, b.attributes);
+  if (a.type === "link" && b.type === "link") return a.to === b.to;
+  if (a.type === "directory" && b.type === "directory") return sameAttributes(a.attributes, b.attributes);
+  if (a.type !== "file" || b.type !== "file" || !sameAttributes(a.attributes, b.attributes)) return false;
   return a.length === b.length && a.runs.length === b.runs.length && a.runs.every((run, i) => sameRun(run, b.runs[i]));
+}
+
+function sameAttributes(a: EntryAttributes | undefined, b: EntryAttributes | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a.mode === b.mode && a.uid === b.uid && a.gid === b.gid && a.modified === b.modified && a.seen === b.seen;
 }
 
 function sameRun(a: BlockRun, b: BlockRun | undefined): boolean {

@@ -1,10 +1,13 @@
 import type { BackupType } from "./backup-id.ts";
+import type { SourceKind } from "./source-kind.ts";
 import type { HoldMark } from "./hold.ts";
 import type { LedgerSummary } from "./verify-ledger.ts";
 
 /** Everything about one source that its repositories tell, as commands, API and reports show it. Plain data: LSNs as text, times RFC 3339, unknown is null. */
 export interface SourceInfo {
   readonly name: string;
+  /** Absent where an earlier version looked, or nothing is there yet. */
+  readonly kind?: SourceKind | null;
   readonly systemIdentifier: string | null;
   /** Absent where an earlier version looked. */
   readonly walSegmentBytes?: number | null;
@@ -39,17 +42,20 @@ export interface BackupView {
   readonly type: BackupType;
   readonly state: "complete" | "complete_with_corruption";
   readonly parentId: string | null;
-  readonly startLsn: string;
-  readonly stopLsn: string;
+  /** Null: it is of no cluster. */
+  readonly startLsn: string | null;
+  readonly stopLsn: string | null;
   readonly startedAt: string;
   readonly finishedAt: string;
   readonly sourceBytes: number;
   readonly readBytes: number;
   readonly storedBytes: number;
   readonly durationSeconds: number;
-  readonly changeSource: "everything" | "digests" | "server-summaries" | "wal-summaries";
+  readonly changeSource: "everything" | "digests" | "server-summaries" | "wal-summaries" | "file-times";
   readonly changeSourceReason: string;
   readonly corruptPages: number;
+  /** Of a file tree only: how much of it was left out, was written to while it was read, or could not be read. Null: it is none; absent in what an older version observed. */
+  readonly tree?: { readonly skipped: number; readonly changed: number; readonly unread: number } | null;
   readonly copies: readonly BackupCopyView[];
 }
 

@@ -1,7 +1,7 @@
 import type pg from "pg";
 import { formatLsn, parseLsn } from "../domain/lsn.ts";
 import { HoldfastError } from "../errors.ts";
-import type { SourceConfig } from "../policy/types.ts";
+import type { ClusterSource, SourceConfig } from "../policy/types.ts";
 import { connect, queryRow, queryRows, text } from "../postgres/connection.ts";
 import { neededFunctions } from "../postgres/grants.ts";
 import { majorOf, readIdentity } from "../postgres/server-identity.ts";
@@ -10,6 +10,7 @@ import { openWalReceiver } from "../postgres/wal-receiver.ts";
 import { SUPPORTED_MAJORS } from "./cluster-state.ts";
 import { ok } from "./check-item.ts";
 import type { CheckItem } from "./check-item.ts";
+import { checkTree } from "./check-tree.ts";
 import { checkSynchronous } from "./check-synchronous.ts";
 import { CopyView } from "./copy-view.ts";
 import { repositoriesOf } from "./installation.ts";
@@ -22,6 +23,17 @@ import type { SourceTarget } from "./source-target.ts";
 export async function checkSource(installation: Installation, source: SourceConfig): Promise<CheckItem[]> {
   const items: CheckItem[] = [];
   for (const name of repositoriesOf(source)) items.push(await checkRepository(installation, name));
+  switch (source.kind) {
+    case "postgres":
+      return checkCluster(installation, source, items);
+    case "postgres-logical":
+      return items;
+    case "files":
+      return [...items, await checkTree(source)];
+  }
+}
+
+async function checkCluster(installation: Installation, source: ClusterSource, items: CheckItem[]): Promise<CheckItem[]> {
   const target = await attempt("connection", items, () => installation.target(source));
   if (target === null) return items;
   const identity = await attempt("connection", items, async () => {

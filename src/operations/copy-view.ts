@@ -1,3 +1,4 @@
+import type { SourceKind } from "../domain/source-kind.ts";
 import { bytesBetween, parseLsn } from "../domain/lsn.ts";
 import type { Lsn } from "../domain/lsn.ts";
 import { isOnHistory } from "../domain/timeline.ts";
@@ -9,11 +10,11 @@ import type { WalGap, WalInventory } from "../domain/wal-coverage.ts";
 import { parseSegmentName, segmentBefore, segmentName, timelineHex } from "../domain/wal-segment.ts";
 import type { Fallback } from "../domain/fallback.ts";
 import { DamageError, messageOf } from "../errors.ts";
-import { readBinding } from "../repository/binding.ts";
+import { readBinding, systemIdentifierOf, walPlaceOf } from "../repository/binding.ts";
 import type { LeaseState } from "../repository/lease.ts";
 import { readLease } from "../repository/lease.ts";
-import { listManifests } from "../repository/manifest.ts";
-import type { ManifestListing, StoredManifest } from "../repository/manifest.ts";
+import { isCluster, listManifests } from "../repository/manifest.ts";
+import type { ClusterManifest, ManifestListing, StoredManifest } from "../repository/manifest.ts";
 import { isOfThisCopy } from "../repository/map-reader.ts";
 import type { Repository } from "../repository/repository.ts";
 import { listTimelines, listWal, readLedger, readParts, readSegment, readTimelineHistory } from "../repository/wal-archive.ts";
@@ -32,6 +33,9 @@ function nothingOfThisCopy(error: unknown): null {
 export class CopyView {
   readonly repository: Repository;
   readonly source: string;
+  readonly kind: SourceKind;
+  /** Null: of what has none, or does not tell. */
+  readonly systemIdentifier: string | null;
   readonly place: WalPlace;
   readonly listing: ManifestListing;
   readonly inventory: WalInventory;
@@ -47,11 +51,13 @@ export class CopyView {
   #indexed: Map<string, SegmentLedger> | null = null;
 
   private constructor(
-    fields: Pick<CopyView, "repository" | "source" | "place" | "listing" | "inventory" | "histories" | "stream" | "damage" | "expired">,
+    fields: Pick<CopyView, "repository" | "source" | "kind" | "systemIdentifier" | "place" | "listing" | "inventory" | "histories" | "stream" | "damage" | "expired">,
     others: readonly CopyView[] = [],
   ) {
     this.repository = fields.repository;
     this.source = fields.source;
+    this.kind = fields.kind;
+    this.systemIdentifier = fields.systemIdentifier;
     this.place = fields.place;
     this.listing = fields.listing;
     this.inventory = fields.inventory;
@@ -66,7 +72,9 @@ export class CopyView {
   withOthers(others: readonly CopyView[]): CopyView {
     return new CopyView(
       this,
-      others.filter(({ repository, place }) => repository.repositoryId !== this.repository.repositoryId && place.systemIdentifier === this.place.systemIdentifier),
+      others.filter(
+        ({ repository, kind, systemIdentifier }) => repository.repositoryId !== this.repository.repositoryId && kind === this.kind && systemIdentifier === this.systemIdentifier,
+      ),
     );
   }
 
@@ -84,7 +92,7 @@ export class CopyView {
     // The order matters, for work goes on: what the stream said is there when it is looked for, a backup's WAL is there when its manifest is, and what expired is known to be gone when it is missed.
     const [binding, stream] = await Promise.all([readBinding(repository, source), readLease(repository, leaseScopes.wal(source))]);
     if (binding === null) return null;
-    const place = { source, systemIdentifier: binding.systemIdentifier, segmentBytes: binding.walSegmentBytes };
+    const place = walPlaceOf(source, binding);
     const damage = new Map<number, DamageError>();
     const histories = new Map<number, TimelineHistory>();
     const expired = new Map<number, readonly ExpiredRange[]>();
@@ -103,7 +111,7 @@ export class CopyView {
         collect(timeline, async () => void histories.set(timeline, await readTimelineHistory(repository, place, timeline))),
         collect(timeline, async () => void expired.set(timeline, await readExpired(repository, place, timeline))),
       ]);
-    return new CopyView({ repository, source, place, listing, inventory, histories, stream, damage, expired });
+    return new CopyView({ repository, source, kind: binding.kind, systemIdentifier: systemIdentifierOf(binding), place, listing, inventory, histories, stream, damage, expired });
   }
 
   /** The newest timeline that can be followed; null where there is no WAL at all. One beyond it that cannot be read is in `damage`, and must not be passed over in silence. */
@@ -112,9 +120,10 @@ export class CopyView {
   }
 
   /** Usable backups on a history, oldest first by where they end. */
-  backupsOn(history: TimelineHistory): StoredManifest[] {
+  backupsOn(history: TimelineHistory): StoredManifest<ClusterManifest>[] {
     const { systemIdentifier } = this.place;
     return this.listing.backups
+      .filter(isCluster)
       .filter(({ manifest }) => manifest.postgres.systemIdentifier === systemIdentifier && isOnHistory(history, manifest.postgres.timeline, parseLsn(manifest.stop.lsn)))
       .toSorted((a, b) => bytesBetween(parseLsn(b.manifest.stop.lsn), parseLsn(a.manifest.stop.lsn)));
   }

@@ -62,8 +62,9 @@ export async function describeSource(request: InfoRequest): Promise<SourceInfo> 
   for (const view of request.views) windows.set(view, (await Promise.all([...leafHistories(view)].map((history) => findWindows(view, history)))).flat());
   return {
     name: request.name,
-    systemIdentifier: first?.place.systemIdentifier ?? null,
-    walSegmentBytes: first?.place.segmentBytes ?? null,
+    kind: first?.kind ?? null,
+    systemIdentifier: first?.systemIdentifier ?? null,
+    walSegmentBytes: first?.kind === "postgres" ? first.place.segmentBytes : null,
     timeline: first?.newestTimeline ?? null,
     held: marked(holds, ({ all }) => all.held),
     backups: describeBackups(request, holds),
@@ -103,12 +104,22 @@ function* leafHistories(view: CopyView): Generator<TimelineHistory> {
 
 function describeExposure(view: CopyView, windows: readonly RecoveryWindow[], { server, now }: Pick<InfoRequest, "server" | "now">): ExposureView {
   const repository = view.repository.name;
+  if (view.kind !== "postgres") return exposureByAge(view, now);
   const newest = windows.findLast((window) => window.timeline === view.newestTimeline);
   const [end, to] = [newest?.end ?? null, newest?.to ?? null];
   const reach = { recoverableLsn: end === null ? null : formatLsn(end), completeUntil: to === null ? null : formatMicros(to) };
   if (server === null) return { repository, seconds: null, bytes: null, observedAt: null, ...reach };
   const input = { recoverableTo: end, completeUntil: to, serverPosition: server.position, serverNow: server.now };
   return { repository, seconds: exposureSeconds(input), bytes: exposureBytes(input), observedAt: now.toISOString(), ...reach };
+}
+
+/** Nobody tells us what changes between backups: so all that came after the newest began counts as lost. It is known without asking the source. */
+function exposureByAge({ repository, listing }: CopyView, now: Date): ExposureView {
+  const began = listing.backups.map(({ manifest }) => new Date(manifest.start.at));
+  const newest = began.reduce<Date | null>((a, b) => (a === null || b > a ? b : a), null);
+  const completeUntil = newest === null ? null : newest.toISOString();
+  const seconds = newest === null ? null : Math.max(0, (now.getTime() - newest.getTime()) / 1000);
+  return { repository: repository.name, seconds, bytes: null, observedAt: now.toISOString(), recoverableLsn: null, completeUntil };
 }
 
 function describeBackups(request: InfoRequest, holds: ReadonlyMap<CopyView, SourceHolds>): SourceInfo["backups"] {

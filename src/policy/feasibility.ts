@@ -1,5 +1,7 @@
 import { findInfeasible } from "../domain/feasibility.ts";
 import type { Finding } from "../domain/feasibility.ts";
+import type { SourceKind } from "../domain/source-kind.ts";
+import { hasLog } from "./source-kinds.ts";
 import type { LoadedInventory } from "./load.ts";
 import { byPlace } from "./problem.ts";
 import type { Place } from "./problem.ts";
@@ -18,8 +20,8 @@ export interface Objectives {
 }
 
 /** The findings about one policy under given objectives, in the order of its file. */
-export function policyFindings(policy: Policy, objectives: Objectives, yaml: YamlFile): Omit<PolicyFinding, "sources">[] {
-  const findings = findInfeasible({ objectives, backups: [...policy.backups.values()], log: policy.log, jitterSeconds: policy.jitterSeconds });
+export function policyFindings(policy: Policy, objectives: Objectives, yaml: YamlFile, kind: SourceKind = "postgres"): Omit<PolicyFinding, "sources">[] {
+  const findings = findInfeasible({ objectives, backups: [...policy.backups.values()], log: policy.log, canLog: hasLog(kind), jitterSeconds: policy.jitterSeconds });
   const placed = findings.map(({ path, severity, message, hint }) => {
     const { file, line, column } = yaml.find(path);
     return { file, line, column, severity, message, hint };
@@ -33,7 +35,7 @@ export function inventoryFindings({ inventory, policyFiles }: LoadedInventory): 
   for (const source of inventory.sources.values()) {
     const yaml = policyFiles.get(source.policy.name);
     if (yaml === undefined) continue;
-    for (const finding of policyFindings(source.policy, source.objectives, yaml)) {
+    for (const finding of policyFindings(source.policy, source.objectives, yaml, source.kind)) {
       const key = `${finding.file}:${finding.line}:${finding.column}:${finding.message}`;
       const known = found.get(key);
       if (known === undefined) found.set(key, { ...finding, sources: [source.name] });

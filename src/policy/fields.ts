@@ -122,10 +122,12 @@ const FILE = /^file:(\/[^/\0][^\0]*)$/;
 /** Either, as near as an editor can tell. */
 const SECRET = /^(env:[A-Za-z_][A-Za-z0-9_]*|file:\/[^/].*)$/;
 
+export const SECRET_HINT = "env:NAME for an environment variable, or file:/path for a file that holds it";
+
 /** Where a secret is. A secret itself is refused, and never repeated. */
 export const secretField = textField(
   "must say where the secret is, not the secret itself",
-  (value) => `env:NAME for an environment variable, or file:/path for a file that holds it${typeof value === "string" ? "; if others have seen this file, change the secret" : ""}`,
+  (value) => `${SECRET_HINT}${typeof value === "string" ? "; if others have seen this file, change the secret" : ""}`,
   (text): SecretRef | undefined => {
     const [name, path] = [ENV.exec(text)?.[1], FILE.exec(text)?.[1]];
     if (name !== undefined) return { kind: "env", name };

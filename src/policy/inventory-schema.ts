@@ -25,6 +25,7 @@ import {
 } from "./fields.ts";
 import { apiSection } from "./api-section.ts";
 import { bandwidthField, limitsSection } from "./limit-fields.ts";
+import { SOURCE_KINDS } from "../domain/source-kind.ts";
 import { DATA_CLASSES, TIERS } from "./types.ts";
 import type { DataClass, Tier } from "./types.ts";
 
@@ -66,9 +67,14 @@ export const DEFAULT_TIER: Tier = "standard";
 export const DEFAULT_DATA_CLASS: DataClass = "application";
 
 const sourceSection = section({
-  kind: choiceField(["postgres"]).default("postgres"),
-  connection: secretField,
+  kind: choiceField(SOURCE_KINDS).default("postgres"),
+  // What each kind has, and what it must have: source-kinds.ts says so.
+  connection: secretField.optional(),
   dataDirectory: absolutePathField.optional(),
+  databases: listOf(textValue, "[shop, billing]").optional(),
+  path: absolutePathField.optional(),
+  exclude: listOf(textValue, '["cache/", "*.tmp"], as in a .gitignore').optional(),
+  oneFileSystem: flagField.optional(),
   /** Left out: the one that applies to it. */
   policy: nameField.optional(),
   tier: choiceField(TIERS).default(DEFAULT_TIER),

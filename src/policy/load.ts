@@ -5,9 +5,11 @@ import { apiProblems, completeApi } from "./api-section.ts";
 import { choosePolicies } from "./choose-policies.ts";
 import type { LayeredFile } from "./inheritance.ts";
 import { inventorySchema } from "./inventory-schema.ts";
-import type { InventoryFile, RepositorySection, SourceSection } from "./inventory-schema.ts";
+import type { InventoryFile, RepositorySection } from "./inventory-schema.ts";
 import { sortProblems } from "./problem.ts";
 import { encryptionProblems, repositoryProblems, strayLimits, strayS3Settings } from "./references.ts";
+import { policyKindProblems, sourceKindProblems, sourceOf } from "./source-kinds.ts";
+import type { UnboundSource } from "./source-kinds.ts";
 import { schemaProblems } from "./schema-problems.ts";
 import type { DataClass, Inventory, Limits, Policy, RepositoryConfig, S3Config, SecretRef, SourceConfig, Tier } from "./types.ts";
 import { readYamlFile } from "./yaml-file.ts";
@@ -39,11 +41,12 @@ export async function loadInventory(file: string): Promise<LoadedInventory | Fai
     ...strayS3Settings(yaml),
     ...channelProblems(yaml),
     ...strayLimits(yaml),
+    ...sourceKindProblems(yaml),
   ];
 
   const folder = join(dirname(path), "policies");
   const { bySource, problems: ofPolicies } = await choosePolicies(yaml, folder);
-  problems.push(...ofPolicies);
+  problems.push(...ofPolicies, ...policyKindProblems(yaml, bySource));
   if (parsed.success) problems.push(...apiProblems(yaml, completeApi(parsed.data.api)));
   if (!parsed.success || problems.length > 0) return { ok: false, problems: sortProblems(problems) };
   return {
@@ -61,7 +64,7 @@ function complete(file: string, written: InventoryFile, policies: ReadonlyMap<st
     file,
     state,
     repositories: mapOf(written.repositories, (repository, name) => completeRepository(repository, name, dirname(file))),
-    sources: mapOf(written.sources, (source, name) => completeSource(name, source, must(policies.get(name), "the policy of a source").policy)),
+    sources: mapOf(written.sources, (source, name) => withPolicy(sourceOf(name, source), must(policies.get(name), "the policy of a source").policy)),
     limits: completeLimits(written.limits),
     postgres: { binaries: written.postgres.binaries, runAs: written.postgres.runAs ?? null },
     scratch: { directory: directory === undefined ? join(state, "scratch") : resolve(dirname(file), directory), maxBytes: maxBytes ?? null, memoryBytes: memory ?? null },
@@ -109,20 +112,13 @@ function completeS3({ endpoint, region, pathStyle, credentials, serverSideEncryp
   };
 }
 
-function completeSource(name: string, { dataDirectory, ...source }: SourceSection, policy: Policy): SourceConfig {
-  return withPolicy({ name, ...source, dataDirectory: dataDirectory ?? null }, policy);
-}
-
 /** A source under a policy: its objectives are those of the policy, else of its tier and data class. */
-export function withPolicy(source: Omit<SourceConfig, "policy" | "objectives">, policy: Policy): SourceConfig {
-  return {
-    ...source,
-    policy,
-    objectives: {
-      rtoSeconds: policy.objectives.rtoSeconds ?? RTO_SECONDS[source.tier],
-      rpoSeconds: policy.objectives.rpoSeconds ?? RPO_SECONDS[source.dataClass],
-    },
+export function withPolicy(source: UnboundSource, policy: Policy): SourceConfig {
+  const objectives = {
+    rtoSeconds: policy.objectives.rtoSeconds ?? RTO_SECONDS[source.tier],
+    rpoSeconds: policy.objectives.rpoSeconds ?? RPO_SECONDS[source.dataClass],
   };
+  return { ...source, policy, objectives };
 }
 
 function mapOf<From, To>(record: Readonly<Record<string, From>>, convert: (value: From, name: string) => To): ReadonlyMap<string, To> {

@@ -61,8 +61,8 @@ export function repositoryProblems(inventory: YamlFile): Problem[] {
     return folder === null ? [] : [{ name, folder }];
   });
   const sources = Object.keys(mapAt(inventory.value, ["sources"])).flatMap((name) => {
-    const folder = valueAt(inventory.value, ["sources", name, "dataDirectory"]);
-    return typeof folder === "string" ? [{ name, folder: bare(folder) }] : [];
+    const { dataDirectory, path } = mapAt(inventory.value, ["sources", name]);
+    return [dataDirectory, path].flatMap((folder) => (typeof folder === "string" ? [{ name, folder: bare(folder) }] : []));
   });
   const problems: Problem[] = [];
   for (const [i, { name, folder }] of repositories.entries()) {
@@ -72,9 +72,7 @@ export function repositoryProblems(inventory: YamlFile): Problem[] {
     if (twin !== undefined)
       problems.push(problem(inventory, path, `url is in the same place as repository '${twin.name}'`, "two copies in one place are lost together: give each a folder of its own"));
     if (source !== undefined)
-      problems.push(
-        problem(inventory, path, `url lies in the data directory of source '${source.name}'`, "a repository must survive the loss of what it protects: put it elsewhere"),
-      );
+      problems.push(problem(inventory, path, `url lies in the files of source '${source.name}'`, "a repository must survive the loss of what it protects: put it elsewhere"));
   }
   return problems;
 }

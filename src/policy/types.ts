@@ -130,20 +130,46 @@ export type Tier = (typeof TIERS)[number];
 export const DATA_CLASSES = ["financial", "user", "application", "system"] as const;
 export type DataClass = (typeof DATA_CLASSES)[number];
 
-export interface SourceConfig {
+/** What every source has, whatever it is. */
+interface SourceBasics {
   readonly name: string;
-  readonly kind: "postgres";
-  readonly connection: SecretRef;
-  /** Absolute; null: read over the connection. */
-  readonly dataDirectory: string | null;
   readonly policy: Policy;
   readonly tier: Tier;
   readonly dataClass: DataClass;
+  /** Of clusters only. */
   readonly heartbeat: boolean;
   readonly labels: Readonly<Record<string, string>>;
   /** From the policy, else from tier (RTO) and data class (RPO). */
   readonly objectives: { readonly rtoSeconds: number; readonly rpoSeconds: number };
 }
+
+/** A whole cluster, page by page, with its log. */
+export interface ClusterSource extends SourceBasics {
+  readonly kind: "postgres";
+  readonly connection: SecretRef;
+  /** Absolute; null: read over the connection. */
+  readonly dataDirectory: string | null;
+}
+
+/** Databases of a server, as `pg_dump` writes them. */
+export interface LogicalSource extends SourceBasics {
+  readonly kind: "postgres-logical";
+  readonly connection: SecretRef;
+  /** Null: all of them. */
+  readonly databases: readonly string[] | null;
+}
+
+/** A tree of files on this host. */
+export interface TreeSource extends SourceBasics {
+  readonly kind: "files";
+  /** Absolute. */
+  readonly path: string;
+  /** As in a `.gitignore`, seen from there. */
+  readonly exclude: readonly string[];
+  readonly oneFileSystem: boolean;
+}
+
+export type SourceConfig = ClusterSource | LogicalSource | TreeSource;
 
 export interface Policy {
   readonly name: string;

@@ -2,17 +2,43 @@ import { z } from "zod";
 import { HoldfastError } from "../errors.ts";
 import { readDocument, writeDocument } from "./document.ts";
 import { walSegmentBytes } from "./fields.ts";
+import { withKind } from "./manifest.ts";
+import type { WalPlace } from "./wal-archive.ts";
 import { keys } from "./layout.ts";
 import type { Repository, WritableRepository } from "./repository.ts";
 
-/** Which cluster a source is: a name in an inventory is bound to one system identifier, so that another server behind the same address is noticed. */
-const bindingSchema = z.object({
-  systemIdentifier: z.string().regex(/^\d{1,20}$/),
-  version: z.number(),
-  walSegmentBytes,
-  boundAt: z.string(),
-});
+/** What a source is: a name in an inventory is bound to one kind and, where it is a server, to one system identifier, so that another server behind the same address is noticed. */
+const boundAt = z.string();
+const systemIdentifier = z.string().regex(/^\d{1,20}$/);
+const bindingSchema = z.preprocess(
+  withKind,
+  z.discriminatedUnion("kind", [
+    z.object({ kind: z.literal("postgres"), systemIdentifier, version: z.number(), walSegmentBytes, boundAt }),
+    z.object({ kind: z.literal("postgres-logical"), systemIdentifier: systemIdentifier.nullable(), version: z.number(), boundAt }),
+    z.object({ kind: z.literal("files"), boundAt }),
+  ]),
+);
 export type Binding = z.infer<typeof bindingSchema>;
+type Unbound<B = Binding> = B extends Binding ? Omit<B, "boundAt"> : never;
+
+/** The system identifier of a source; null for what has none, or does not tell. */
+export function systemIdentifierOf(binding: Unbound): string | null {
+  return binding.kind === "files" ? null : binding.systemIdentifier;
+}
+
+const WHAT = { postgres: "cluster", "postgres-logical": "dumps of databases of server", files: "a tree of files" } as const;
+
+function described(binding: Unbound): string {
+  return [WHAT[binding.kind], systemIdentifierOf(binding) ?? ""].join(" ").trim();
+}
+
+/** Where nothing ever lies: sources that are no clusters have no WAL. */
+const NO_WAL = { systemIdentifier: "0", segmentBytes: 16 << 20 } as const;
+
+/** Where the WAL of a source lies, if it can have any. */
+export function walPlaceOf(source: string, binding: Binding): WalPlace {
+  return binding.kind === "postgres" ? { source, systemIdentifier: binding.systemIdentifier, segmentBytes: binding.walSegmentBytes } : { source, ...NO_WAL };
+}
 
 /** The current binding (the last one), or null for a source that was never written. */
 export async function readBinding(repository: Repository, source: string): Promise<Binding | null> {
@@ -20,18 +46,18 @@ export async function readBinding(repository: Repository, source: string): Promi
   return name === undefined ? null : (await readDocument(repository, keys.bindings(source) + name, "binding", bindingSchema)).payload;
 }
 
-/** Binds a new source, or rejects if it is bound to another cluster. */
-export async function ensureBound(repository: WritableRepository, source: string, cluster: Omit<Binding, "boundAt">, now: Date): Promise<Binding> {
+/** Binds a new source, or rejects if it is bound to something else. */
+export async function ensureBound(repository: WritableRepository, source: string, found: Unbound, now: Date): Promise<Binding> {
   for (;;) {
     const bound = await readBinding(repository, source);
     if (bound !== null) {
-      if (bound.systemIdentifier === cluster.systemIdentifier) return bound;
-      throw new HoldfastError("HF-OTHER-CLUSTER", `${source} is bound to cluster ${bound.systemIdentifier}, and the server is ${cluster.systemIdentifier}`, {
-        hint: "check the connection; a new or upgraded cluster needs a source name of its own",
-        facts: { repository: repository.name, bound: bound.systemIdentifier, found: cluster.systemIdentifier },
+      if (bound.kind === found.kind && systemIdentifierOf(bound) === systemIdentifierOf(found)) return bound;
+      throw new HoldfastError("HF-OTHER-CLUSTER", `${source} is bound to ${described(bound)}, and this is ${described(found)}`, {
+        hint: "check the connection; a new or upgraded cluster, or another kind of source, needs a name of its own",
+        facts: { repository: repository.name, bound: systemIdentifierOf(bound), found: systemIdentifierOf(found), boundKind: bound.kind, foundKind: found.kind },
       });
     }
-    const binding = { ...cluster, boundAt: now.toISOString() };
+    const binding = { ...found, boundAt: now.toISOString() };
     if ((await writeDocument(repository, keys.binding(source, 1), "binding", binding, repository.signer)) === "created") return binding;
   }
 }

@@ -37,9 +37,10 @@ const postgresSchema = z.object({
 
 const sizesSchema = z.object({ sourceBytes: count, readBytes: count, storedBytes: count, files: count, extents: count, changedBlocks: count });
 
-const CHANGE_SOURCES = ["everything", "digests", "server-summaries", "wal-summaries"] as const;
+const CHANGE_SOURCES = ["everything", "digests", "server-summaries", "wal-summaries", "file-times"] as const;
 
-export const manifestSchema = z.object({
+/** Of every kind. */
+const commonSchema = z.object({
   source: z.string(),
   id: z.string(),
   type: z.enum(BACKUP_TYPES),
@@ -47,10 +48,6 @@ export const manifestSchema = z.object({
   previous: reference.nullable(),
   parent: reference.nullable(),
   ancestors: z.array(reference).max(MOST_ANCESTORS),
-  postgres: postgresSchema,
-  start: point.extend({ checkpoint: lsnText }),
-  stop: point,
-  wal: z.object({ timeline: z.number().int().positive(), first: z.string(), last: z.string() }),
   changeSource: z.enum(CHANGE_SOURCES),
   changeSourceReason: z.string(),
   state: z.enum(["complete", "complete_with_corruption"]),
@@ -70,15 +67,83 @@ export const manifestSchema = z.object({
   copiedFrom: z.object({ repositoryId: z.string(), sha256: z.string(), at: timeText }).optional(),
 });
 
+const moment = z.object({ at: timeText });
+
+const clusterSchema = commonSchema.extend({
+  kind: z.literal("postgres"),
+  postgres: postgresSchema,
+  start: point.extend({ checkpoint: lsnText }),
+  stop: point,
+  wal: z.object({ timeline: z.number().int().positive(), first: z.string(), last: z.string() }),
+});
+
+const blockSize = powerOfTwo(1 << 10, 32 << 10);
+
+const treeSchema = commonSchema.extend({
+  kind: z.literal("files"),
+  /** When the walk over the tree began, and when it ended: what changed between may be in it or not. */
+  start: moment,
+  stop: moment,
+  /** How many names were left out because they are no files, how many files went on changing while they were read, and how many could not be read and are missing. */
+  tree: z.object({ blockSize, entries: count, skipped: count, changed: count, unread: count }),
+});
+
+const dumpSchema = commonSchema.extend({
+  kind: z.literal("postgres-logical"),
+  /** Of the first snapshot of a database, and when the last dump was whole. */
+  start: moment,
+  stop: moment,
+  dump: z.object({
+    blockSize,
+    /** Null where the server does not tell. */
+    systemIdentifier: z
+      .string()
+      .regex(/^\d{1,20}$/)
+      .nullable(),
+    version: count,
+    databases: count,
+    /** Without them roles come back without passwords. */
+    rolePasswords: z.boolean(),
+  }),
+});
+
+/** Before there were other kinds, a manifest did not say which it is of. */
+export const manifestSchema = z.preprocess(withKind, z.discriminatedUnion("kind", [clusterSchema, treeSchema, dumpSchema]));
+
 export type Manifest = z.infer<typeof manifestSchema>;
+export type ClusterManifest = z.infer<typeof clusterSchema>;
+export type TreeManifest = z.infer<typeof treeSchema>;
+export type DumpManifest = z.infer<typeof dumpSchema>;
+export type CommonManifest = z.infer<typeof commonSchema>;
+
+/** Of documents that were written before there were other kinds, and say nothing: they are of clusters. */
+export function withKind(payload: unknown): unknown {
+  return typeof payload === "object" && payload !== null && !("kind" in payload) ? { kind: "postgres", ...payload } : payload;
+}
+
+/** The unit that its map counts in. */
+export function blockSizeOf(manifest: Manifest): number {
+  if (manifest.kind === "postgres") return manifest.postgres.blockSize;
+  return manifest.kind === "files" ? manifest.tree.blockSize : manifest.dump.blockSize;
+}
 
 /** Small documents, each a way to go. */
 const READS_AT_ONCE = 16;
 
-export interface StoredManifest {
-  readonly manifest: Manifest;
+export interface StoredManifest<M extends Manifest = Manifest> {
+  readonly manifest: M;
   /** SHA-256 of the document as it lies in the store. */
   readonly sha256: string;
+}
+
+export function isCluster(stored: StoredManifest): stored is StoredManifest<ClusterManifest> {
+  return stored.manifest.kind === "postgres";
+}
+
+/** A cluster's backup, where nothing else can be: what is asked was asked of a cluster. */
+export function clusterOf(stored: StoredManifest): StoredManifest<ClusterManifest> {
+  if (isCluster(stored)) return stored;
+  throw new DamageError(keys.manifest(stored.manifest.source, stored.manifest.id), `it is of ${stored.manifest.kind}, not of a cluster`);
 }
 
 /** The same backup in another repository has a head of its own (own keys, own numbering), with the same content. */
@@ -87,8 +152,10 @@ export function isSameBackup(a: Manifest, b: Manifest): boolean {
 }
 
 /** What is the same in every copy of one backup, and in no two backups. */
-export function backupIdentity({ id, postgres, start, stop, root, sizes }: Manifest): string {
-  return JSON.stringify([id, postgres.systemIdentifier, start.lsn, stop.lsn, root.pack, root.frame, root.frames, sizes.extents, sizes.changedBlocks]);
+export function backupIdentity(manifest: Manifest): string {
+  const { id, root, sizes, start, stop } = manifest;
+  const of = manifest.kind === "postgres" ? [manifest.postgres.systemIdentifier, manifest.start.lsn, manifest.stop.lsn] : [manifest.kind, start.at, stop.at];
+  return JSON.stringify([id, ...of, root.pack, root.frame, root.frames, sizes.extents, sizes.changedBlocks]);
 }
 
 export function referenceTo({ manifest, sha256 }: StoredManifest): { id: string; sha256: string } {
@@ -102,7 +169,9 @@ export function nextInSequence({ backups, dying }: ManifestListing): Pick<Manife
 }
 
 /** The first and the last segment that a backup needs to become consistent, which it keeps for itself: it is a recovery point of its own. Null where they are none. */
-export function ownSegments({ wal, postgres }: Manifest): { first: WalSegment; last: WalSegment } | null {
+export function ownSegments(manifest: Manifest): { first: WalSegment; last: WalSegment } | null {
+  if (manifest.kind !== "postgres") return null;
+  const { wal, postgres } = manifest;
   const [first, last] = [parseSegmentName(wal.first, postgres.walSegmentBytes), parseSegmentName(wal.last, postgres.walSegmentBytes)];
   return first === null || last === null ? null : { first, last };
 }
@@ -115,14 +184,17 @@ export function toRetain({ id, type, stop, ancestors, state }: Manifest): Omit<R
 /** What lies at a manifest's key: a backup set, or the tombstone of an attempt that was given up. */
 type ManifestSlot = ({ readonly kind: "manifest" } & StoredManifest) | { readonly kind: "tombstone" };
 
+function isWalRange(own: ReturnType<typeof ownSegments>): boolean {
+  return own !== null && own.last.number >= own.first.number && own.last.number - own.first.number < MOST_OWN_SEGMENTS && own.first.timeline === own.last.timeline;
+}
+
 async function readManifestSlot(repository: Repository, source: string, id: string): Promise<ManifestSlot> {
   const key = keys.manifest(source, id);
   const document = await readAnyDocument(repository, key);
   if (document.kind === "tombstone") return { kind: "tombstone" };
   if (document.kind !== "manifest") throw new DamageError(key, `it is a ${document.kind}, not a manifest`);
   const manifest = parsePayload(key, document.payload, manifestSchema);
-  const own = ownSegments(manifest);
-  if (own === null || own.last.number < own.first.number || own.last.number - own.first.number >= MOST_OWN_SEGMENTS || own.first.timeline !== own.last.timeline)
+  if (manifest.kind === "postgres" && !isWalRange(ownSegments(manifest)))
     throw new DamageError(key, `it says that it needs the WAL from ${manifest.wal.first} to ${manifest.wal.last}`);
   const others = new Set(manifest.ancestors.map((ancestor) => ancestor.id));
   if (others.size < manifest.ancestors.length || others.has(id)) throw new DamageError(key, "it names an ancestor twice, or itself");

@@ -49,20 +49,25 @@ export function encodeChunk(entries: readonly MapEntry[]): Buffer {
   return Buffer.from(`${JSON.stringify({ backups: table.ids })}\n${lines.join("\n")}\n`);
 }
 
+/** Of an entry of a file tree, with all the digits there are. */
+const ATTRIBUTE_BYTES = 180;
+
 /** A generous estimate of the bytes an entry takes in a chunk, to decide where to cut. */
 export function estimateEntryBytes(entry: MapEntry): number {
-  return entry.path.length + 50 + (entry.type === "file" ? entry.runs.length * 16 : 0);
+  const target = entry.type === "symlink" ? entry.target.length : entry.type === "link" ? entry.to.length : 0;
+  return entry.path.length + 50 + target + ("attributes" in entry ? ATTRIBUTE_BYTES : 0) + (entry.type === "file" ? entry.runs.length * 16 : 0);
 }
 
 function encodeEntry(entry: MapEntry, table: BackupTable): string[] {
   if (entry.type !== "file") return [JSON.stringify(entry)];
-  const { path, type, length } = entry;
+  const { path, type, length, attributes } = entry;
+  const kept = attributes === undefined ? {} : { attributes };
   const lines: string[] = [];
   let from = 0;
   for (let at = 0; at === 0 || at < entry.runs.length; at += MAX_RUNS_PER_LINE) {
     const slice = entry.runs.slice(at, at + MAX_RUNS_PER_LINE);
     const runs = slice.map((run) => (run.at === null ? [run.blocks] : [run.blocks, table.numberOf(run.at.backup), run.at.pack, run.at.frame, run.at.block]));
-    lines.push(JSON.stringify(at === 0 ? { path, type, length, runs } : { path, type, length, from, runs }));
+    lines.push(JSON.stringify(at === 0 ? { path, type, length, ...kept, runs } : { path, type, length, from, runs }));
     from += slice.reduce((sum, run) => sum + run.blocks, 0);
   }
   return lines;
@@ -70,9 +75,20 @@ function encodeEntry(entry: MapEntry, table: BackupTable): string[] {
 
 const count = z.number().int().nonnegative();
 const headerSchema = z.object({ backups: z.array(z.string()) });
+/** Linux knows none longer than 4095 bytes; each may be written as three characters. */
+const MOST_TARGET = 3 * 4096;
+const attributesSchema = z.object({
+  mode: z.number().int().min(0).max(0o7777),
+  uid: z.number().int().min(0).max(0xffffffff),
+  gid: z.number().int().min(0).max(0xffffffff),
+  modified: z.string().regex(/^-?\d{1,20}$/),
+  seen: z.string().max(100).nullable(),
+});
 const entrySchema = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("file"), path: z.string(), length: count, from: count.optional(), runs: z.array(z.unknown()) }),
-  z.object({ type: z.literal("directory"), path: z.string() }),
+  z.object({ type: z.literal("file"), path: z.string(), length: count, from: count.optional(), attributes: attributesSchema.optional(), runs: z.array(z.unknown()) }),
+  z.object({ type: z.literal("directory"), path: z.string(), attributes: attributesSchema.optional() }),
+  z.object({ type: z.literal("symlink"), path: z.string(), target: z.string().min(1).max(MOST_TARGET), attributes: attributesSchema }),
+  z.object({ type: z.literal("link"), path: z.string(), to: z.string() }),
   z.object({ type: z.literal("tablespace"), path: z.string(), target: z.string() }),
 ]);
 
@@ -86,8 +102,9 @@ export function decodeChunk(bytes: Buffer, object: string): MapEntry[] {
     if (line === "") continue;
     const wire = parseLine(entrySchema, line, object);
     if (!isSafePath(wire.path)) throw new DamageError(object, `the map names an unsafe path ${JSON.stringify(wire.path)}`);
+    if (wire.type === "link" && !isSafePath(wire.to)) throw new DamageError(object, `the map names an unsafe path ${JSON.stringify(wire.to)}`);
     if (wire.type !== "file") {
-      entries.push(wire);
+      entries.push(withoutUndefined(wire));
       open = null;
       continue;
     }
@@ -95,7 +112,7 @@ export function decodeChunk(bytes: Buffer, object: string): MapEntry[] {
     const last = entries.at(-1);
     if (wire.from === undefined) {
       open = { runs: [], blocks: 0 };
-      entries.push({ type: "file", path: wire.path, length: wire.length, runs: open.runs });
+      entries.push({ type: "file", path: wire.path, length: wire.length, ...(wire.attributes === undefined ? {} : { attributes: wire.attributes }), runs: open.runs });
     } else if (open === null || last?.path !== wire.path || open.blocks !== wire.from || runs.length === 0)
       throw new DamageError(object, `${wire.path} is continued but not begun`);
     for (const run of runs) {
@@ -104,6 +121,11 @@ export function decodeChunk(bytes: Buffer, object: string): MapEntry[] {
     }
   }
   return entries;
+}
+
+function withoutUndefined(wire: Exclude<z.infer<typeof entrySchema>, { type: "file" }>): MapEntry {
+  if (wire.type !== "directory") return wire;
+  return { type: "directory", path: wire.path, ...(wire.attributes === undefined ? {} : { attributes: wire.attributes }) };
 }
 
 /** Checked by hand: there are tens of millions of these. */

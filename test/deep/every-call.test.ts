@@ -176,7 +176,7 @@ describePostgres("a store of which one call fails", {}, (binaries) => {
   test("a stream says so, and the next one brings all WAL: none is lost", async () => {
     const row = (await source.sql("select system_identifier::text as id from pg_control_system()"))[0];
     const place = { source: "db", systemIdentifier: String(row?.["id"]), segmentBytes: 1 << 20 };
-    await ensureBound(repository, "db", { systemIdentifier: place.systemIdentifier, version: 0, walSegmentBytes: place.segmentBytes }, systemClock.now());
+    await ensureBound(repository, "db", { kind: "postgres", systemIdentifier: place.systemIdentifier, version: 0, walSegmentBytes: place.segmentBytes }, systemClock.now());
     const target = { name: "db", url: source.url(), dataDirectory: source.dataDirectory };
     let wanted = parseLsn("0/0");
     const act = async (store: ObjectStore): Promise<void> => {

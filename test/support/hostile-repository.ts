@@ -7,8 +7,8 @@ import type { ContainerWriter } from "../../src/repository/container-writer.ts";
 import { writeContents } from "../../src/repository/contents.ts";
 import { writeDocument } from "../../src/repository/document.ts";
 import { keys } from "../../src/repository/layout.ts";
-import { readChain } from "../../src/repository/manifest.ts";
-import type { Manifest, StoredManifest } from "../../src/repository/manifest.ts";
+import { blockSizeOf, readChain } from "../../src/repository/manifest.ts";
+import type { ClusterManifest, Manifest, StoredManifest } from "../../src/repository/manifest.ts";
 import { encodeChunk, encodeRoot } from "../../src/repository/map-encoding.ts";
 import type { ChunkRef } from "../../src/repository/map-encoding.ts";
 import { ChainReader } from "../../src/repository/map-reader.ts";
@@ -23,7 +23,7 @@ export interface Forgery {
   readonly map?: (entries: MapEntry[], late: MapEntry[]) => void;
   /** Further files, or other content for some, by path. They go where the true one has them, else (`//…` and those at the top) among the late ones. */
   readonly files?: Readonly<Record<string, string | Buffer>>;
-  readonly manifest?: (manifest: Manifest) => object;
+  readonly manifest?: (manifest: ClusterManifest) => object;
   /** Writes the container of the map instead of us. Returns where the root is. */
   readonly mapContainer?: (writer: ContainerWriter, chunks: { main: Buffer; late: Buffer }) => Promise<Manifest["root"]>;
   readonly dataContainer?: (writer: ContainerWriter) => Promise<void>;
@@ -33,7 +33,7 @@ export const FORGED_ID = "20991231T235959Z-incr";
 const LEVEL = 3;
 
 /** Writes a backup as somebody would who has the passphrase and whose host was admitted: everything is signed, sealed and named as it should be. Returns its id. */
-export async function forgeBackup(repository: WritableRepository, base: StoredManifest, forgery: Forgery): Promise<string> {
+export async function forgeBackup(repository: WritableRepository, base: StoredManifest<ClusterManifest>, forgery: Forgery): Promise<string> {
   const { id = FORGED_ID } = forgery;
   const { manifest } = base;
   const { source } = manifest;
@@ -89,11 +89,11 @@ export async function forgeBackup(repository: WritableRepository, base: StoredMa
     root,
     writer: repository.signer.fingerprint,
   };
-  await writeDocument(repository, keys.manifest(source, id), "manifest", { ...head, ...forgery.manifest?.(head as Manifest) }, repository.signer);
+  await writeDocument(repository, keys.manifest(source, id), "manifest", { ...head, ...forgery.manifest?.(head as ClusterManifest) }, repository.signer);
   return id;
 }
 
-async function entriesOf(repository: WritableRepository, base: StoredManifest): Promise<[MapEntry[], MapEntry[]]> {
+async function entriesOf(repository: WritableRepository, base: StoredManifest<ClusterManifest>): Promise<[MapEntry[], MapEntry[]]> {
   const reader = new ChainReader(repository, await readChain(repository, base));
   const root = await reader.root(base.manifest.id);
   const read = async (refs: typeof root.chunks): Promise<MapEntry[]> => (await Promise.all(refs.map((ref) => reader.chunk(ref)))).flat();
@@ -135,10 +135,10 @@ export async function leave(repository: WritableRepository, key: string, bytes: 
 }
 
 /** The settings of a backup, to be changed. */
-export async function readSettings(repository: WritableRepository, stored: StoredManifest): Promise<Record<string, unknown>> {
+export async function readSettings(repository: WritableRepository, stored: StoredManifest<ClusterManifest>): Promise<Record<string, unknown>> {
   const [, late] = await entriesOf(repository, stored);
   const entry = late.find(({ path }) => path === "//settings.json");
   if (entry?.type !== "file") throw new Error("the backup has no settings");
   const reader = new ChainReader(repository, await readChain(repository, stored));
-  return JSON.parse((await readFile(reader, entry, stored.manifest.postgres.blockSize)).toString("utf8")) as Record<string, unknown>;
+  return JSON.parse((await readFile(reader, entry, blockSizeOf(stored.manifest))).toString("utf8")) as Record<string, unknown>;
 }

@@ -7,8 +7,8 @@ import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { openHostState } from "../../src/repository/host-state.ts";
-import { listManifests } from "../../src/repository/manifest.ts";
-import type { StoredManifest } from "../../src/repository/manifest.ts";
+import { isCluster, listManifests } from "../../src/repository/manifest.ts";
+import type { ClusterManifest, StoredManifest } from "../../src/repository/manifest.ts";
 import { openForWriting } from "../../src/repository/repository.ts";
 import type { WritableRepository } from "../../src/repository/repository.ts";
 import { openLocalStore } from "../../src/storage/local-store.ts";
@@ -52,7 +52,7 @@ export class HostileSite implements AsyncDisposable {
     await writeFile(join(around, "decoy/file"), "not to be touched");
     const host = await openHostState(join(this.#site.folder, `state-${this.#copies}`));
     const repository = await openForWriting({ name: "onsite", store: openLocalStore(folder), secret: this.#site.key, host, hostName: "insider", now: systemClock.now() });
-    const [base] = (await listManifests(repository, "db")).backups;
+    const base = (await listManifests(repository, "db")).backups.find(isCluster);
     if (base === undefined) throw new Error("the backup is not there");
     return new HostileCopy(this.#site, { folder, around, repository, base });
   }
@@ -67,7 +67,7 @@ export class HostileCopy implements AsyncDisposable {
   readonly #site: Site;
   readonly folder: string;
   readonly repository: WritableRepository;
-  readonly base: StoredManifest;
+  readonly base: StoredManifest<ClusterManifest>;
   /** What lies around the target. */
   readonly around: string;
   readonly target: string;

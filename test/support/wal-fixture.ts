@@ -8,7 +8,7 @@ import { ensureBound } from "../../src/repository/binding.ts";
 import { writeDocument } from "../../src/repository/document.ts";
 import { keys } from "../../src/repository/layout.ts";
 import { acquireLease } from "../../src/repository/lease.ts";
-import type { Manifest } from "../../src/repository/manifest.ts";
+import type { ClusterManifest } from "../../src/repository/manifest.ts";
 import type { WritableRepository } from "../../src/repository/repository.ts";
 import { storeHistory, storePart, storeSegment } from "../../src/repository/wal-archive.ts";
 import type { StoreOutcome, WalPlace } from "../../src/repository/wal-archive.ts";
@@ -28,7 +28,7 @@ export class WalFixture {
   }
 
   static async open(repository: WritableRepository): Promise<WalFixture> {
-    await ensureBound(repository, SOURCE, { systemIdentifier: SYSTEM_IDENTIFIER, version: 150_020, walSegmentBytes: SEGMENT_BYTES }, systemClock.now());
+    await ensureBound(repository, SOURCE, { kind: "postgres", systemIdentifier: SYSTEM_IDENTIFIER, version: 150_020, walSegmentBytes: SEGMENT_BYTES }, systemClock.now());
     return new WalFixture(repository);
   }
 
@@ -70,7 +70,7 @@ export class WalFixture {
   }
 
   /** The head of a backup that ran from one position to another. Nothing but its head exists. */
-  async backup(id: string, start: Lsn, stop: Lsn, { timeline = 1, stopAt = "2026-01-01T12:00:00.000Z" } = {}): Promise<Manifest> {
+  async backup(id: string, start: Lsn, stop: Lsn, { timeline = 1, stopAt = "2026-01-01T12:00:00.000Z" } = {}): Promise<ClusterManifest> {
     const manifest = manifestOf(id, { timeline, start, stop, stopAt, writer: this.repository.signer.fingerprint });
     await writeDocument(this.repository, keys.manifest(SOURCE, id), "manifest", manifest, this.repository.signer);
     return manifest;
@@ -94,9 +94,10 @@ export function historyFile(parent: number, fork: Lsn): string {
   return `${parent}\t${formatLsn(fork)}\tno recovery target specified\n`;
 }
 
-export function manifestOf(id: string, facts: { timeline: number; start: Lsn; stop: Lsn; stopAt: string; writer: string }): Manifest {
+export function manifestOf(id: string, facts: { timeline: number; start: Lsn; stop: Lsn; stopAt: string; writer: string }): ClusterManifest {
   const { timeline, start, stop, stopAt, writer } = facts;
   return {
+    kind: "postgres",
     source: SOURCE,
     id,
     type: "full",

@@ -6,19 +6,21 @@ import { settledWithin, stopwatch } from "../../clock.ts";
 import { crashPoint } from "../../crash-points.ts";
 import { HoldfastError } from "../../errors.ts";
 import { openBackupSession } from "../../postgres/backup-session.ts";
-import { BackupCopy, CopiesTogether } from "../../repository/backup-copies.ts";
+import { CopiesTogether } from "../../repository/backup-copies.ts";
+import type { BackupCopy } from "../../repository/backup-copies.ts";
 import type { WritableRepository } from "../../repository/repository.ts";
 import { findParent } from "./choose-parent.ts";
-import type { Parent } from "./choose-parent.ts";
 import type { BackUpRequest, BackUpResult, BackupUnderWay, CopyOutcome } from "./backup-types.ts";
 import { commitBackup } from "./commit-backup.ts";
+import { ancestorsOf, inOrder, leftOut, openCopies } from "./copies.ts";
 import { takeLeases } from "./copy-leases.ts";
+import { describeCluster } from "./describe-cluster.ts";
 import type { OperationContext } from "../context.ts";
 import { openClusterReader, readClusterState } from "../cluster-state.ts";
 import type { Away } from "../installation.ts";
 import { readAndPack } from "./pack-cluster.ts";
 import type { PackedCluster } from "./pack-cluster.ts";
-import { declareEverywhere, preparePlaces } from "./prepare-places.ts";
+import { declareEverywhere, prepareForCluster } from "./prepare-places.ts";
 import type { LeasedPlace } from "./prepare-places.ts";
 import { startBackup } from "./start-backup.ts";
 import { streamBeside, whileStreaming } from "../wal/stream-beside.ts";
@@ -36,7 +38,7 @@ export async function backUp(request: BackUpRequest, context: OperationContext):
   const inner = { ...context, signal: AbortSignal.any([context.signal, session.lost]) };
   const state = await readClusterState(request.source, session, inner.signal);
   const away: Away[] = [...leases.away];
-  const prepared = await preparePlaces(leases, away, request, state, inner);
+  const prepared = await prepareForCluster(leases, away, request, state, inner);
   const parent = await findParent(request.type, prepared, state.facts, state.history, inner);
   const type = parent.stored === null ? "full" : request.type;
   if (parent.stored === null && request.type !== "full") context.onNotice(`making a full backup instead: ${parent.reason}`);
@@ -71,20 +73,6 @@ export async function backUp(request: BackUpRequest, context: OperationContext):
 /** What a copy has open is closed by itself, if its store answers in time; else a sweep does it. */
 const CLOSE_WITHIN_MS = 5000;
 
-function leftOut({ name, error }: Away): CopyOutcome {
-  return { repository: name, stored: null, storedBytes: 0, error };
-}
-
-/** As the request names the copies, whichever way each went. */
-function inOrder({ repositories, away = [] }: BackUpRequest, outcomes: readonly CopyOutcome[]): CopyOutcome[] {
-  const names = [...repositories, ...away].map(({ name }) => name);
-  return outcomes.toSorted((a, b) => names.indexOf(a.repository) - names.indexOf(b.repository));
-}
-
-function ancestorsOf(parent: Parent): string[] {
-  return parent.stored === null ? [] : [parent.stored.manifest.id, ...parent.stored.manifest.ancestors.map(({ id }) => id)];
-}
-
 /** Where WAL may be, and is brought over from: the log's repositories, first tier first, then the copies of this backup. */
 function allRepositories({ logRepositories }: BackUpRequest, places: readonly { readonly repository: WritableRepository }[]): WritableRepository[] {
   const others = places.map(({ repository }) => repository);
@@ -94,18 +82,6 @@ function allRepositories({ logRepositories }: BackUpRequest, places: readonly { 
 function besideOf(request: BackUpRequest, places: readonly LeasedPlace[]): Parameters<typeof streamBeside>[0] {
   const log = new Set(request.logRepositories.map(({ repositoryId }) => repositoryId));
   return { source: request.source, repositories: allRepositories(request, places), log, hasLog: request.hasLog ?? log.size > 0, runId: request.runId };
-}
-
-async function openCopies(places: readonly LeasedPlace[], source: string, backup: string, context: OperationContext): Promise<BackupCopy[]> {
-  return Promise.all(
-    places.map(async ({ repository, lease }) => {
-      const copy = new BackupCopy(repository, { source, backup, dataKey: await repository.keyRing.sealNew(), clock: context.clock });
-      // Whoever took it may be clearing away what we write.
-      if (lease.lost.aborted) copy.fail(lease.lost.reason);
-      else lease.lost.addEventListener("abort", () => copy.fail(lease.lost.reason), { once: true });
-      return copy;
-    }),
-  );
 }
 
 /** From `pg_backup_start` to the moment all has been read and handed to every copy. */
@@ -136,7 +112,8 @@ async function finishCopy(copy: BackupCopy, { lease }: LeasedPlace, packed: Pack
     context.signal.throwIfAborted();
     copy.fail(error);
   }
-  return commitBackup(copy, lease, packed, context);
+  const { made, own } = describeCluster(packed);
+  return commitBackup(copy, lease, made, own, context);
 }
 
 const ARRIVAL_TIMEOUT_MS = 60_000;

@@ -9,23 +9,29 @@ import type { Away } from "../installation.ts";
 import type { RunningStream } from "../wal/run-stream.ts";
 import type { SourceTarget } from "../source-target.ts";
 
-export interface BackUpRequest {
-  readonly source: SourceTarget;
+/** What is asked of a backup, of whichever kind. */
+export interface BackupOrder {
+  readonly source: { readonly name: string };
   readonly type: BackupType;
   /** The copies to make, in order; the first is read from for the parent. */
   readonly repositories: readonly WritableRepository[];
   /** Copies that cannot be made now, by name: they are made up for by copying. */
   readonly away?: readonly Away[];
-  /** Where WAL goes all the time, first tier first: what a copy lacks of it is brought over from there. */
-  readonly logRepositories: readonly WritableRepository[];
-  /** Whether the source has a log at all, also where none of its repositories can be reached. Without it: if any is named. */
-  readonly hasLog?: boolean;
   readonly runId: string;
   readonly compressionLevel: number;
   /** Whether a run of this host is known to have ended: what it left unfinished nobody will finish. */
   readonly hasEnded?: (runId: string) => boolean;
   /** Waits for another run to end instead of refusing. */
   readonly wait?: boolean;
+}
+
+/** Of a cluster. */
+export interface BackUpRequest extends BackupOrder {
+  readonly source: SourceTarget;
+  /** Where WAL goes all the time, first tier first: what a copy lacks of it is brought over from there. */
+  readonly logRepositories: readonly WritableRepository[];
+  /** Whether the source has a log at all, also where none of its repositories can be reached. Without it: if any is named. */
+  readonly hasLog?: boolean;
 }
 
 export interface CopyOutcome {

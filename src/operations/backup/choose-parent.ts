@@ -1,6 +1,6 @@
 import type { BackupType } from "../../domain/backup-id.ts";
 import { chooseParent } from "../../domain/chain.ts";
-import type { ClusterFacts, ParentCandidate } from "../../domain/chain.ts";
+import type { ClusterFacts, ParentCandidate, ParentChoice } from "../../domain/chain.ts";
 import { parseLsn } from "../../domain/lsn.ts";
 import type { FileEntry } from "../../domain/file-map.ts";
 import type { TimelineHistory } from "../../domain/timeline.ts";
@@ -8,12 +8,12 @@ import { DamageError, HoldfastError } from "../../errors.ts";
 import { majorOf } from "../../postgres/server-identity.ts";
 import { readContents } from "../../repository/contents.ts";
 import { keys } from "../../repository/layout.ts";
-import { isSameBackup, learnMapKeys, readChain, readManifest } from "../../repository/manifest.ts";
-import type { Manifest, ManifestListing, StoredManifest } from "../../repository/manifest.ts";
+import { isCluster, isSameBackup, learnMapKeys, readChain, readManifest } from "../../repository/manifest.ts";
+import type { ClusterManifest, ManifestListing, StoredManifest } from "../../repository/manifest.ts";
 import { ChainReader } from "../../repository/map-reader.ts";
 import type { WritableRepository } from "../../repository/repository.ts";
 import type { OperationContext } from "../context.ts";
-import type { ParentBackup } from "./copy-cluster.ts";
+import type { ParentBackup } from "./merge-parent.ts";
 
 /** A copy a backup will go to, and what is there already. */
 export interface CopyPlace {
@@ -23,18 +23,22 @@ export interface CopyPlace {
 
 export type Parent = { readonly stored: StoredManifest; readonly backup: ParentBackup } | { readonly stored: null; readonly reason: string };
 
+/** The parent of a new backup of a cluster. */
+export async function findParent(type: BackupType, places: readonly CopyPlace[], server: ClusterFacts, history: TimelineHistory, context: OperationContext): Promise<Parent> {
+  return findWholeParent(places, (backups) => chooseParent(type, backups.filter(isCluster).map(candidateOf), server, history), context);
+}
+
 /**
  * The parent of a new backup: one that every copy holds complete. What is missing or damaged of it anywhere rules it out, and the next candidate is tried; without any, the backup
  * becomes a full and says why.
  */
-export async function findParent(type: BackupType, places: readonly CopyPlace[], server: ClusterFacts, history: TimelineHistory, context: OperationContext): Promise<Parent> {
+export async function findWholeParent(places: readonly CopyPlace[], choose: (backups: readonly StoredManifest[]) => ParentChoice, context: OperationContext): Promise<Parent> {
   const [first, ...others] = places;
   if (first === undefined) return { stored: null, reason: "there is no copy" };
   const common = first.listing.backups.filter(({ manifest }) => others.every((place) => place.listing.backups.some((other) => isSameBackup(other.manifest, manifest))));
   const ruledOut = new Set<string>();
   for (;;) {
-    const candidates = common.filter(({ manifest }) => !ruledOut.has(manifest.id)).map(({ manifest }) => candidateOf(manifest));
-    const choice = chooseParent(type, candidates, server, history);
+    const choice = choose(common.filter(({ manifest }) => !ruledOut.has(manifest.id)));
     if (choice.parent === null) return { stored: null, reason: ruledOut.size === 0 ? choice.reason : `${choice.reason} (not whole in every copy: ${[...ruledOut].join(", ")})` };
     const stored = common.find(({ manifest }) => manifest.id === choice.parent);
     const backup = stored === undefined ? null : await openIfWhole(places, stored, context);
@@ -43,7 +47,7 @@ export async function findParent(type: BackupType, places: readonly CopyPlace[],
   }
 }
 
-function candidateOf(manifest: Manifest): ParentCandidate {
+function candidateOf({ manifest }: StoredManifest<ClusterManifest>): ParentCandidate {
   const { postgres } = manifest;
   return {
     ...factsOf(postgres),
@@ -55,7 +59,7 @@ function candidateOf(manifest: Manifest): ParentCandidate {
   };
 }
 
-function factsOf(postgres: Manifest["postgres"]): ClusterFacts {
+function factsOf(postgres: ClusterManifest["postgres"]): ClusterFacts {
   const { systemIdentifier, catalogVersion, blockSize, segmentBlocks, walSegmentBytes, dataChecksums, version } = postgres;
   return { systemIdentifier, major: majorOf(version), catalogVersion, blockSize, segmentBlocks, walSegmentBytes, dataChecksums };
 }

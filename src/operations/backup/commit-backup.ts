@@ -1,6 +1,4 @@
 import { crashPoint } from "../../crash-points.ts";
-import { formatLsn } from "../../domain/lsn.ts";
-import { segmentAt, segmentBefore, segmentName } from "../../domain/wal-segment.ts";
 import { assert, HoldfastError, must } from "../../errors.ts";
 import { withdrawIntent } from "../../repository/attempts.ts";
 import type { BackupCopy } from "../../repository/backup-copies.ts";
@@ -10,30 +8,52 @@ import { seal } from "../../repository/identity.ts";
 import { keys } from "../../repository/layout.ts";
 import type { Lease } from "../../repository/lease.ts";
 import { listManifests, manifestSchema, nextInSequence, readManifest, referenceTo } from "../../repository/manifest.ts";
-import type { Manifest, StoredManifest } from "../../repository/manifest.ts";
+import type { CommonManifest, Manifest, StoredManifest } from "../../repository/manifest.ts";
 import { VERSION } from "../../version.ts";
 import type { CopyOutcome } from "./backup-types.ts";
 import type { OperationContext } from "../context.ts";
-import type { PackedCluster } from "./pack-cluster.ts";
+import type { Parent } from "./choose-parent.ts";
+
+/** What every kind of backup says of itself in a manifest, and how it was made: the rest is the kind's own. */
+export interface MadeBackup {
+  readonly source: string;
+  readonly id: string;
+  readonly type: Manifest["type"];
+  readonly parent: Parent;
+  readonly changeSource: Manifest["changeSource"];
+  readonly changeSourceReason: string;
+  readonly state: Manifest["state"];
+  readonly corruptPages: number;
+  readonly sizes: Omit<Manifest["sizes"], "storedBytes">;
+  readonly root: Manifest["root"];
+  readonly ancestors: ReadonlySet<string>;
+  readonly startedAt: Date;
+  readonly elapsedSeconds: () => number;
+  readonly reader: Manifest["reader"];
+}
+
+/** What a manifest says by its kind. */
+type OwnPart = DistributiveOmit<Manifest, keyof CommonManifest>;
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
 /** Makes one copy of the backup exist: its list of contents, and then, last of all, its manifest. A copy that failed before stays a failed copy. */
-export async function commitBackup(copy: BackupCopy, lease: Lease, packed: PackedCluster, context: OperationContext): Promise<CopyOutcome> {
+export async function commitBackup(copy: BackupCopy, lease: Lease, made: MadeBackup, own: OwnPart, context: OperationContext): Promise<CopyOutcome> {
   const { repository } = copy;
-  const { request, id } = packed.backup;
+  const { source, id } = made;
   if (copy.failure !== null) return { repository: repository.name, stored: null, storedBytes: 0, error: copy.failure };
   try {
-    const contents = await writeContents(repository, { source: request.source.name, backup: id }, copy.contents);
+    const contents = await writeContents(repository, { source, backup: id }, copy.contents);
     if (contents === "exists") throw taken(id);
-    const manifest = await describe(copy, packed, contents, context);
+    const manifest = { ...(await describe(copy, made, contents, context)), ...own };
     assert(manifestSchema.safeParse(manifest).success, "the manifest is complete");
     crashPoint("backup.before-manifest");
     await lease.assertHeld();
     context.signal.throwIfAborted();
-    if ((await writeDocument(repository, keys.manifest(request.source.name, id), "manifest", manifest, repository.signer)) === "exists") throw taken(id);
+    if ((await writeDocument(repository, keys.manifest(source, id), "manifest", manifest, repository.signer)) === "exists") throw taken(id);
     crashPoint("backup.after-manifest");
-    await withdrawIntent(repository, request.source.name, id);
+    await withdrawIntent(repository, source, id);
     // Read back what we wrote: what cannot be read now will not be readable later.
-    return { repository: repository.name, stored: await readManifest(repository, request.source.name, id), storedBytes: copy.storedBytes, error: null };
+    return { repository: repository.name, stored: await readManifest(repository, source, id), storedBytes: copy.storedBytes, error: null };
   } catch (error) {
     context.signal.throwIfAborted();
     return { repository: repository.name, stored: null, storedBytes: copy.storedBytes, error };
@@ -44,60 +64,31 @@ function taken(id: string): HoldfastError {
   return new HoldfastError("HF-BUSY", `${id} was given up by another process while this one was making it`, { hint: "run the backup again" });
 }
 
-async function describe(copy: BackupCopy, packed: PackedCluster, contents: Manifest["contents"], context: OperationContext): Promise<Manifest> {
+async function describe(copy: BackupCopy, made: MadeBackup, contents: Manifest["contents"], context: OperationContext): Promise<CommonManifest> {
   const { repository } = copy;
-  const { backup, start, stop, totals, corrupt } = packed;
-  const { state, request, parent } = backup;
-  const { source } = request;
-  const history = await listManifests(repository, source.name);
-  const { walSegmentBytes } = state.facts;
+  const { source, id, type, parent } = made;
+  const history = await listManifests(repository, source);
   return {
-    source: source.name,
-    id: backup.id,
-    type: backup.type,
+    source,
+    id,
+    type,
     ...nextInSequence(history),
     parent: parent.stored === null ? null : referenceTo(findIn(history.backups, parent.stored.manifest.id)),
-    ancestors: [...packed.ancestors].toSorted().map((id) => referenceTo(findIn(history.backups, id))),
-    postgres: {
-      systemIdentifier: state.facts.systemIdentifier,
-      version: state.identity.version,
-      catalogVersion: state.facts.catalogVersion,
-      blockSize: state.facts.blockSize,
-      segmentBlocks: state.facts.segmentBlocks,
-      walSegmentBytes,
-      dataChecksums: state.facts.dataChecksums,
-      timeline: start.timeline,
-      inRecovery: state.identity.inRecovery,
-      bootstrapRole: state.captured.bootstrapRole,
-    },
-    start: { lsn: formatLsn(start.lsn), at: start.at.toISOString(), checkpoint: formatLsn(start.checkpoint) },
-    stop: { lsn: formatLsn(stop.lsn), at: stop.at.toISOString() },
-    wal: {
-      timeline: start.timeline,
-      first: segmentName(segmentAt(start.timeline, start.lsn, walSegmentBytes), walSegmentBytes),
-      last: segmentName(segmentBefore(start.timeline, stop.lsn, walSegmentBytes), walSegmentBytes),
-    },
-    changeSource: packed.changeSource,
-    changeSourceReason: packed.changeSourceReason,
-    state: corrupt.length === 0 ? "complete" : "complete_with_corruption",
-    corruptPages: corrupt.length,
-    sizes: {
-      sourceBytes: totals.sourceBytes,
-      readBytes: totals.readBytes,
-      storedBytes: copy.storedBytes,
-      files: totals.files,
-      extents: packed.extents,
-      changedBlocks: packed.changedBlocks,
-    },
+    ancestors: [...made.ancestors].toSorted().map((ancestor) => referenceTo(findIn(history.backups, ancestor))),
+    changeSource: made.changeSource,
+    changeSourceReason: made.changeSourceReason,
+    state: made.state,
+    corruptPages: made.corruptPages,
+    sizes: { ...made.sizes, storedBytes: copy.storedBytes },
     contents,
-    root: packed.root,
+    root: made.root,
     dataKey: { keyId: copy.dataKey.keyId, sealed: copy.dataKey.sealed },
     mapKey: { id: repository.mapKey.id, keyId: repository.keyRing.current.keyId, sealed: await seal(repository.mapKey.key, repository.keyRing.current.recipient) },
-    startedAt: packed.startedAt.toISOString(),
+    startedAt: made.startedAt.toISOString(),
     finishedAt: context.clock.now().toISOString(),
-    durationSeconds: packed.elapsedSeconds(),
+    durationSeconds: made.elapsedSeconds(),
     writer: repository.signer.fingerprint,
-    reader: packed.readerKind,
+    reader: made.reader,
     program: `holdfast ${VERSION}`,
   };
 }

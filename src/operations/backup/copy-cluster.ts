@@ -1,9 +1,8 @@
 import { pMapIterable } from "p-map";
-import { comparePaths, sameEntry } from "../../domain/file-map.ts";
+import { sameEntry } from "../../domain/file-map.ts";
 import type { FileEntry, MapEntry } from "../../domain/file-map.ts";
 import type { BlockDigest } from "../../repository/block-digest.ts";
 import type { BlockWriter } from "../../repository/block-writer.ts";
-import type { ChainReader } from "../../repository/map-reader.ts";
 import type { MapWriter } from "../../repository/map-writer.ts";
 import { ParentFile } from "../../repository/parent-file.ts";
 import { crashPoint } from "../../crash-points.ts";
@@ -15,15 +14,9 @@ import type { Batch, ClusterShape, FileJob } from "./copy-plan.ts";
 import { FileAssembly } from "./file-assembly.ts";
 import { findSuspectPages } from "./page-check.ts";
 import type { PageSource, SuspectPage } from "./page-check.ts";
+import { mergeWithParent } from "./merge-parent.ts";
+import type { Merged, ParentBackup } from "./merge-parent.ts";
 import type { Found } from "./walk-cluster.ts";
-
-/** The parent backup, as copying looks at it. */
-export interface ParentBackup {
-  readonly id: string;
-  readonly chain: ChainReader;
-  /** Files that the parent read last: they are not in order of path in its map. */
-  readonly late: ReadonlyMap<string, FileEntry>;
-}
 
 export interface CopyTask {
   readonly source: PageSource;
@@ -47,7 +40,7 @@ const READS_AT_ONCE = 4;
 
 /** Copies everything the walk finds, in order of path, into packs and map. Files that must be read last are left out (`isLate`). */
 export async function copyCluster(task: CopyTask, walk: AsyncIterable<Found>, isLate: (path: string) => boolean, totals: CopyTotals, context: OperationContext): Promise<void> {
-  const merged = mergeWithParent(walk, task, isLate);
+  const merged = mergeWithParent(leaveOut(walk, isLate), task.parent);
   const plan = pairWithJobs(merged, task);
   for await (const step of plan) {
     if (step.kind === "drop") await task.map.drop(step.path);
@@ -57,33 +50,13 @@ export async function copyCluster(task: CopyTask, walk: AsyncIterable<Found>, is
 }
 
 type Step = { kind: "drop"; path: string } | { kind: "entry"; entry: MapEntry; unchanged: boolean } | { kind: "files"; jobs: AsyncIterable<FileJob> };
-type Pair = { found: Found; parent: MapEntry | null } | { dropped: string };
 
-/** Walk and parent map side by side, both in order of path. */
-async function* mergeWithParent(walk: AsyncIterable<Found>, task: CopyTask, isLate: (path: string) => boolean): AsyncGenerator<Pair> {
-  const before = task.parent === null ? null : task.parent.chain.entries(task.parent.id)[Symbol.asyncIterator]();
-  const nextBefore = async (): Promise<MapEntry | null> => {
-    const next = await before?.next();
-    // The entries read last come after all others; they are looked up, not merged.
-    return next === undefined || next.done === true || task.parent?.late.has(next.value.path) === true ? null : next.value;
-  };
-  let old = await nextBefore();
-  for await (const found of walk) {
-    if (found.type === "file" && isLate(found.path)) continue;
-    while (old !== null && comparePaths(old.path, found.path) < 0) {
-      yield { dropped: old.path };
-      old = await nextBefore();
-    }
-    const same: MapEntry | null = old !== null && old.path === found.path ? old : null;
-    yield { found, parent: same ?? task.parent?.late.get(found.path) ?? null };
-    if (same !== null) old = await nextBefore();
-  }
-  for (; old !== null; old = await nextBefore()) yield { dropped: old.path };
-  await before?.return(undefined);
+async function* leaveOut(walk: AsyncIterable<Found>, isLate: (path: string) => boolean): AsyncGenerator<Found> {
+  for await (const found of walk) if (found.type !== "file" || !isLate(found.path)) yield found;
 }
 
 /** Groups consecutive files into one stream of jobs, so that their reading overlaps; folders and drops come between. */
-async function* pairWithJobs(pairs: AsyncGenerator<Pair>, task: CopyTask): AsyncGenerator<Step> {
+async function* pairWithJobs(pairs: AsyncGenerator<Merged<Found>>, task: CopyTask): AsyncGenerator<Step> {
   let pair = await pairs.next();
   while (pair.done !== true) {
     const { value } = pair;

@@ -7,7 +7,7 @@ import type { OperationContext } from "../context.ts";
 import { isOfOneCopy } from "../installation.ts";
 import type { Away } from "../installation.ts";
 import { leaseScopes } from "../source-target.ts";
-import type { BackUpRequest } from "./backup-types.ts";
+import type { BackupOrder } from "./backup-types.ts";
 
 /** The repositories that a backup may write in now, each with its lease, and those it may not. */
 export interface HeldLeases extends AsyncDisposable {
@@ -22,7 +22,7 @@ const RELEASE_WITHIN_MS = 5000;
  * Takes the lease of each copy. One that is away, or is just being filled up by copying, is left out. Where another backup (or an expiry) is at work, all of it is refused: two backups that
  * take a copy each would be two halves.
  */
-export async function takeLeases(request: BackUpRequest, context: OperationContext): Promise<HeldLeases> {
+export async function takeLeases(request: BackupOrder, context: OperationContext): Promise<HeldLeases> {
   const held: { repository: WritableRepository; lease: Lease }[] = [];
   const away: Away[] = [...(request.away ?? [])];
   const release = async (): Promise<void> =>
@@ -51,7 +51,7 @@ export async function takeLeases(request: BackUpRequest, context: OperationConte
 }
 
 /** Waits for others if that was asked for, but not for a copy that is being filled up: that may take hours, and this backup will be copied too. */
-async function leaseOf(repository: WritableRepository, { source, runId, wait, repositories }: BackUpRequest, context: OperationContext): Promise<Lease> {
+async function leaseOf(repository: WritableRepository, { source, runId, wait, repositories }: BackupOrder, context: OperationContext): Promise<Lease> {
   const asked = { scope: leaseScopes.backup(source.name), runId, clock: context.clock, signal: context.signal };
   try {
     return await acquireLease(repository, asked);

@@ -9,8 +9,8 @@ export function describeBackup({ manifest }: StoredManifest, copies: readonly Ba
     type: manifest.type,
     state: manifest.state,
     parentId: manifest.parent?.id ?? null,
-    startLsn: manifest.start.lsn,
-    stopLsn: manifest.stop.lsn,
+    startLsn: manifest.kind === "postgres" ? manifest.start.lsn : null,
+    stopLsn: manifest.kind === "postgres" ? manifest.stop.lsn : null,
     startedAt: manifest.startedAt,
     finishedAt: manifest.finishedAt,
     sourceBytes: sizes.sourceBytes,
@@ -20,6 +20,7 @@ export function describeBackup({ manifest }: StoredManifest, copies: readonly Ba
     changeSource: manifest.changeSource,
     changeSourceReason: manifest.changeSourceReason,
     corruptPages: manifest.corruptPages,
+    tree: manifest.kind === "files" ? { skipped: manifest.tree.skipped, changed: manifest.tree.changed, unread: manifest.tree.unread } : null,
     copies,
   };
 }

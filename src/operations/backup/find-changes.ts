@@ -4,7 +4,8 @@ import { HoldfastError, must } from "../../errors.ts";
 import type { BackupStart } from "../../postgres/backup-session.ts";
 import { readServerSummaries } from "../../postgres/server-summaries.ts";
 import type { ChangedBlocks } from "../../postgres/server-summaries.ts";
-import type { Manifest } from "../../repository/manifest.ts";
+import { clusterOf } from "../../repository/manifest.ts";
+import type { ClusterManifest } from "../../repository/manifest.ts";
 import type { BackupUnderWay } from "./backup-types.ts";
 import type { OperationContext } from "../context.ts";
 import { readOwnSummaries } from "./own-summaries.ts";
@@ -12,7 +13,7 @@ import type { OwnSummaryRequest } from "./own-summaries.ts";
 
 /** How it is known what changed since the parent, and what did. */
 export interface Changes {
-  readonly source: Manifest["changeSource"];
+  readonly source: ClusterManifest["changeSource"];
   readonly reason: string;
   /** Null: everything is read, and compared where there is a parent. */
   readonly blocks: ChangedBlocks | null;
@@ -22,7 +23,7 @@ export interface Changes {
 export async function findChanges(backup: BackupUnderWay, start: BackupStart, context: OperationContext): Promise<Changes> {
   const { parent, state, session } = backup;
   if (parent.stored === null) return { source: "everything", reason: parent.reason, blocks: null };
-  const { manifest } = parent.stored;
+  const { manifest } = clusterOf(parent.stored);
   const from = { timeline: manifest.postgres.timeline, lsn: parseLsn(manifest.start.lsn) };
   const server = await readServerSummaries(session.client, state.identity.version, { from, to: start.lsn, history: state.history }, context.clock, context.signal);
   if (typeof server !== "string")
@@ -36,7 +37,7 @@ export async function findChanges(backup: BackupUnderWay, start: BackupStart, co
 /** WAL without summaries is read again, unless it is more than this and more than half of the cluster. */
 const REREAD_BYTES = 256 << 20;
 
-function ownRequest({ state, session, request }: BackupUnderWay, manifest: Manifest, to: Lsn): OwnSummaryRequest {
+function ownRequest({ state, session, request }: BackupUnderWay, manifest: ClusterManifest, to: Lsn): OwnSummaryRequest {
   const { systemIdentifier, walSegmentBytes } = state.facts;
   return {
     repository: must(request.logRepositories[0] ?? request.repositories[0], "a repository for WAL"),

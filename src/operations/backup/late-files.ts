@@ -1,10 +1,15 @@
 import { RunBuilder } from "../../domain/file-map.ts";
 import type { FileEntry } from "../../domain/file-map.ts";
+import type { BlockDigest } from "../../repository/block-digest.ts";
 import type { BlockWriter } from "../../repository/block-writer.ts";
-import type { CopyTask } from "./copy-cluster.ts";
 
 /** Stores bytes that are at hand as a file (or a document, whose path begins with `//`) of the backup. */
-export async function storeDocument(path: string, content: string | Buffer, writer: BlockWriter, task: Pick<CopyTask, "shape" | "digest">): Promise<FileEntry> {
+export async function storeDocument(
+  path: string,
+  content: string | Buffer,
+  writer: BlockWriter,
+  task: { readonly shape: { readonly blockSize: number }; readonly digest: BlockDigest },
+): Promise<FileEntry> {
   const { blockSize } = task.shape;
   const bytes = typeof content === "string" ? Buffer.from(content) : content;
   const runs = new RunBuilder();

@@ -10,12 +10,7 @@ import { checkpointOfLabel, timelineOfLabel } from "../../postgres/backup-sessio
 import type { BackupStart, BackupStop } from "../../postgres/backup-session.ts";
 import type { ClusterReader } from "../../postgres/cluster-reader.ts";
 import { readSourceFacts } from "../../postgres/source-facts.ts";
-import { fanOut } from "../../repository/backup-copies.ts";
-import { createBlockDigest } from "../../repository/block-digest.ts";
-import { BlockWriter, EXTENT_BYTES, PACK_PLAIN_BYTES } from "../../repository/block-writer.ts";
-import { FrameLane } from "../../repository/frame-lane.ts";
 import type { Manifest } from "../../repository/manifest.ts";
-import { MapWriter } from "../../repository/map-writer.ts";
 import type { BackupUnderWay } from "./backup-types.ts";
 import { readControlFile } from "../cluster-state.ts";
 import type { OperationContext } from "../context.ts";
@@ -25,6 +20,8 @@ import type { CopyTask, CopyTotals } from "./copy-cluster.ts";
 import { findChanges } from "./find-changes.ts";
 import type { Changes } from "./find-changes.ts";
 import { storeDocument } from "./late-files.ts";
+import { openPacking } from "./packing.ts";
+import type { Packing } from "./packing.ts";
 import { corruptAmong } from "./page-check.ts";
 import type { SuspectPage } from "./page-check.ts";
 import { SkippedUnlogged, walkCluster } from "./walk-cluster.ts";
@@ -57,15 +54,14 @@ export interface PackRequest {
   readonly digestSeed: bigint;
 }
 
-const MAP_PACK_BYTES = 64 << 20;
 const CONTROL_FILE = "global/pg_control";
 
 /** Copies the cluster, the files that must come last, and what `pg_backup_stop` answers, into packs and map. */
 export async function readAndPack(request: PackRequest, context: OperationContext): Promise<PackedCluster> {
   const { backup, reader, start } = request;
   const changes = await findChanges(backup, start, context);
-  const packing = await openPacking(request, changes, context);
-  const { task, lanes, writer, map } = packing;
+  const packing = await openClusterPacking(request, reader, changes, context);
+  const { task, writer, map } = packing;
   const totals: CopyTotals = { sourceBytes: 0, readBytes: 0, files: 0, suspects: [] };
   const unlogged = new SkippedUnlogged();
   await copyCluster(task, walkOf(request, unlogged), (path) => path === CONTROL_FILE, totals, context);
@@ -74,7 +70,7 @@ export async function readAndPack(request: PackRequest, context: OperationContex
   const stop = await stopBackup(request, packing, late, context);
   const corrupt = corruptAmong(totals.suspects, start.lsn, stop.lsn);
   if (corrupt.length > 0) late.push(await storeDocument("//corruption.json", JSON.stringify(corrupt.map(({ path, block }) => ({ path, block }))), writer, task));
-  const root = await finishLanes(lanes, writer, map, late, packing.seed);
+  const root = await packing.finish(late);
   const labelled = { checkpoint: checkpointOfLabel(stop.label), timeline: timelineOfLabel(stop.label) };
   assertConsistent(request, labelled.timeline, stop);
   return {
@@ -95,27 +91,15 @@ export async function readAndPack(request: PackRequest, context: OperationContex
   };
 }
 
-interface Packing {
+interface ClusterPacking extends Packing {
   readonly task: CopyTask;
-  readonly lanes: { readonly data: FrameLane; readonly map: FrameLane };
-  readonly writer: BlockWriter;
-  readonly map: MapWriter;
-  readonly seed: bigint;
 }
 
-async function openPacking(request: PackRequest, changes: Changes, context: OperationContext): Promise<Packing> {
-  const { backup, reader } = request;
+async function openClusterPacking({ backup, digestSeed }: PackRequest, reader: ClusterReader, changes: Changes, context: OperationContext): Promise<ClusterPacking> {
   const { state, parent, together } = backup;
-  const parentRoot = parent.stored === null ? null : await parent.backup.chain.root(parent.backup.id);
-  const seed = parentRoot?.digestSeed ?? request.digestSeed;
-  const level = backup.request.compressionLevel;
-  const lanes = {
-    data: new FrameLane(fanOut(together, "data"), { level, packPlainBytes: PACK_PLAIN_BYTES }),
-    map: new FrameLane(fanOut(together, "map"), { level, packPlainBytes: MAP_PACK_BYTES }),
-  };
   const { blockSize, segmentBlocks, dataChecksums } = state.facts;
-  const writer = new BlockWriter(lanes, { backup: backup.id, blockSize, extentBytes: parent.stored === null ? EXTENT_BYTES.full : EXTENT_BYTES.incremental });
-  const map = new MapWriter(lanes.map, { backup: backup.id, parentChunks: parentRoot?.chunks ?? [] });
+  const packing = await openPacking({ together, backup: backup.id, parent, blockSize, level: backup.request.compressionLevel, newSeed: digestSeed });
+  const { writer, map, digest } = packing;
   const task: CopyTask = {
     source: { reader, signal: context.signal, clock: context.clock },
     shape: { blockSize, segmentBlocks, dataChecksums },
@@ -123,9 +107,9 @@ async function openPacking(request: PackRequest, changes: Changes, context: Oper
     changes: changes.blocks,
     writer,
     map,
-    digest: await createBlockDigest(seed),
+    digest,
   };
-  return { task, lanes, writer, map, seed };
+  return { ...packing, task };
 }
 
 function walkOf({ reader, backup }: PackRequest, unlogged: SkippedUnlogged): ReturnType<typeof walkCluster> {
@@ -135,7 +119,7 @@ function walkOf({ reader, backup }: PackRequest, unlogged: SkippedUnlogged): Ret
 }
 
 /** The settings, pg_control, and the end of the backup, in this order; what the server answers becomes files of the backup byte for byte. */
-async function stopBackup({ backup, reader }: PackRequest, { task, writer }: Packing, late: FileEntry[], context: OperationContext): Promise<BackupStop> {
+async function stopBackup({ backup, reader }: PackRequest, { task, writer }: ClusterPacking, late: FileEntry[], context: OperationContext): Promise<BackupStop> {
   const { state, session, request } = backup;
   late.push(await storeDocument("//settings.json", JSON.stringify(state.captured), writer, task));
   const facts = await readSourceFacts(request.source, session.client, stopwatch(context.clock));
@@ -174,15 +158,6 @@ async function becameLogged(reader: ClusterReader, unlogged: SkippedUnlogged): P
     if (!names.has(init) && size !== undefined) found.push({ path, size });
   }
   return found.toSorted((a, b) => comparePaths(a.path, b.path));
-}
-
-async function finishLanes(lanes: { data: FrameLane; map: FrameLane }, writer: BlockWriter, map: MapWriter, late: readonly FileEntry[], seed: bigint): Promise<Manifest["root"]> {
-  writer.finish();
-  await lanes.data.finish();
-  await map.addLate(late);
-  const root = await map.finish(seed, writer.digestFrames);
-  await lanes.map.finish();
-  return root;
 }
 
 /** What must hold whatever happened in between; the server's own answers are compared with each other. */

@@ -10,7 +10,7 @@ import type { ClusterState } from "../cluster-state.ts";
 import type { OperationContext } from "../context.ts";
 import { isOfOneCopy } from "../installation.ts";
 import type { Away } from "../installation.ts";
-import type { BackUpRequest } from "./backup-types.ts";
+import type { BackupOrder } from "./backup-types.ts";
 import type { CopyPlace } from "./choose-parent.ts";
 import type { HeldLeases } from "./copy-leases.ts";
 import { sweepAttempts } from "./sweep-attempts.ts";
@@ -43,18 +43,33 @@ async function forEachCopy<T, R>(
   return done;
 }
 
-/** What each repository holds, with the source bound, its history stored and dead attempts cleared away. */
-export async function preparePlaces({ held }: HeldLeases, away: Away[], request: BackUpRequest, state: ClusterState, context: OperationContext): Promise<LeasedPlace[]> {
+/** What each repository holds, with the source bound to this cluster, its history stored and dead attempts cleared away. */
+export async function prepareForCluster(leases: HeldLeases, away: Away[], request: BackupOrder, state: ClusterState, context: OperationContext): Promise<LeasedPlace[]> {
   const source = request.source.name;
   const { systemIdentifier, walSegmentBytes } = state.facts;
+  const bind = async (repository: WritableRepository): Promise<void> => {
+    await ensureBound(repository, source, { kind: "postgres", systemIdentifier, version: state.identity.version, walSegmentBytes }, context.clock.now());
+    await bringHistory(repository, source, state, context);
+  };
+  return preparePlaces(leases, away, request, bind, context);
+}
+
+/** What each repository holds, with the source bound (`bind`) and dead attempts cleared away. */
+export async function preparePlaces(
+  { held }: HeldLeases,
+  away: Away[],
+  request: BackupOrder,
+  bind: (repository: WritableRepository) => Promise<unknown>,
+  context: OperationContext,
+): Promise<LeasedPlace[]> {
+  const source = request.source.name;
   return forEachCopy(
     held,
     ({ repository }) => repository,
     away,
     context,
     async ({ repository, lease }) => {
-      await ensureBound(repository, source, { systemIdentifier, version: state.identity.version, walSegmentBytes }, context.clock.now());
-      await bringHistory(repository, source, state, context);
+      await bind(repository);
       const listing = await listManifests(repository, source);
       const dead = await sweepAttempts(repository, source, listing, context, request.hasEnded);
       return { repository, lease, listing: { ...listing, ids: [...listing.ids, ...dead] } };

@@ -2,8 +2,10 @@ import type { BackupType } from "../../domain/backup-id.ts";
 import type { BackupView } from "../../domain/source-info.ts";
 import { HoldfastError, messageOf } from "../../errors.ts";
 import type { SourceConfig } from "../../policy/types.ts";
+import type { Manifest } from "../../repository/manifest.ts";
 import { backUp } from "./back-up.ts";
-import type { BackUpResult } from "./backup-types.ts";
+import { backUpTree } from "./back-up-tree.ts";
+import type { BackupOrder, BackUpResult } from "./backup-types.ts";
 import type { OperationContext } from "../context.ts";
 import { describeBackup } from "./describe-backup.ts";
 import { withHooks } from "./hooked-backup.ts";
@@ -31,26 +33,34 @@ export async function runBackup(
   const facts = { source: source.name, run: spec.id, type };
   const act = async (): Promise<RunConclusion<BackupView>> => {
     const { repositories, away } = await openReachable(installation, rule.repositories);
-    const logRepositories = (await openReachable(installation, source.policy.log?.repositories ?? []).catch(noneOfThem)).repositories;
-    const target = await installation.target(source);
-    const result = await backUp(
-      {
-        source: target,
-        type,
-        repositories,
-        away,
-        logRepositories,
-        hasLog: source.policy.log !== null,
-        runId: spec.id,
-        compressionLevel: COMPRESSION_LEVEL,
-        hasEnded: (run) => hasEnded(installation, run),
-        wait: request.wait === true,
-      },
-      tellingProgress(installation.catalog, spec.id, context),
-    );
+    const order: BackupOrder = {
+      source,
+      type,
+      repositories,
+      away,
+      runId: spec.id,
+      compressionLevel: COMPRESSION_LEVEL,
+      hasEnded: (run) => hasEnded(installation, run),
+      wait: request.wait === true,
+    };
+    const result = await backUpByKind(installation, source, order, tellingProgress(installation.catalog, spec.id, context));
     return conclude(result, new Map(repositories.map(({ name, repositoryId }) => [name, repositoryId])));
   };
   return recordRun(journal, spec, async (keep) => withHooks({ hooks: source.policy.hooks, inventory, clock, signal, facts, keep, onNotice }, act));
+}
+
+/** What kinds of source there are is asked here, and nowhere below. */
+async function backUpByKind(installation: Installation, source: SourceConfig, order: BackupOrder, context: OperationContext): Promise<BackUpResult> {
+  switch (source.kind) {
+    case "postgres": {
+      const logRepositories = (await openReachable(installation, source.policy.log?.repositories ?? []).catch(noneOfThem)).repositories;
+      return backUp({ ...order, source: await installation.target(source), logRepositories, hasLog: source.policy.log !== null }, context);
+    }
+    case "postgres-logical":
+      throw new HoldfastError("HF-CONFIG", "sources of kind postgres-logical cannot be backed up yet");
+    case "files":
+      return backUpTree({ ...order, path: source.path, options: { exclude: source.exclude, oneFileSystem: source.oneFileSystem } }, context);
+  }
 }
 
 /** Without any repository of the log a backup brings its own WAL into each of its copies. */
@@ -78,16 +88,17 @@ function conclude(result: BackUpResult, repositoryIds: ReadonlyMap<string, strin
   );
   return {
     outcome: failed.length === 0 ? "succeeded" : "failed",
-    reason:
-      failed.length > 0
-        ? `not stored in ${failed.map(({ repository, error }) => `${repository} (${messageOf(error)})`).join(", ")}`
-        : first.manifest.corruptPages > 0
-          ? `${first.manifest.corruptPages} pages are corrupt in the source`
-          : null,
+    reason: failed.length > 0 ? `not stored in ${failed.map(({ repository, error }) => `${repository} (${messageOf(error)})`).join(", ")}` : whatIsWrong(first.manifest),
     figures: view,
     retryable: failed.length > 0,
     made,
     subject: made.map(({ backup, sha256 }) => ({ name: `manifest ${backup}`, digest: { sha256 } })),
     value: view,
   };
+}
+
+/** What the source had that is not as it should be. */
+function whatIsWrong(manifest: Manifest): string | null {
+  if (manifest.corruptPages > 0) return `${manifest.corruptPages} pages are corrupt in the source`;
+  return manifest.kind === "files" && manifest.tree.unread > 0 ? `${manifest.tree.unread} files and folders could not be read` : null;
 }

@@ -13,7 +13,7 @@ import type { SealedKey } from "../../repository/key-ring.ts";
 import { keys } from "../../repository/layout.ts";
 import type { Lease } from "../../repository/lease.ts";
 import { isSameBackup, learnMapKeys, listManifests, manifestSchema, nextInSequence, ownSegments, readChain, readManifest, referenceTo } from "../../repository/manifest.ts";
-import type { Manifest, ManifestListing, StoredManifest } from "../../repository/manifest.ts";
+import type { ClusterManifest, Manifest, ManifestListing, StoredManifest } from "../../repository/manifest.ts";
 import type { WritableRepository } from "../../repository/repository.ts";
 import { listWal, readTimelineHistory } from "../../repository/wal-archive.ts";
 import type { WalPlace } from "../../repository/wal-archive.ts";
@@ -64,7 +64,7 @@ export async function copyBackup(task: BackupCopyTask, context: OperationContext
   await begin(task, ancestors, context);
   crashPoint("copy.begun");
   const packs = await copyPacks(task, stored, context);
-  const wal = await copyOwnWal(task, stored.manifest, context);
+  const wal = stored.manifest.kind === "postgres" ? await copyOwnWal(task, stored.manifest, context) : { segments: 0 };
   const contents = await storeContents(task, packs.lines);
   const manifest = await describe(task, stored, listing, { ...packs, contents }, context.clock);
   assert(manifestSchema.safeParse(manifest).success, "the manifest is complete");
@@ -148,7 +148,7 @@ async function openKey({ keyRing }: WritableRepository, before: { readonly keyId
 }
 
 /** WAL from start to stop: without it the copy is none. */
-async function copyOwnWal({ from, to, place, id }: BackupCopyTask, manifest: Manifest, { clock, signal }: OperationContext): Promise<Filled> {
+async function copyOwnWal({ from, to, place, id }: BackupCopyTask, manifest: ClusterManifest, { clock, signal }: OperationContext): Promise<Filled> {
   const request = { from, to, place, walKeys: new WalKeys(clock), clock, signal, unfinished: true };
   await copyHistories(request);
   const { first, last } = must(ownSegments(manifest), "the segments of a backup");

@@ -4,10 +4,12 @@ import type { CopyPlan } from "../../domain/copy-plan.ts";
 import type { RetentionRule } from "../../domain/retention.ts";
 import { HoldfastError } from "../../errors.ts";
 import { clearAttempt, readIntents } from "../../repository/attempts.ts";
-import { ensureBound, readBinding } from "../../repository/binding.ts";
+import { ensureBound, readBinding, systemIdentifierOf, walPlaceOf } from "../../repository/binding.ts";
+import type { Binding } from "../../repository/binding.ts";
 import { baseName, keys } from "../../repository/layout.ts";
 import { acquireLease, readLease } from "../../repository/lease.ts";
 import { listManifests } from "../../repository/manifest.ts";
+import type { Manifest } from "../../repository/manifest.ts";
 import type { WritableRepository } from "../../repository/repository.ts";
 import { listTimelines } from "../../repository/wal-archive.ts";
 import type { WalPlace } from "../../repository/wal-archive.ts";
@@ -60,11 +62,11 @@ export async function findCopyWork(request: CopyRequest, now: Date): Promise<Cop
   const { source, from, to } = request;
   const binding = await readBinding(from, source);
   if (binding === null) return null;
-  const place = { source, systemIdentifier: binding.systemIdentifier, segmentBytes: binding.walSegmentBytes };
+  const place = walPlaceOf(source, binding);
   const [here, there] = [await listManifests(from, source), await listManifests(to, source)];
   const living = new Set(there.backups.map(({ manifest }) => manifest.id));
   const plan = planCopy({
-    from: here.backups.filter(({ manifest }) => manifest.postgres.systemIdentifier === place.systemIdentifier).map(candidateOf),
+    from: here.backups.filter(({ manifest }) => isOf(manifest, binding)).map(candidateOf),
     to: there.backups.map(candidateOf),
     usedUp: new Set(there.ids.filter((id) => !living.has(id))),
     only: request.backup,
@@ -75,6 +77,11 @@ export async function findCopyWork(request: CopyRequest, now: Date): Promise<Cop
   if (request.backup !== null && !here.backups.some(({ manifest }) => manifest.id === request.backup))
     throw new HoldfastError("HF-NO-BACKUP", `${from.name} holds no backup ${request.backup} of ${source}`, { hint: "see 'holdfast info'" });
   return { place, plan, walSegments: request.log ? await countLacking(from, to, place) : 0 };
+}
+
+/** A source may have been bound to another cluster before. */
+function isOf(manifest: Manifest, binding: Binding): boolean {
+  return manifest.kind === binding.kind && (manifest.kind !== "postgres" || manifest.postgres.systemIdentifier === systemIdentifierOf(binding));
 }
 
 /** Copies the backups that one repository lacks, oldest first, each whole before the next; then the log. */

@@ -1,6 +1,6 @@
 import type { DrillCheckResult, DrillFault } from "../../domain/drill-verdict.ts";
 import { codeOf, DamageError, HoldfastError } from "../../errors.ts";
-import type { Manifest } from "../../repository/manifest.ts";
+import type { ClusterManifest } from "../../repository/manifest.ts";
 
 /** Missing binaries, no room, no permission: the machine's fault, and no proof of anything. */
 const OF_THE_MACHINE: readonly string[] = ["HF-BINARIES", "HF-SPACE", "HF-STORAGE", "HF-CONFIG", "HF-KEY", "HF-TARGET-NOT-EMPTY"];
@@ -41,13 +41,13 @@ function sqlStateOf(error: unknown): string {
  * What is wrong inside of what was restored was wrong in the source, where the backup can have made no mistake: pages that were corrupt when they were read, or every block of it read by
  * this very backup. Of one that took blocks over from its ancestors it cannot be told, and the backup is held to be at fault.
  */
-export function blameForStructures(checks: readonly DrillCheckResult[], manifest: Manifest): DrillCheckResult[] {
+export function blameForStructures(checks: readonly DrillCheckResult[], manifest: ClusterManifest): DrillCheckResult[] {
   if (manifest.corruptPages === 0 && !(manifest.type === "full" && manifest.changeSource === "everything")) return [...checks];
   return checks.map((check) => (check.outcome === "fail" && check.fault === "backup" ? { ...check, fault: "source" } : check));
 }
 
 /** A backup with corrupt pages restores to a cluster with corrupt pages, whether or not a check comes across them. */
-export function checkSourcePages({ corruptPages, id }: Manifest): DrillCheckResult {
+export function checkSourcePages({ corruptPages, id }: ClusterManifest): DrillCheckResult {
   const ok = corruptPages === 0;
   const detail = ok ? "none was corrupt when the backup was made" : `${corruptPages} pages were corrupt in the source when ${id} was made`;
   return { name: "pages of the source", required: true, outcome: ok ? "pass" : "fail", detail, fault: "source" };

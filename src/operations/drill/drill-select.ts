@@ -4,7 +4,7 @@ import type { RestoreTarget } from "../../domain/restore-target.ts";
 import { fromDate, micros } from "../../domain/timestamp.ts";
 import type { Micros } from "../../domain/timestamp.ts";
 import { HoldfastError } from "../../errors.ts";
-import type { Manifest } from "../../repository/manifest.ts";
+import type { ClusterManifest } from "../../repository/manifest.ts";
 import type { CopyView } from "../copy-view.ts";
 
 export const DRILL_SELECTIONS = ["latest", "random", "random-time", "oldest", "worst-case"] as const;
@@ -42,12 +42,12 @@ export function selectRecoveryPoint(view: CopyView, selection: DrillSelection, s
 }
 
 /** A number in [0, 1) that follows from the seed and a purpose. */
-function fraction(seed: string, purpose: string): number {
+export function fraction(seed: string, purpose: string): number {
   return createHash("sha256").update(`${seed}/${purpose}`).digest().readUInt32BE(0) / 2 ** 32;
 }
 
 /** Any moment between the end of the oldest backup that leads without a gap to the newest, and what is covered. */
-function randomTime(backups: readonly Manifest[], view: CopyView, seed: string): Micros {
+function randomTime(backups: readonly ClusterManifest[], view: CopyView, seed: string): Micros {
   const timeline = view.newestTimeline;
   const history = timeline === null ? undefined : view.histories.get(timeline);
   const last = backups.at(-1);
@@ -59,7 +59,7 @@ function randomTime(backups: readonly Manifest[], view: CopyView, seed: string):
 }
 
 /** The end of the longest chain: just before the newest full after which there is one, else the latest. */
-function worstCase(backups: readonly Manifest[]): Omit<DrillChoice, "population"> {
+function worstCase(backups: readonly ClusterManifest[]): Omit<DrillChoice, "population"> {
   const fulls = backups.filter((backup) => backup.type === "full");
   const newest = fulls.at(-1);
   const before = backups.findLast((backup) => newest !== undefined && backup.stop.at < newest.start.at);

@@ -26,7 +26,8 @@ import { ageOfBeat, readHeartbeat } from "./heartbeat.ts";
 import type { Heartbeat } from "../../catalog/observations.ts";
 import { planRestore } from "../restore/plan-restore.ts";
 import type { RestorePlan } from "../restore/plan-restore.ts";
-import { openChain, restore } from "../restore/restore.ts";
+import { openChain } from "../restore/open-chain.ts";
+import { restore } from "../restore/restore.ts";
 import { KEPT_MARKER } from "./sweep-scratch.ts";
 import { runUserChecks } from "./user-checks.ts";
 import type { UserCheck } from "./user-checks.ts";
@@ -274,7 +275,7 @@ class DrillAttempt {
 }
 
 /** The restore was good, and a copy is not. */
-function warnOf({ repository, object, reason, servedBy }: Fallback): DrillCheckResult {
+export function warnOf({ repository, object, reason, servedBy }: Fallback): DrillCheckResult {
   return {
     name: "copy",
     required: false,

@@ -6,10 +6,10 @@ import type { ScratchCluster } from "../../postgres/scratch-cluster.ts";
 import { countRestored, sourceFactsSchema } from "../../postgres/source-facts.ts";
 import { parseJson, parsePayload } from "../../repository/document.ts";
 import { keys } from "../../repository/layout.ts";
-import type { StoredManifest } from "../../repository/manifest.ts";
+import type { ClusterManifest, StoredManifest } from "../../repository/manifest.ts";
 import type { CopyView } from "../copy-view.ts";
 import type { RestorePlan } from "../restore/plan-restore.ts";
-import { openChain } from "../restore/restore.ts";
+import { openChain } from "../restore/open-chain.ts";
 import { readFile } from "../restore/restore-files.ts";
 
 const FACTS = "//facts.json";
@@ -47,7 +47,7 @@ function resultOf(name: string, findings: readonly string[], fine: string, fault
 }
 
 /** The backup before the one that was restored, of the same cluster in the same copy. */
-function previousOf({ view, stored, history }: RestorePlan): StoredManifest | null {
+function previousOf({ view, stored, history }: RestorePlan): StoredManifest<ClusterManifest> | null {
   const backups = view.backupsOn(history);
   const at = backups.findIndex(({ manifest }) => manifest.id === stored.manifest.id);
   return at > 0 ? (backups[at - 1] ?? null) : null;
@@ -60,7 +60,7 @@ function nothingOfIt(error: unknown): null {
 }
 
 /** Null for a backup of an earlier version, which has none. */
-async function readFacts(view: CopyView, stored: StoredManifest): Promise<SourceFacts | null> {
+async function readFacts(view: CopyView, stored: StoredManifest<ClusterManifest>): Promise<SourceFacts | null> {
   const { manifest } = stored;
   const chain = await openChain({ view, stored });
   const root = await chain.root(manifest.id);

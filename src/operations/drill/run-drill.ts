@@ -8,16 +8,15 @@ import { serverUser } from "../../postgres/process.ts";
 import type { SourceConfig } from "../../policy/types.ts";
 import type { OperationContext } from "../context.ts";
 import { CopyView } from "../copy-view.ts";
-import { drill } from "./drill.ts";
+import { drillByKind, selectByKind } from "./drill-by-kind.ts";
 import type { DrillRequest, DrillResult } from "./drill.ts";
-import { selectRecoveryPoint } from "./drill-select.ts";
 import type { DrillSelection } from "./drill-select.ts";
 import { byNearness, openReachable, repositoriesOf, runSpec } from "../installation.ts";
 import type { Installation } from "../installation.ts";
 import { recordRun } from "../record-run.ts";
 import type { RunTrigger } from "../record-run.ts";
 import { tellingProgress } from "../run-progress.ts";
-import { findSegregation } from "./segregation.ts";
+import { findSegregation, ofThisMachine } from "./segregation.ts";
 import { sweepScratch } from "./sweep-scratch.ts";
 
 export interface DrillOrder extends RunTrigger {
@@ -40,7 +39,7 @@ export async function runDrill(installation: Installation, order: DrillOrder, co
   return recordRun(installation.journal, spec, async () => {
     await sweepScratch(installation.inventory.scratch.directory);
     const request = await prepare(installation, order, spec.id, seed);
-    const result = await drill(request, tellingProgress(installation.catalog, spec.id, context));
+    const result = await drillByKind(request, tellingProgress(installation.catalog, spec.id, context));
     const passed = result.verdict === "pass" || result.verdict === "pass_with_warnings";
     return {
       outcome: passed ? "succeeded" : "failed",
@@ -58,7 +57,7 @@ async function prepare(installation: Installation, order: DrillOrder, id: string
   const { view, passedOver } = await chooseCopy(installation, order);
   const asked = order.to === null ? null : parseRestoreTarget(order.to);
   if (typeof asked === "string") throw new HoldfastError("HF-TARGET", asked, { hint: "latest, 2026-11-21T16:44:54Z, lsn:0/16B3748, name:before-release" });
-  const choice = asked === null ? selectRecoveryPoint(view, order.select, seed) : { target: asked, backup: null };
+  const choice = asked === null ? selectByKind(view, order.select, seed, installation.clock.now()) : { target: asked, backup: null };
   return {
     id,
     view,
@@ -74,7 +73,7 @@ async function prepare(installation: Installation, order: DrillOrder, id: string
     checks: source.policy.drills?.checks ?? [],
     heartbeat: source.heartbeat ? await heartbeatOf(installation, source) : null,
     keep: order.keep,
-    segregation: await findSegregation(await installation.target(source).catch(() => null)),
+    segregation: source.kind === "files" ? ofThisMachine("the tree is on this machine") : await findSegregation(await installation.target(source).catch(() => null)),
   };
 }
 

@@ -23,6 +23,11 @@ export async function findSegregation(source: { readonly url: string; readonly d
   return { drillHost, sourceHost, sameMachine: isOwn, reason: isOwn ? "the address of the source is one of this machine" : "the address of the source is not one of this machine" };
 }
 
+/** What is being protected is here, by what it is. */
+export function ofThisMachine(reason: string): DrillSegregation {
+  return { drillHost: hostname(), sourceHost: hostname(), sameMachine: true, reason };
+}
+
 function hostOf(url: string): string | null {
   const parsed = URL.parse(url.replace(/^(postgres(?:ql)?:\/\/[^@/]*@)\//, "$1localhost/"));
   const host = parsed?.searchParams.get("host") ?? decodeURIComponent(parsed?.hostname ?? "");

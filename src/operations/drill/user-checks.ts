@@ -25,7 +25,7 @@ export async function runUserChecks(checks: readonly UserCheck[], cluster: Pick<
   for (const check of checks) {
     signal.throwIfAborted();
     try {
-      results.push(check.kind === "sql" ? await runSql(check, cluster) : await runCommand(check, cluster, signal));
+      results.push(check.kind === "sql" ? await runSql(check, cluster) : await runCommandCheck(check, { HOLDFAST_DRILL_URL: cluster.url("postgres") }, signal));
     } catch (error) {
       results.push({
         name: check.name,
@@ -61,12 +61,15 @@ function whyUnexpected(found: string | null, { min, max, equals }: Extract<UserC
   return null;
 }
 
-/** The address of the scratch cluster is in HOLDFAST_DRILL_URL. It gets nothing else of our environment: secrets are in there. */
-async function runCommand(check: Extract<UserCheck, { kind: "command" }>, cluster: Pick<ScratchCluster, "url">, signal: AbortSignal): Promise<DrillCheckResult> {
+/**
+ * Where what was restored is stands in its environment: the address of the scratch cluster in HOLDFAST_DRILL_URL, the folder of a tree in HOLDFAST_DRILL_FOLDER. It gets nothing else of
+ * ours: secrets are in there.
+ */
+export async function runCommandCheck(check: Extract<UserCheck, { kind: "command" }>, where: Readonly<Record<string, string>>, signal: AbortSignal): Promise<DrillCheckResult> {
   const [program = "", ...args] = check.command;
   const result = await runProgram(program, args, {
     timeoutMs: check.timeoutSeconds * 1000,
-    env: { HOLDFAST_DRILL_URL: cluster.url("postgres"), PATH: "/usr/local/bin:/usr/bin:/bin" },
+    env: { ...where, PATH: "/usr/local/bin:/usr/bin:/bin" },
     cleanEnv: true,
     signal,
   });

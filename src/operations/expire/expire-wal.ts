@@ -80,7 +80,7 @@ function windowBase(view: CopyView, doomed: ReadonlySet<string>, windowStart: Da
 
 /** What a backup that stays needs is kept on every timeline: where the source was promoted meanwhile, the segment of the fork is there twice, and its end may be parts only. */
 function segmentsToRemove(view: CopyView, base: WindowBase, doomed: ReadonlySet<string>): string[] {
-  const kept = view.listing.backups.filter(({ manifest }) => !doomed.has(manifest.id)).map(({ manifest }) => must(ownSegments(manifest), "the segments of a backup"));
+  const kept = view.listing.backups.filter(({ manifest }) => !doomed.has(manifest.id)).flatMap(({ manifest }) => ownSegments(manifest) ?? []);
   return [...heldSegments(view.inventory)].filter((name) => {
     const segment = parseSegmentName(name, view.place.segmentBytes);
     return segment !== null && isOver(segment, base, view.place.segmentBytes) && !kept.some(({ first, last }) => first.number <= segment.number && segment.number <= last.number);

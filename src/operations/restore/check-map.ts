@@ -3,7 +3,7 @@ import { DamageError } from "../../errors.ts";
 import { inclusionOf, tablespaceFolder } from "../../postgres/cluster-files.ts";
 import { majorOf } from "../../postgres/server-identity.ts";
 import { keys } from "../../repository/layout.ts";
-import type { Manifest } from "../../repository/manifest.ts";
+import type { ClusterManifest } from "../../repository/manifest.ts";
 import type { ChainReader } from "../../repository/map-reader.ts";
 
 export const CONTROL_FILE = "global/pg_control";
@@ -17,7 +17,7 @@ const ANSWER_BYTES = 1 << 20;
  * in a folder that is named before it, none is what belongs to a running server or what a restore writes itself, and together they have the bytes that the manifest says, for which
  * there was found to be room. Rejects with `DamageError`. That paths are safe, and in order, is seen to where the map is read.
  */
-export async function* checkedEntries(chain: ChainReader, manifest: Manifest): AsyncGenerator<MapEntry> {
+export async function* checkedEntries(chain: ChainReader, manifest: ClusterManifest): AsyncGenerator<MapEntry> {
   const check = new MapCheck(manifest);
   for await (const entry of chain.entries(manifest.id)) {
     check.add(entry);
@@ -27,7 +27,7 @@ export async function* checkedEntries(chain: ChainReader, manifest: Manifest): A
 }
 
 class MapCheck {
-  readonly #manifest: Manifest;
+  readonly #manifest: ClusterManifest;
   /** Folders that files may lie in. */
   readonly #open = new Set([""]);
   /** Tablespaces, in place or not: in them is one folder. */
@@ -35,12 +35,13 @@ class MapCheck {
   readonly #needed = new Set([CONTROL_FILE, SETTINGS]);
   #bytes = 0;
 
-  constructor(manifest: Manifest) {
+  constructor(manifest: ClusterManifest) {
     this.#manifest = manifest;
   }
 
   add(entry: MapEntry): void {
     const { path } = entry;
+    if (entry.type === "symlink" || entry.type === "link") throw this.#wrong(`${path} is a link`);
     if (path.startsWith("//") && entry.type !== "file") throw this.#wrong(`${path} is no file`);
     if (entry.type === "file") this.#addFile(entry);
     else if (this.#needed.has(path)) throw this.#wrong(`${path} is no file`);

@@ -6,7 +6,8 @@ import type { MapEntry } from "../../domain/file-map.ts";
 import { codeOf, HoldfastError } from "../../errors.ts";
 import { parseControlFile } from "../../postgres/control-file.ts";
 import type { ChainReader } from "../../repository/map-reader.ts";
-import { exists, INCOMPLETE_MARKER, inspectTarget, syncFolder } from "./restore-target-folder.ts";
+import { INCOMPLETE_MARKER } from "../tree-names.ts";
+import { exists, inspectTarget, syncFolder } from "./restore-target-folder.ts";
 import type { TargetState } from "./restore-target-folder.ts";
 
 /**

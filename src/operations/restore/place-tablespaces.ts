@@ -3,7 +3,7 @@ import path from "node:path";
 import type { TablespaceEntry } from "../../domain/file-map.ts";
 import { DamageError, HoldfastError } from "../../errors.ts";
 import { keys } from "../../repository/layout.ts";
-import type { Manifest } from "../../repository/manifest.ts";
+import type { ClusterManifest } from "../../repository/manifest.ts";
 import { existingPart, isFreeForTablespace } from "./restore-target-folder.ts";
 
 /** What is said of where tablespaces go. */
@@ -68,7 +68,7 @@ export function isWithin(folder: string, outer: string): boolean {
  * As the server gave it, but for the folders of tablespaces that moved. A line is `<oid> <path>`. At its start the server makes every link that is named here, and takes away what is there
  * under its name: so each line must be that of a tablespace that was restored.
  */
-export function remapTablespaces(map: string, places: ReadonlyMap<string, string>, manifest: Manifest): string {
+export function remapTablespaces(map: string, places: ReadonlyMap<string, string>, manifest: ClusterManifest): string {
   const lines = map.split("\n").filter((line) => line !== "");
   const named = lines.map((line) => `pg_tblspc/${/^(\d{1,10}) ./.exec(line)?.[1] ?? ""}`);
   if (new Set(named).size !== places.size || named.length !== places.size || !named.every((name) => places.has(name)))

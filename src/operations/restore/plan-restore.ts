@@ -4,7 +4,8 @@ import type { RestoreTarget } from "../../domain/restore-target.ts";
 import type { TimelineHistory } from "../../domain/timeline.ts";
 import { formatMicros, fromDate } from "../../domain/timestamp.ts";
 import { HoldfastError } from "../../errors.ts";
-import type { StoredManifest } from "../../repository/manifest.ts";
+import { isCluster } from "../../repository/manifest.ts";
+import type { ClusterManifest, StoredManifest } from "../../repository/manifest.ts";
 import type { CopyView } from "../copy-view.ts";
 import { resolveTarget } from "./resolve-target.ts";
 import type { ResolvedTarget } from "./resolve-target.ts";
@@ -21,7 +22,7 @@ export interface RestoreChoice {
 /** What a restore will do, decided before anything is touched. */
 export interface RestorePlan {
   readonly view: CopyView;
-  readonly stored: StoredManifest;
+  readonly stored: StoredManifest<ClusterManifest>;
   readonly history: TimelineHistory;
   readonly target: RestoreTarget;
   readonly resolved: ResolvedTarget;
@@ -57,7 +58,8 @@ function chooseHistory(view: CopyView, { timeline, backup }: RestoreChoice): Tim
   };
   if (typeof timeline === "number") return of(timeline);
   if (timeline === "current") {
-    const stored = view.listing.backups.find(({ manifest }) => manifest.id === backup) ?? view.listing.backups.at(-1);
+    const backups = view.listing.backups.filter(isCluster);
+    const stored = backups.find(({ manifest }) => manifest.id === backup) ?? backups.at(-1);
     if (stored !== undefined) return of(stored.manifest.postgres.timeline);
   }
   const newest = view.newestTimeline;
@@ -68,7 +70,7 @@ function chooseHistory(view: CopyView, { timeline, backup }: RestoreChoice): Tim
   return of(newest);
 }
 
-function candidatesFor(view: CopyView, history: TimelineHistory, choice: RestoreChoice): StoredManifest[] {
+function candidatesFor(view: CopyView, history: TimelineHistory, choice: RestoreChoice): StoredManifest<ClusterManifest>[] {
   const usable = view.backupsOn(history).toReversed();
   if (choice.backup !== null) {
     const chosen = usable.filter(({ manifest }) => manifest.id === choice.backup);

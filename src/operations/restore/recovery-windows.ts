@@ -6,7 +6,7 @@ import type { Micros } from "../../domain/timestamp.ts";
 import { parseSegmentName, segmentStart } from "../../domain/wal-segment.ts";
 import { DamageError, HoldfastError, must } from "../../errors.ts";
 import { markOf, WalWalker } from "../../postgres/wal-records.ts";
-import type { Manifest } from "../../repository/manifest.ts";
+import type { ClusterManifest } from "../../repository/manifest.ts";
 import type { CopyView } from "../copy-view.ts";
 
 /** A stretch of one timeline, any point of which a copy can bring back. A backup whose WAL does not reach the next one is a window of one point. */
@@ -22,7 +22,7 @@ export interface RecoveryWindow {
 
 /** The windows on the history of one timeline, oldest first. */
 export async function findWindows(view: CopyView, history: TimelineHistory): Promise<RecoveryWindow[]> {
-  const stretches: { first: Manifest; end: Lsn; names: string[]; timeline: number }[] = [];
+  const stretches: { first: ClusterManifest; end: Lsn; names: string[]; timeline: number }[] = [];
   for (const { manifest } of view.backupsOn(history)) {
     const { end, names, timeline } = view.reach(history, parseLsn(manifest.start.lsn));
     if (end < parseLsn(manifest.stop.lsn)) continue;

@@ -9,7 +9,7 @@ import { parseSegmentName, segmentBefore, segmentStart } from "../../domain/wal-
 import { HoldfastError } from "../../errors.ts";
 import { markOf, WalWalker } from "../../postgres/wal-records.ts";
 import type { WalMark, WalRecord } from "../../postgres/wal-records.ts";
-import type { Manifest } from "../../repository/manifest.ts";
+import type { ClusterManifest } from "../../repository/manifest.ts";
 import type { CopyView } from "../copy-view.ts";
 
 /** The point a restore ends at: after this record, on this timeline. */
@@ -31,7 +31,7 @@ export interface ResolvedTarget {
 interface Stretch {
   readonly view: CopyView;
   readonly history: TimelineHistory;
-  readonly backup: Manifest;
+  readonly backup: ClusterManifest;
   /** All segments from the backup's start as far as they reach. */
   readonly names: readonly string[];
   readonly end: Lsn;
@@ -45,7 +45,7 @@ interface Stretch {
 export async function resolveTarget(
   view: CopyView,
   history: TimelineHistory,
-  backup: Manifest,
+  backup: ClusterManifest,
   target: RestoreTarget,
   options: { exclusive: boolean; acceptGap: boolean },
 ): Promise<ResolvedTarget> {

@@ -34,7 +34,7 @@ interface Placement {
   readonly extentBlock: number;
 }
 
-interface OpenFile {
+export interface OpenFile {
   readonly entry: FileEntry;
   readonly handle: FileHandle;
   /** What has to be written. */
@@ -46,7 +46,7 @@ const WINDOW_FILES = 512;
 const WINDOW_RUNS = 200_000;
 const PACKS_AT_ONCE = 4;
 /** While one waits for its disk, the next waits for its packs. */
-const WINDOWS_AT_ONCE = 2;
+export const WINDOWS_AT_ONCE = 2;
 
 /** Writes every file of a backup straight from packs: grouped by pack, each extent decoded once, positional writes, everything fsynced. */
 export async function restoreFiles(
@@ -57,7 +57,7 @@ export async function restoreFiles(
   context: OperationContext,
 ): Promise<{ bytes: number; writtenBytes: number; files: number }> {
   const done = { bytes: 0, writtenBytes: 0, files: 0 };
-  const windows = windowsOf(chain.entries(backup), folder, late);
+  const windows = windowsOf(chain.entries(backup), folder.blockSize, (entry) => makeFolder(entry, folder), late);
   const writing: Promise<number>[] = [];
   const write = async (window: readonly FileEntry[]): Promise<{ window: readonly FileEntry[]; bytes: number }> => {
     const written = writeWindow(chain, window, folder, context);
@@ -78,16 +78,21 @@ export async function restoreFiles(
   return done;
 }
 
-/** Files that are written together. Folders are made on the way: they come before what is in them. */
-async function* windowsOf(entries: AsyncIterable<MapEntry>, folder: RestoreFolder, late: (entry: FileEntry) => boolean): AsyncGenerator<FileEntry[]> {
+/** Files that are written together. What is no file is made on the way: folders come before what is in them. */
+export async function* windowsOf(
+  entries: AsyncIterable<MapEntry>,
+  blockSize: number,
+  make: (entry: Exclude<MapEntry, FileEntry>) => Promise<void>,
+  late: (entry: FileEntry) => boolean,
+): AsyncGenerator<FileEntry[]> {
   let [window, runs]: [FileEntry[], number] = [[], 0];
   for await (const entry of entries) {
     if (entry.type !== "file") {
-      await makeFolder(entry, folder);
+      await make(entry);
       continue;
     }
     if (late(entry)) continue;
-    checkRuns(entry, folder.blockSize);
+    checkRuns(entry, blockSize);
     window.push(entry);
     runs += entry.runs.length;
     if (window.length < WINDOW_FILES && runs < WINDOW_RUNS) continue;
@@ -104,6 +109,7 @@ function checkRuns(entry: FileEntry, blockSize: number): void {
 }
 
 async function makeFolder(entry: Exclude<MapEntry, FileEntry>, folder: RestoreFolder): Promise<void> {
+  if (entry.type === "symlink" || entry.type === "link") throw new DamageError(entry.path, "there are no links in a data directory");
   const target = entry.type === "tablespace" ? folder.tablespaces.get(entry.path) : undefined;
   await ownFolder(target ?? locate(folder, entry.path), folder);
   // A link that leads elsewhere was taken away with all else that the backup does not have.
@@ -128,16 +134,7 @@ async function writeWindow(chain: ChainReader, window: readonly FileEntry[], fol
   try {
     for (const entry of window) files.push(await openTarget(entry, folder));
     for (const file of files) await writeZeros(file, folder.blockSize);
-    const packs = groupByPack(files);
-    await pMap(
-      packs,
-      async ([, pack]) => {
-        context.signal.throwIfAborted();
-        crashPoint("restore.copying");
-        await writePack(chain, pack, folder.blockSize);
-      },
-      { concurrency: PACKS_AT_ONCE },
-    );
+    await fillFiles(chain, files, folder.blockSize, context);
     await pMap(files, ({ handle }) => handle.sync(), { concurrency: 16 });
     return files.reduce((sum, { runs }) => sum + runs.reduce((blocks, run) => blocks + run.blocks, 0) * folder.blockSize, 0);
   } catch (error) {
@@ -145,6 +142,19 @@ async function writeWindow(chain: ChainReader, window: readonly FileEntry[], fol
   } finally {
     await Promise.all(files.map(({ handle }) => handle.close()));
   }
+}
+
+/** Writes the blocks of open files from the packs they lie in, each extent decoded once. */
+export async function fillFiles(chain: ChainReader, files: readonly OpenFile[], blockSize: number, context: OperationContext): Promise<void> {
+  await pMap(
+    groupByPack(files),
+    async ([, pack]) => {
+      context.signal.throwIfAborted();
+      crashPoint("restore.copying");
+      await writePack(chain, pack, blockSize);
+    },
+    { concurrency: PACKS_AT_ONCE },
+  );
 }
 
 async function openTarget(entry: FileEntry, folder: RestoreFolder): Promise<OpenFile> {

@@ -1,9 +1,7 @@
 import { lstat, mkdir, open, readdir, readFile, rm, stat, statfs } from "node:fs/promises";
 import path from "node:path";
 import { codeOf, HoldfastError } from "../../errors.ts";
-
-/** In a target from the first moment to the last: what is there is ours, unfinished, and may be cleared by the next attempt. */
-export const INCOMPLETE_MARKER = "holdfast-restore.incomplete";
+import { INCOMPLETE_MARKER } from "../tree-names.ts";
 
 export type TargetState = "absent" | "empty" | "unfinished";
 

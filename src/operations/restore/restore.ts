@@ -17,22 +17,22 @@ import { DEFAULT_HBA, generateConfig } from "../../postgres/restored-config.ts";
 import type { RestoredConfig, RestoredConfigOptions } from "../../postgres/restored-config.ts";
 import { parseJson, parsePayload } from "../../repository/document.ts";
 import { keys } from "../../repository/layout.ts";
-import { isSameBackup, learnMapKeys, readChain } from "../../repository/manifest.ts";
-import type { Manifest, StoredManifest } from "../../repository/manifest.ts";
-import { ChainReader, isOfThisCopy } from "../../repository/map-reader.ts";
+import type { ClusterManifest } from "../../repository/manifest.ts";
+import type { ChainReader } from "../../repository/map-reader.ts";
 import type { OperationContext } from "../context.ts";
-import type { CopyView } from "../copy-view.ts";
 import { BlockComparison } from "./block-comparison.ts";
 import { checkedEntries, CONTROL_FILE, SETTINGS } from "./check-map.ts";
 import { compareWithTarget, inspectDeltaTarget, makeUnstartable, removeStrangers } from "./delta-target.ts";
 import { removeFutureTransactions } from "./future-transactions.ts";
 import { chooseHoles } from "./choose-holes.ts";
+import { openChain } from "./open-chain.ts";
 import { placeTablespaces, remapTablespaces } from "./place-tablespaces.ts";
 import { linkWal, placeWal } from "./place-wal.ts";
 import type { RestorePlan } from "./plan-restore.ts";
 import { locate, ownFolder, readFile, restoreFiles } from "./restore-files.ts";
 import type { RestoreFolder } from "./restore-files.ts";
-import { claimTarget, exists, INCOMPLETE_MARKER, inspectTarget, requireSpace, syncFolder, syncTree } from "./restore-target-folder.ts";
+import { INCOMPLETE_MARKER } from "../tree-names.ts";
+import { claimTarget, exists, inspectTarget, requireSpace, syncFolder, syncTree } from "./restore-target-folder.ts";
 import { stageWal, writeOwned } from "./restore-wal.ts";
 import type { StagedWal, WalChoice } from "./restore-wal.ts";
 
@@ -158,7 +158,7 @@ interface Documents {
   readonly control: ControlFile;
 }
 
-async function readDocuments(chain: ChainReader, entries: ReadonlyMap<string, FileEntry>, places: ReadonlyMap<string, string>, manifest: Manifest): Promise<Documents> {
+async function readDocuments(chain: ChainReader, entries: ReadonlyMap<string, FileEntry>, places: ReadonlyMap<string, string>, manifest: ClusterManifest): Promise<Documents> {
   const controlBytes = await readFile(chain, must(entries.get(CONTROL_FILE), "pg_control in the backup"), manifest.postgres.blockSize);
   const control = parseControlFile(controlBytes);
   if (control === null) throw new DamageError(keys.manifest(manifest.source, manifest.id), "the pg_control of this backup is not valid");
@@ -184,34 +184,6 @@ function configure(request: RestoreRequest, found: Pick<Documents, "captured" | 
   });
 }
 
-export async function openChain({ view, stored }: Pick<RestorePlan, "view" | "stored">): Promise<ChainReader> {
-  const chain = await readChain(view.repository, stored);
-  await learnMapKeys(view.repository, chain);
-  const others: ChainReader[] = [];
-  for (const other of view.others) {
-    const same = await sameChain(other, chain);
-    if (same !== null) others.push(new ChainReader(other.repository, same));
-  }
-  return new ChainReader(view.repository, chain, { others, onFallback: (object, reason, servedBy) => view.noteFallback(object, reason, servedBy) });
-}
-
-/** The same backups in another copy, or null where it does not hold them all: then it cannot help. */
-async function sameChain(view: CopyView, chain: ReadonlyMap<string, StoredManifest>): Promise<ReadonlyMap<string, StoredManifest> | null> {
-  const found = new Map<string, StoredManifest>();
-  for (const [id, stored] of chain) {
-    const same = view.listing.backups.find(({ manifest }) => isSameBackup(manifest, stored.manifest));
-    if (same === undefined) return null;
-    found.set(id, same);
-  }
-  try {
-    await learnMapKeys(view.repository, found);
-    return found;
-  } catch (error) {
-    if (!isOfThisCopy(error)) throw error;
-    return null;
-  }
-}
-
 interface SpecialEntries {
   /** Files that are not simply written where they were, and the documents about the backup. All of them were read late, but for the configuration. */
   readonly special: ReadonlyMap<string, FileEntry>;
@@ -219,7 +191,7 @@ interface SpecialEntries {
 }
 
 /** Looks at the whole map, before anything is written. */
-async function specialEntries(chain: ChainReader, manifest: Manifest): Promise<SpecialEntries> {
+async function specialEntries(chain: ChainReader, manifest: ClusterManifest): Promise<SpecialEntries> {
   const special = new Map<string, FileEntry>();
   const tablespaces: TablespaceEntry[] = [];
   for await (const entry of checkedEntries(chain, manifest)) {
@@ -229,13 +201,18 @@ async function specialEntries(chain: ChainReader, manifest: Manifest): Promise<S
   return { special, tablespaces };
 }
 
-async function readCaptured(chain: ChainReader, entries: ReadonlyMap<string, FileEntry>, manifest: Manifest): Promise<CapturedSettings> {
+async function readCaptured(chain: ChainReader, entries: ReadonlyMap<string, FileEntry>, manifest: ClusterManifest): Promise<CapturedSettings> {
   const bytes = await readFile(chain, must(entries.get(SETTINGS), "settings in the backup"), manifest.postgres.blockSize);
   return parsePayload(keys.manifest(manifest.source, manifest.id), parseJson(keys.manifest(manifest.source, manifest.id), bytes), capturedSchema);
 }
 
 /** What the restored cluster gets of it; null where the backup has none. */
-async function readTablespaceMap(chain: ChainReader, entries: ReadonlyMap<string, FileEntry>, places: ReadonlyMap<string, string>, manifest: Manifest): Promise<string | null> {
+async function readTablespaceMap(
+  chain: ChainReader,
+  entries: ReadonlyMap<string, FileEntry>,
+  places: ReadonlyMap<string, string>,
+  manifest: ClusterManifest,
+): Promise<string | null> {
   const entry = entries.get("tablespace_map");
   return entry === undefined ? null : remapTablespaces((await readFile(chain, entry, manifest.postgres.blockSize)).toString("utf8"), places, manifest);
 }

@@ -10,12 +10,13 @@ import { FrameReader, openContainer, releaseFrame } from "../../repository/conta
 import { readContents } from "../../repository/contents.ts";
 import type { ContentsLine } from "../../repository/contents.ts";
 import { keys } from "../../repository/layout.ts";
-import { learnMapKeys, readChain } from "../../repository/manifest.ts";
+import { blockSizeOf, isCluster, learnMapKeys, readChain } from "../../repository/manifest.ts";
 import type { StoredManifest } from "../../repository/manifest.ts";
 import { ChainReader } from "../../repository/map-reader.ts";
 import type { Repository } from "../../repository/repository.ts";
 import type { OperationContext } from "../context.ts";
 import { checkedEntries } from "../restore/check-map.ts";
+import { checkedTree } from "../restore/check-tree.ts";
 import { checkExtent, verifyPages, VisitedFrames } from "./verify-pages.ts";
 import { pieceOf } from "./verify-pieces.ts";
 import type { PieceWork } from "./verify-pieces.ts";
@@ -41,10 +42,9 @@ export async function verifyBackup(work: BackupVerification, context: OperationC
   if (!reaches(tier, "stored")) return;
   const chain = reaches(tier, "decoded") ? await collecting(work, () => openChainOf(repository, stored)) : null;
   const digest = chain === null ? null : await collecting(work, async () => createBlockDigest((await chain.root(id)).digestSeed));
-  const { blockSize, dataChecksums } = stored.manifest.postgres;
   const onExtent = (bytes: number): void => context.onProgress({ phase: `verify ${source} ${id}`, doneBytes: (work.totals.bytes += bytes), totalBytes: null });
   const pages =
-    chain !== null && digest !== null && reaches(tier, "pages") && dataChecksums
+    chain !== null && digest !== null && reaches(tier, "pages") && isCluster(stored) && stored.manifest.postgres.dataChecksums
       ? {
           chain,
           stored,
@@ -69,7 +69,7 @@ export async function verifyBackup(work: BackupVerification, context: OperationC
     },
     { concurrency: work.pieces.atOnce },
   );
-  if (chain !== null && work.pieces.isAll) await collecting(work, () => verifyMap(work, chain, blockSize, context));
+  if (chain !== null && work.pieces.isAll) await collecting(work, () => verifyMap(work, chain, context));
 }
 
 async function openChainOf(repository: Repository, stored: StoredManifest): Promise<ChainReader> {
@@ -116,7 +116,7 @@ interface Opening {
 /** Every byte against digests; and, where decoded, decrypted, decompressed, and each block against its own digest. */
 async function verifyContainer(work: BackupVerification, line: ContentsLine, { chain, digest, visited }: Opening): Promise<void> {
   const { repository, stored, totals } = work;
-  const { source, id, postgres } = stored.manifest;
+  const { source, id } = stored.manifest;
   const key = keys.backup(source, id) + line.name;
   const kind = line.name.startsWith("data/") ? "data" : "map";
   const container = await openContainer(repository, { objectKey: key, boundKey: key, source, kind });
@@ -130,17 +130,18 @@ async function verifyContainer(work: BackupVerification, line: ContentsLine, { c
     return;
   }
   for await (const { index, plain } of reader.readMany(rest)) {
-    if (kind === "data") await checkExtent(chain, { backup: id, pack, frame: index, plain, key }, postgres.blockSize, digest);
+    if (kind === "data") await checkExtent(chain, { backup: id, pack, frame: index, plain, key }, blockSizeOf(stored.manifest), digest);
     releaseFrame(plain);
   }
 }
 
-/** The map is one of a data directory, and every file of it is whole: its runs add up, and each leads to an extent that has the block. */
-async function verifyMap(work: BackupVerification, chain: ChainReader, blockSize: number, context: OperationContext): Promise<void> {
+/** The map is one of what the backup is of, and every file of it is whole: its runs add up, and each leads to an extent that has the block. */
+async function verifyMap(work: BackupVerification, chain: ChainReader, context: OperationContext): Promise<void> {
   const { manifest } = work.stored;
-  for await (const entry of checkedEntries(chain, manifest)) {
+  const entries = manifest.kind === "postgres" ? checkedEntries(chain, manifest) : checkedTree(chain, manifest);
+  for await (const entry of entries) {
     context.signal.throwIfAborted();
-    if (entry.type === "file") await checkRuns(chain, entry, blockSize, keys.manifest(manifest.source, manifest.id));
+    if (entry.type === "file") await checkRuns(chain, entry, blockSizeOf(manifest), keys.manifest(manifest.source, manifest.id));
   }
 }
 

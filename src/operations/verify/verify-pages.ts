@@ -9,13 +9,13 @@ import type { BlockDigest } from "../../repository/block-digest.ts";
 import { parseJson, parsePayload } from "../../repository/document.ts";
 import { keys } from "../../repository/layout.ts";
 import { LruCache } from "../../repository/lru-cache.ts";
-import type { StoredManifest } from "../../repository/manifest.ts";
+import type { ClusterManifest, StoredManifest } from "../../repository/manifest.ts";
 import type { ChainReader } from "../../repository/map-reader.ts";
 import { readFile } from "../restore/restore-files.ts";
 
 export interface PageVerification {
   readonly chain: ChainReader;
-  readonly stored: StoredManifest;
+  readonly stored: StoredManifest<ClusterManifest>;
   readonly digest: BlockDigest;
   readonly signal: AbortSignal;
   readonly onDamage: (error: DamageError) => void;

@@ -7,7 +7,7 @@ import { parseSegmentName, segmentBefore, segmentEnd, segmentName, segmentStart,
 import { DamageError } from "../../errors.ts";
 import { FrameReader, openContainer } from "../../repository/container-reader.ts";
 import { keys } from "../../repository/layout.ts";
-import { ownSegments } from "../../repository/manifest.ts";
+import { isCluster, ownSegments } from "../../repository/manifest.ts";
 import type { Manifest } from "../../repository/manifest.ts";
 import { fitsName, ledgerSchema, readParts, readTimelineHistory } from "../../repository/wal-archive.ts";
 import { readIndexes } from "../../repository/wal-index.ts";
@@ -226,6 +226,7 @@ function reportLostEnd(work: WalVerification, timeline: number): void {
 
 /** Whether a backup cannot become consistent without the segment. */
 export function pins(manifest: Manifest, name: string): boolean {
+  if (manifest.kind !== "postgres") return false;
   const own = ownSegments(manifest);
   const segment = parseSegmentName(name, manifest.postgres.walSegmentBytes);
   return own !== null && segment?.timeline === own.first.timeline && own.first.number <= segment.number && segment.number <= own.last.number;
@@ -245,6 +246,6 @@ function hurtBy({ view }: WalVerification, name: string): { backups: string[]; w
   if (segment === null) return { backups: [], windowsLost: [] };
   const backups = view.listing.backups.filter(({ manifest }) => pins(manifest, name)).map(({ manifest }) => manifest.id);
   const start = segmentStart(segment, view.place.segmentBytes);
-  const crossed = view.listing.backups.some(({ manifest }) => parseLsn(manifest.stop.lsn) < segmentEnd(segment, view.place.segmentBytes));
+  const crossed = view.listing.backups.filter(isCluster).some(({ manifest }) => parseLsn(manifest.stop.lsn) < segmentEnd(segment, view.place.segmentBytes));
   return { backups, windowsLost: crossed ? [`timeline ${segment.timeline} from ${formatLsn(start)}`] : [] };
 }

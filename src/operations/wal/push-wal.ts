@@ -4,7 +4,7 @@ import { parseHistory } from "../../domain/timeline.ts";
 import { walFileKind } from "../../domain/wal-segment.ts";
 import { HoldfastError, messageOf } from "../../errors.ts";
 import { WalWalker } from "../../postgres/wal-records.ts";
-import { ensureBound, readBinding } from "../../repository/binding.ts";
+import { ensureBound, readBinding, walPlaceOf } from "../../repository/binding.ts";
 import type { WritableRepository } from "../../repository/repository.ts";
 import { storeHistory } from "../../repository/wal-archive.ts";
 import type { WalPlace } from "../../repository/wal-archive.ts";
@@ -91,7 +91,7 @@ async function boundTo(
     const key = `${repository.repositoryId} ${systemIdentifier}`;
     const now = context.clock.monotonicMs();
     if ((bound.get(key) ?? 0) > now) return;
-    await ensureBound(repository, request.source, { systemIdentifier, version: 0, walSegmentBytes: segmentBytes }, context.clock.now());
+    await ensureBound(repository, request.source, { kind: "postgres", systemIdentifier, version: 0, walSegmentBytes: segmentBytes }, context.clock.now());
     bound.set(key, now + BINDING_HOLDS_MS);
   });
 }
@@ -181,8 +181,8 @@ async function pushHistory({ source, repositories }: PushRequest, name: string, 
     throw new HoldfastError("HF-WAL", `${name} is not the history of a timeline`, { hint: "it is damaged or empty; it was not stored" });
   await thoseThere(repositories, context, async (repository) => {
     const binding = await readBinding(repository, source);
-    if (binding === null) throw new HoldfastError("HF-WAL", `${repository.name} knows nothing of ${source} yet`, { hint: "take a backup first" });
-    const place = { source, systemIdentifier: binding.systemIdentifier, segmentBytes: binding.walSegmentBytes };
+    if (binding?.kind !== "postgres") throw new HoldfastError("HF-WAL", `${repository.name} knows nothing of ${source} yet`, { hint: "take a backup first" });
+    const place = walPlaceOf(source, binding);
     const outcome = await storeHistory(repository, place, timeline, bytes, { dataKey: await walKeys.for(repository), now: context.clock.now() });
     if (outcome === "diverged")
       throw new HoldfastError("HF-DIVERGED", `${repository.name} already holds another ${name}`, {

@@ -37,7 +37,7 @@ async function openLog(installation: Installation, source: SourceConfig, target:
   await using reader = await openClusterReader(target, identity);
   const { walSegmentBytes } = await readControlFile(reader, identity, context.signal);
   const bind = async (repository: WritableRepository): Promise<WritableRepository> => {
-    await ensureBound(repository, source.name, { systemIdentifier: identity.systemIdentifier, version: identity.version, walSegmentBytes }, context.clock.now());
+    await ensureBound(repository, source.name, { kind: "postgres", systemIdentifier: identity.systemIdentifier, version: identity.version, walSegmentBytes }, context.clock.now());
     return repository;
   };
   const { repositories, away } = await openReachable(installation, rule.repositories, bind);

@@ -3,6 +3,7 @@ import { loadInventory } from "../../../src/policy/load.ts";
 import { configurationFolder, INVENTORY, POLICY } from "./configuration-folder.ts";
 
 import { INVENTORIES } from "./broken-inventories.ts";
+import { KINDS } from "./broken-kinds.ts";
 import { POLICIES } from "./broken-policies.ts";
 
 async function problemsOf(inventory: string, policy: string): Promise<string[]> {
@@ -21,7 +22,7 @@ test("the files that are broken below are whole before", async () => {
   expect(await problemsOf(INVENTORY, POLICY)).toEqual([]);
 });
 
-test.each(INVENTORIES)("in the inventory, %s is refused with its line", async (_, from, to, problem, hint) => {
+test.each([...INVENTORIES, ...KINDS])("in the inventory, %s is refused with its line", async (_, from, to, problem, hint) => {
   expect(await problemsOf(edited(INVENTORY, from, to), POLICY)).toContain(`holdfast.yaml:${problem} (${hint})`);
 });
 
@@ -30,7 +31,7 @@ test.each(POLICIES)("in a policy, %s is refused with its line", async (_, from, 
 });
 
 test("there are at least a hundred broken files, each another", () => {
-  const all = [...INVENTORIES, ...POLICIES].map(([fact]) => fact);
+  const all = [...INVENTORIES, ...KINDS, ...POLICIES].map(([fact]) => fact);
   expect(new Set(all).size).toBe(all.length);
   expect(all.length).toBeGreaterThanOrEqual(100);
 });

@@ -166,10 +166,10 @@ test(
   "with an inventory each policy is looked at once for the sources that share it and their objectives",
   async () => {
     const files: Record<string, string> = { "holdfast.yaml": await readFile(join(SHIPPED, "example/holdfast.yaml"), "utf8") };
-    for (const name of POLICIES) files[`policies/${name}.yaml`] = await readFile(join(SHIPPED, `${name}.yaml`), "utf8");
+    for (const name of [...POLICIES, "files", "logical"]) files[`policies/${name}.yaml`] = await readFile(join(SHIPPED, `${name}.yaml`), "utf8");
     await using folder = await configurationFolder(files);
     const explained = await holdfast("policy", "explain", "--config", folder.inventory, "--json");
-    expect((JSON.parse(explained.stdout) as { policies: Explained[] }).policies.map(({ sources }) => sources)).toEqual([["orders"], ["wiki"]]);
+    expect((JSON.parse(explained.stdout) as { policies: Explained[] }).policies.map(({ sources }) => sources)).toEqual([["orders"], ["wiki"], ["uploads"]]);
     const simulated = await holdfast("policy", "simulate", "--config", folder.inventory, "--days", "10", "--json");
     expect([explained.exitCode, simulated.exitCode]).toEqual([0, 0]);
     const refused = await holdfast("policy", "simulate", "--config", folder.inventory, "--tier", "critical");

@@ -1,7 +1,8 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { claimTarget, INCOMPLETE_MARKER, inspectTarget, isFreeForTablespace } from "../../../../src/operations/restore/restore-target-folder.ts";
+import { INCOMPLETE_MARKER } from "../../../../src/operations/tree-names.ts";
+import { claimTarget, inspectTarget, isFreeForTablespace } from "../../../../src/operations/restore/restore-target-folder.ts";
 import { openScratchFolder } from "../../../support/scratch-folder.ts";
 import type { ScratchFolder } from "../../../support/scratch-folder.ts";
 

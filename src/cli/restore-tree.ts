@@ -1,0 +1,89 @@
+import type { RestoreTarget } from "../domain/restore-target.ts";
+import { DamageError, HoldfastError, must } from "../errors.ts";
+import { newRunId } from "../operations/installation.ts";
+import { recordRun } from "../operations/record-run.ts";
+import { planTreeRestore, restoreTree } from "../operations/restore/restore-tree.ts";
+import type { RestoredTree, TreePlan } from "../operations/restore/restore-tree.ts";
+import { openViews } from "./action.ts";
+import type { Reading, Tools } from "./action.ts";
+import { formatBytes, formatSeconds } from "./output.ts";
+
+/** What only a cluster has. */
+const OF_CLUSTERS = ["exclusive", "tablespace", "acceptGap", "owner", "port", "delta", "walDir", "database", "standby", "primaryConninfo", "start"] as const;
+
+type TreeRestoreOptions = { readonly backup?: string; readonly plan?: boolean } & { readonly [Name in (typeof OF_CLUSTERS)[number]]?: unknown };
+
+/** Restores a tree of files: from the first copy that is whole. */
+export async function runTreeRestore(reading: Reading, { target, folder }: { target: RestoreTarget; folder: string }, options: TreeRestoreOptions, tools: Tools): Promise<number> {
+  const stray = OF_CLUSTERS.find((name) => options[name] !== undefined && options[name] !== false);
+  if (stray !== undefined)
+    throw new HoldfastError("HF-USAGE", `${reading.name} is a tree of files: --${stray.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} is for clusters`, {
+      hint: "a tree takes --to, --target, --backup, --from and --plan",
+    });
+  const opened = await openViews(reading, tools.output.notice);
+  if (opened.length === 0)
+    throw new HoldfastError("HF-NO-BACKUP", `there is nothing of ${reading.name} in ${reading.repositories.map(({ name }) => name).join(", ")}`, { hint: "see 'holdfast info'" });
+  const plans = opened.map((view) => planTreeRestore(view.withOthers(opened), { target, backup: options.backup ?? null }));
+  if (options.plan === true) {
+    const { view, stored, bytes } = must(plans[0], "a plan");
+    const plan = {
+      kind: "files",
+      repository: view.repository.name,
+      backupId: stored.manifest.id,
+      from: stored.manifest.start.at,
+      reachedTime: stored.manifest.stop.at,
+      bytes,
+      files: stored.manifest.sizes.files,
+    };
+    tools.output.result(
+      plan,
+      () =>
+        `${Object.entries(plan)
+          .map(([name, value]) => `${name.padEnd(18)} ${String(value)}`)
+          .join("\n")}\n`,
+    );
+    return 0;
+  }
+  const act = async (): Promise<RestoredTree> => restoreFromFirst(plans, folder, tools);
+  const result = await (reading.app === null ? act() : recorded(reading, act));
+  tools.output.result(present(result), () => describe(result));
+  return 0;
+}
+
+async function restoreFromFirst(plans: readonly TreePlan[], target: string, tools: Tools): Promise<RestoredTree> {
+  let damage: unknown = null;
+  for (const plan of plans) {
+    try {
+      return await restoreTree({ plan, target }, tools.context);
+    } catch (error) {
+      if (!(error instanceof DamageError)) throw error;
+      damage ??= error;
+      tools.output.notice(`note: ${plan.view.repository.name} cannot serve this restore: ${error.message}`);
+    }
+  }
+  throw damage;
+}
+
+async function recorded(reading: Reading, act: () => Promise<RestoredTree>): Promise<RestoredTree> {
+  const app = must(reading.app, "an installation");
+  const spec = { id: newRunId(app.clock), source: reading.name, operation: "restore", type: null, trigger: "manual" as const, scheduledFor: null };
+  return recordRun(app.journal, spec, async () => {
+    const value = await act();
+    return { outcome: "succeeded", reason: null, figures: present(value), value };
+  });
+}
+
+/** As every restore: what only a cluster has is null. */
+function present({ about, ...result }: RestoredTree): object {
+  return { ...result, timeline: null, reachedLsn: null, walSegments: null, predictedSeconds: null, startable: false, counts: about.counts, findings: about.findings };
+}
+
+function describe({ backupId, repository, target, bytes, files, durationSeconds, from, reachedTime, about }: RestoredTree): string {
+  const named = about.findings.filter(({ kind }) => kind !== "skipped").slice(0, 10);
+  return `${[
+    `restored ${backupId} from ${repository} to ${target}`,
+    `  ${files} files, ${formatBytes(bytes)}, in ${formatSeconds(durationSeconds)}`,
+    `  as ${about.root} on ${about.host} was between ${from} and ${reachedTime}`,
+    ...named.map(({ kind, path, detail }) => `  ${kind}: ${path} ${detail}`),
+  ].join("\n")}\n`;
+}
