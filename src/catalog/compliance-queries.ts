@@ -1,9 +1,9 @@
-import type { Catalog, SqlValue } from "./catalog.ts";
+import type { Catalog, SqlRow, SqlValue } from "./catalog.ts";
 import { numberOrNull, textOf, timeOf, timeOrNull, timeValue } from "./catalog.ts";
 import type { ExposureSpan } from "../domain/exposure-spans.ts";
 import { readSpans } from "./exposure-spans.ts";
 import { readTotals, uncountedSlots } from "./run-totals.ts";
-import { findRun, listRuns, openRuns, runsAt } from "./runs.ts";
+import { findRun, listRuns, openRuns, RUN_COLUMNS, runOf } from "./runs.ts";
 import type { Run, RunFilter, RunOutcome } from "./runs.ts";
 
 /** What reports, status and metrics ask of the catalog beyond what commands do. Every query goes along an index: most are asked for each source, again and again. */
@@ -13,22 +13,26 @@ import type { Run, RunFilter, RunOutcome } from "./runs.ts";
  * So each record belongs to exactly one of two adjacent periods, but for an interval that reaches over the border.
  */
 export function* recordsOfPeriod(catalog: Catalog, period: { source: string; from: string; to: string; operation?: string }): Generator<Run> {
-  const found = kindsOnRecord(catalog, period.source)
-    .filter(({ operation }) => operation === (period.operation ?? operation))
-    .flatMap((kind) => placesOfPeriod(catalog, { source: period.source, from: period.from, to: period.to, ...kind }))
-    .toSorted((a, b) => (a.at === b.at ? a.sequence - b.sequence : a.at - b.at));
-  for (let first = 0; first < found.length; first += RUNS_AT_ONCE) {
-    const places = found.slice(first, first + RUNS_AT_ONCE).map(({ place }) => place);
-    const runs = runsAt(catalog, places);
-    for (const place of places) {
-      const run = runs.get(place);
-      if (run !== undefined) yield run;
-    }
+  const kinds = kindsOnRecord(catalog, period.source).filter(({ operation }) => operation === (period.operation ?? operation));
+  // So much of one source is in memory at once: a year of frequent work that fails is more than there is room for.
+  for (let from = period.from; from < period.to;) {
+    const to = earlier(new Date(Date.parse(from) + TOGETHER_MS).toISOString(), period.to);
+    const found = kinds.flatMap((kind) => rowsOfPeriod(catalog, { source: period.source, from, to, ...kind }, from === period.from));
+    for (const row of found.toSorted(byTime)) yield runOf(row);
+    from = to;
   }
 }
 
-/** How many runs are in memory at once. */
-const RUNS_AT_ONCE = 500;
+const TOGETHER_MS = 90 * 86_400_000;
+
+function earlier(a: string, b: string): string {
+  return a < b ? a : b;
+}
+
+function byTime(a: SqlRow, b: SqlRow): number {
+  const number = (row: SqlRow, column: string): number => numberOrNull(row, column) ?? 0;
+  return number(a, "at") - number(b, "at") || number(a, "sequence") - number(b, "sequence");
+}
 
 interface KindOnRecord {
   readonly operation: string;
@@ -46,23 +50,31 @@ const INTERVAL_MS = 86_400_000;
 
 const IS_PASSED_OVER = "outcome in ('missed', 'superseded', 'skipped')";
 
-/** Three ways into the records, each along an index and no further than the period: runs that began in it, slots in it, and what was passed over for longer than a day. */
-function placesOfPeriod(catalog: Catalog, period: KindOnRecord & { source: string; from: string; to: string }): { place: number; at: number; sequence: number }[] {
+/**
+ * Two ways into the records, each along an index and no further than the period: runs that began in it, and slots in it. In the first part of a period also intervals that reach into it: of slots that were
+ * done, which are no longer than a day, and of what was passed over.
+ */
+function rowsOfPeriod(catalog: Catalog, period: KindOnRecord & { source: string; from: string; to: string }, isFirst: boolean): SqlRow[] {
+  const key = { source: period.source, operation: period.operation, type: period.type };
   const [from, to] = [timeValue(period.from), timeValue(period.to)];
-  return catalog
-    .all(
-      `select rowid as place, started_at as at, sequence from runs
-         where source = :source and operation = :operation and started_at >= :from and started_at < :to and type is :type and until is null and not ${IS_PASSED_OVER}
-       union all
-       select rowid, scheduled_for, sequence from runs
-         where source = :source and operation = :operation and type is :type and scheduled_for >= :near and scheduled_for < :to
-           and (until is not null or ${IS_PASSED_OVER}) and coalesce(until, scheduled_for) >= :from
-       union all
-       select rowid, scheduled_for, sequence from runs
-         where source = :source and operation = :operation and ${IS_PASSED_OVER} and scheduled_for < :near and type is :type and until is not null and until >= :from`,
-      { source: period.source, operation: period.operation, type: period.type, from, to, near: from - INTERVAL_MS },
-    )
-    .map((row) => ({ place: numberOrNull(row, "place") ?? 0, at: numberOrNull(row, "at") ?? 0, sequence: numberOrNull(row, "sequence") ?? 0 }));
+  const inside = catalog.all(
+    `select ${RUN_COLUMNS}, started_at as at from runs
+       where source = :source and operation = :operation and started_at >= :from and started_at < :to and type is :type and until is null and not ${IS_PASSED_OVER}
+     union all
+     select ${RUN_COLUMNS}, scheduled_for from runs
+       where source = :source and operation = :operation and type is :type and scheduled_for >= :from and scheduled_for < :to and (until is not null or ${IS_PASSED_OVER})`,
+    { ...key, from, to },
+  );
+  if (!isFirst) return inside;
+  const reaching = catalog.all(
+    `select ${RUN_COLUMNS}, scheduled_for as at from runs
+       where source = :source and operation = :operation and type is :type and scheduled_for >= :near and scheduled_for < :from and until is not null and until >= :from
+     union all
+     select ${RUN_COLUMNS}, scheduled_for from runs
+       where source = :source and operation = :operation and ${IS_PASSED_OVER} and scheduled_for < :near and type is :type and until is not null and until >= :from`,
+    { ...key, from, near: from - INTERVAL_MS },
+  );
+  return [...reaching, ...inside];
 }
 
 export interface Success {

@@ -188,7 +188,7 @@ const CONDITIONS = {
 const FILTERS = ["sources", "source", "operation", "outcome", "from", "to"] as const;
 
 /** Of a schedule a run has the number. */
-const RUN_COLUMNS = "runs.*, (select text from schedules where schedules.id = runs.schedule) as schedule_text";
+export const RUN_COLUMNS = "runs.*, (select text from schedules where schedules.id = runs.schedule) as schedule_text";
 
 /** Runs that match, newest first. Only the conditions that are asked for are in the query, so that an index can serve them. */
 export function listRuns(catalog: Catalog, filter: RunFilter = {}): Run[] {
@@ -210,12 +210,6 @@ export function listRuns(catalog: Catalog, filter: RunFilter = {}): Run[] {
 export function findRun(catalog: Catalog, id: string): Run | null {
   const [row] = catalog.all(`select ${RUN_COLUMNS} from runs where id = :id`, { id });
   return row === undefined ? null : runOf(row);
-}
-
-/** Runs by where they lie in the catalog (their rowid). */
-export function runsAt(catalog: Catalog, places: readonly number[]): Map<number, Run> {
-  const rows = catalog.all(`select runs.rowid as place, ${RUN_COLUMNS} from runs where runs.rowid in (select value from json_each(:places))`, { places: JSON.stringify(places) });
-  return new Map(rows.map((row) => [numberOrNull(row, "place") ?? 0, runOf(row)]));
 }
 
 /** The newest slot of a kind of work that was dealt with in some way, and the newest record about it. */
@@ -289,7 +283,8 @@ export function listVerified(catalog: Catalog, source: string): Verified[] {
   }));
 }
 
-function runOf(row: SqlRow): Run {
+/** A row of the table as a run. */
+export function runOf(row: SqlRow): Run {
   return {
     id: textOf(row, "id"),
     source: textOf(row, "source"),

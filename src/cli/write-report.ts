@@ -1,21 +1,23 @@
 import { createHash } from "node:crypto";
-import { mkdir, open } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import path from "node:path";
 import type { App } from "../app.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { signDigests } from "../compliance/attestation.ts";
 import { completenessOf } from "../compliance/completeness.ts";
 import { streamReport } from "../compliance/report.ts";
-import { csvLines, completenessTable, csvTables, sampleTable, slotTable } from "../compliance/report-csv.ts";
+import { csvLines, completenessTable, csvTables, RECORD_TABLES, sampleTable, slotTable } from "../compliance/report-csv.ts";
 import { pagePieces } from "../compliance/report-html.ts";
 import { slotBySlot } from "../compliance/slot-list.ts";
 import { jsonPieces } from "../compliance/report-json.ts";
 import type { Completeness } from "../compliance/completeness.ts";
 import type { EvidenceHead, ReportSource, StreamedReport } from "../domain/compliance.ts";
-import { drawSample } from "../domain/sample.ts";
+import type { RunRecord } from "../domain/control-population.ts";
+import { Sampler } from "../domain/sample.ts";
 import { messageOf, HoldfastError } from "../errors.ts";
 import { openCatalogAsOf } from "../operations/evidence/catalog-as-of.ts";
 import { recordEntry } from "../operations/record-run.ts";
+import { RecordFiles } from "./record-files.ts";
 
 export const REPORT_FORMATS = ["json", "csv", "html", "pdf"] as const;
 export type ReportFormat = (typeof REPORT_FORMATS)[number];
@@ -82,21 +84,32 @@ interface WrittenFiles extends Pick<WrittenReport, "report" | "sample" | "comple
 
 async function writeFiles(app: App, order: ReportOrder, { now, evidenceHead, record }: { now: Date; evidenceHead: EvidenceHead | null; record: Catalog }): Promise<WrittenFiles> {
   const asOf = order.asOf === null ? null : { at: order.asOf, record };
-  const report = streamReport({ catalog: app.catalog, inventory: app.inventory, from: order.from, to: order.to, now, sources: order.sources, evidenceHead, asOf });
-  const drawn = order.sample === null ? null : drawSample(report.population.runs, order.sample.size, order.sample.seed ?? evidenceHead?.sha256 ?? "", sha256);
-  const sample = drawn === null ? null : { seed: drawn.seed, of: drawn.of, runs: drawn.drawn.map(({ id }) => id) };
-  const parts = order.formats.flatMap((format) => partsOf(format, report));
-  if (drawn !== null) parts.push(pieces("sample.csv", csvLines(sampleTable(drawn.drawn))));
-  // Slots of the last day may wait for another operation, and are on record only when they are taken up.
-  const settled = new Date(Math.min(order.to.getTime(), (order.asOf ?? now).getTime() - DAY_MS));
-  const completeness = completenessOf(record, report.cover.scope.sources, order.from, settled);
-  if (order.formats.includes("csv")) parts.push(pieces("completeness.csv", csvLines(completenessTable(completeness))));
-  if (order.slots) parts.push(pieces("slots.csv", csvLines(slotTable(slotBySlot(record, sourcesIn(app, report), order.from, order.to)))));
-  const facts = { from: order.from.toISOString(), to: order.to.toISOString(), status: report.status, sample, ...(asOf === null ? {} : { asOf: asOf.at.toISOString() }) };
+  await using resources = new AsyncDisposableStack();
+  const sampler = order.sample === null ? null : new Sampler<RunRecord>(order.sample.size, order.sample.seed ?? evidenceHead?.sha256 ?? "", sha256);
   try {
-    await mkdir(order.folder, { recursive: true });
+    // Nothing is touched before it is known that the report can be made: the files come with the first records.
+    let records: RecordFiles | null = null;
+    const openRecords = (): RecordFiles => (records ??= resources.use(new RecordFiles(order.folder, order.formats)));
+    const report = streamReport(
+      { catalog: app.catalog, inventory: app.inventory, from: order.from, to: order.to, now, sources: order.sources, evidenceHead, asOf },
+      (population) => {
+        openRecords().take(population);
+        if (sampler !== null) for (const run of population.runs) sampler.take(run);
+      },
+    );
+    const drawn = sampler?.sample() ?? null;
+    const sample = drawn === null ? null : { seed: drawn.seed, of: drawn.of, runs: drawn.drawn.map(({ id }) => id) };
+    const parts = order.formats.flatMap((format) => partsOf(format, report, openRecords()));
+    if (drawn !== null) parts.push(pieces("sample.csv", csvLines(sampleTable(drawn.drawn))));
+    // Slots of the last day may wait for another operation, and are on record only when they are taken up.
+    const settled = new Date(Math.min(order.to.getTime(), (order.asOf ?? now).getTime() - DAY_MS));
+    const completeness = completenessOf(record, report.cover.scope.sources, order.from, settled);
+    if (order.formats.includes("csv")) parts.push(pieces("completeness.csv", csvLines(completenessTable(completeness))));
+    if (order.slots) parts.push(pieces("slots.csv", csvLines(slotTable(slotBySlot(record, sourcesIn(app, report), order.from, order.to)))));
+    const facts = { from: order.from.toISOString(), to: order.to.toISOString(), status: report.status, sample, ...(asOf === null ? {} : { asOf: asOf.at.toISOString() }) };
     const files: { name: string; sha256: string }[] = [];
     for (const part of parts) files.push(await writePart(order.folder, part));
+    files.push(...openRecords().tables());
     const attestation = signDigests(app.host.signer, files, { ...facts, writtenAt: now.toISOString(), evidenceHead });
     await writePart(order.folder, pieces(ATTESTATION, [attestation]));
     return { report, files, sample, completeness, facts };
@@ -113,14 +126,17 @@ function sourcesIn({ inventory }: App, { cover }: StreamedReport): ReportSource[
 const DAY_MS = 86_400_000;
 const ATTESTATION = "report.dsse.json";
 
-function partsOf(format: ReportFormat, report: StreamedReport): ReportPart[] {
+/** Without the tables of records, which are written already. */
+function partsOf(format: ReportFormat, report: StreamedReport, records: RecordFiles): ReportPart[] {
   switch (format) {
     case "json":
-      return [pieces("report.json", jsonPieces(report))];
+      return [pieces("report.json", jsonPieces(report, records.lines()))];
     case "html":
       return [pieces("report.html", pagePieces(report))];
     case "csv":
-      return csvTables(report).map((table) => pieces(table.name, csvLines(table)));
+      return csvTables(report)
+        .filter(({ name }) => !Object.values<string>(RECORD_TABLES).includes(name))
+        .map((table) => pieces(table.name, csvLines(table)));
     case "pdf":
       return [{ name: "report.pdf", write: async (put) => put(await (await import("../compliance/report-pdf.ts")).renderPdf(report)) }];
   }

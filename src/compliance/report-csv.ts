@@ -13,6 +13,9 @@ export interface CsvTable {
   readonly rows: Iterable<unknown>;
 }
 
+/** The tables of the records, which are written as they are read. */
+export const RECORD_TABLES = { runs: "runs.csv", drills: "drills.csv" } as const;
+
 /** The tables of a report. Each has its head also where it has no rows. */
 export function csvTables(report: StreamedReport): CsvTable[] {
   const { sources, population } = report;
@@ -33,8 +36,8 @@ export function csvTables(report: StreamedReport): CsvTable[] {
     },
     { name: "findings.csv", columns: FINDINGS, rows: report.findings },
     { name: "controls.csv", columns: CONTROLS, rows: report.controls },
-    { name: "drills.csv", columns: DRILLS, rows: population.drills },
-    { name: "runs.csv", columns: RUNS, rows: population.runs },
+    { name: RECORD_TABLES.drills, columns: DRILLS, rows: population.drills },
+    { name: RECORD_TABLES.runs, columns: RUNS, rows: population.runs },
   ];
 }
 
@@ -111,7 +114,7 @@ const BREACHES = ["source", "repository", "from", "to", "peakSeconds", "end"];
 const RESTATEMENTS = ["source", "repository", "from", "until", "knownAt", "timeline", "startLsn", "endLsn"];
 const FINDINGS = ["severity", "kind", "source", "repository", "at", "detail", "references"];
 const CONTROLS = ["framework", "control", "asks", "status", "artefacts", "notShown"];
-const DRILLS = [
+export const DRILLS = [
   "run",
   "source",
   "scheduledFor",
@@ -133,18 +136,44 @@ const DRILLS = [
   "rpoObjectiveSeconds",
   "checks",
 ];
-const RUNS = ["id", "source", "operation", "type", "trigger", "scheduledFor", "slots", "until", "startedAt", "finishedAt", "durationSeconds", "outcome", "reason", "backupId"];
+export const RUNS = [
+  "id",
+  "source",
+  "operation",
+  "type",
+  "trigger",
+  "scheduledFor",
+  "slots",
+  "until",
+  "startedAt",
+  "finishedAt",
+  "durationSeconds",
+  "outcome",
+  "reason",
+  "backupId",
+];
 
 const LINE_END = "\r\n";
 
 export function* csvLines({ columns, rows }: CsvTable): Generator<string> {
-  yield columns.join(",") + LINE_END;
-  for (const row of rows) yield columns.map((column) => cell(valueAt(row, column))).join(",") + LINE_END;
+  yield csvHead(columns);
+  const toLine = rowWriter(columns);
+  for (const row of rows) yield toLine(row);
 }
 
-function valueAt(row: unknown, path: string): unknown {
+export function csvHead(columns: readonly string[]): string {
+  return columns.join(",") + LINE_END;
+}
+
+/** What makes a line of a row. */
+export function rowWriter(columns: readonly string[]): (row: unknown) => string {
+  const paths = columns.map((column) => column.split("."));
+  return (row) => paths.map((path) => cell(valueAt(row, path))).join(",") + LINE_END;
+}
+
+function valueAt(row: unknown, path: readonly string[]): unknown {
   let value = row;
-  for (const name of path.split(".")) value = typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
+  for (const name of path) value = typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
   return value;
 }
 

@@ -4,6 +4,7 @@ import { lastApplied } from "../catalog/runs.ts";
 import type { ComplianceReport, EvidenceHead, EvidenceState, Finding, ObjectiveVerdict, ReportSource, SourceReport, StreamedReport, TierSummary } from "../domain/compliance.ts";
 import { findingsOfRecord } from "../domain/control-findings.ts";
 import { CONTROLS } from "../domain/control-map.ts";
+import type { HeldPopulation } from "../domain/control-population.ts";
 import { evaluateControls, worstStatus } from "../domain/control-status.ts";
 import { HoldfastError } from "../errors.ts";
 import { VERSION } from "../version.ts";
@@ -37,15 +38,16 @@ export function buildReport(request: ReportRequest): ComplianceReport {
 
 /**
  * The same with the records left in the catalog, which are read from there whenever somebody goes through them. Memory is taken by the figures of the sources, however long the period is. What reads the
- * records must see the catalog that the figures were made from: `Catalog.readTogether`.
+ * records must see the catalog that the figures were made from: `Catalog.readTogether`. `onRecords` is told those of each source as its figures are made, so that who wants all need not read them again.
  */
-export function streamReport(request: ReportRequest): StreamedReport {
+export function streamReport(request: ReportRequest, onRecords: (population: HeldPopulation) => void = () => undefined): StreamedReport {
   const plan = planReport(request);
   const counts = { runs: 0, drills: 0 };
   const built = plan.sources.map((source) => {
     const { report, findings, population } = buildSourceReport(source);
     counts.runs += population.runs.length;
     counts.drills += population.drills.length;
+    onRecords(population);
     return { report, findings };
   });
   return { ...assemble(request, plan, built), population: recordedPopulation(plan.sources, counts) };

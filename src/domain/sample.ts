@@ -11,21 +11,36 @@ export interface Sample<T> {
  * `digest`: SHA-256, hex.
  */
 export function drawSample<T extends { readonly id: string }>(population: Iterable<T>, size: number, seed: string, digest: (text: string) => string): Sample<T> {
-  let smallest: Ranked<T>[] = [];
-  let of = 0;
-  for (const record of population) {
-    of++;
-    smallest.push({ record, rank: digest(`${seed}\n${record.id}`) });
-    // Sorted only now and then, so that a population of millions costs little more than its digests.
-    if (smallest.length >= 2 * size + ENOUGH_TO_SORT) smallest = inRank(smallest).slice(0, size);
+  const sampler = new Sampler<T>(size, seed, digest);
+  for (const record of population) sampler.take(record);
+  return sampler.sample();
+}
+
+/** The same, for who is told of the records one by one. */
+export class Sampler<T extends { readonly id: string }> {
+  readonly #size: number;
+  readonly #seed: string;
+  readonly #digest: (text: string) => string;
+  #smallest: Ranked<T>[] = [];
+  #of = 0;
+
+  constructor(size: number, seed: string, digest: (text: string) => string) {
+    this.#size = size;
+    this.#seed = seed;
+    this.#digest = digest;
   }
-  return {
-    seed,
-    of,
-    drawn: inRank(smallest)
-      .slice(0, size)
-      .map(({ record }) => record),
-  };
+
+  take(record: T): void {
+    this.#of++;
+    this.#smallest.push({ record, rank: this.#digest(`${this.#seed}\n${record.id}`) });
+    // Sorted only now and then, so that a population of millions costs little more than its digests.
+    if (this.#smallest.length >= 2 * this.#size + ENOUGH_TO_SORT) this.#smallest = inRank(this.#smallest).slice(0, this.#size);
+  }
+
+  sample(): Sample<T> {
+    const drawn = inRank(this.#smallest).slice(0, this.#size);
+    return { seed: this.#seed, of: this.#of, drawn: drawn.map(({ record }) => record) };
+  }
 }
 
 const ENOUGH_TO_SORT = 1000;

@@ -32,14 +32,20 @@ export function policyFindings(policy: Policy, objectives: Objectives, yaml: Yam
 /** The findings about every source; what is found for several sources is said once, with their names. */
 export function inventoryFindings({ inventory, policyFiles }: LoadedInventory): PolicyFinding[] {
   const found = new Map<string, PolicyFinding & { sources: string[] }>();
+  // A thousand sources of one policy and the same objectives are looked at once.
+  const known = new Map<string, ReturnType<typeof policyFindings>>();
   for (const source of inventory.sources.values()) {
     const yaml = policyFiles.get(source.policy.name);
     if (yaml === undefined) continue;
-    for (const finding of policyFindings(source.policy, source.objectives, yaml, source.kind)) {
+    const { rtoSeconds, rpoSeconds } = source.objectives;
+    const asked = `${source.policy.name} ${source.kind} ${rtoSeconds} ${rpoSeconds}`;
+    const findings = known.get(asked) ?? policyFindings(source.policy, source.objectives, yaml, source.kind);
+    known.set(asked, findings);
+    for (const finding of findings) {
       const key = `${finding.file}:${finding.line}:${finding.column}:${finding.message}`;
-      const known = found.get(key);
-      if (known === undefined) found.set(key, { ...finding, sources: [source.name] });
-      else known.sources.push(source.name);
+      const before = found.get(key);
+      if (before === undefined) found.set(key, { ...finding, sources: [source.name] });
+      else before.sources.push(source.name);
     }
   }
   return [...found.values()];
