@@ -31,7 +31,8 @@ function earlier(a: string, b: string): string {
 
 function byTime(a: SqlRow, b: SqlRow): number {
   const number = (row: SqlRow, column: string): number => numberOrNull(row, column) ?? 0;
-  return number(a, "at") - number(b, "at") || number(a, "sequence") - number(b, "sequence");
+  const [atA, atB] = [number(a, "at"), number(b, "at")];
+  return atA === atB ? number(a, "sequence") - number(b, "sequence") : atA - atB;
 }
 
 interface KindOnRecord {
