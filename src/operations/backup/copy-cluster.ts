@@ -132,6 +132,8 @@ async function assemble(
     return { batch, results: await source.reader.read(ranges, source.signal) };
   };
   let file: FileAssembly | null = null;
+  /** Of the file that is being read: a table may be a gigabyte. */
+  let partBytes = 0;
   for await (const { batch, results } of pMapIterable(batches(jobs, shape.blockSize), read, { concurrency: READS_AT_ONCE, backpressure: READS_AT_ONCE + 1 })) {
     crashPoint("backup.copying");
     source.signal.throwIfAborted();
@@ -147,6 +149,7 @@ async function assemble(
           await file.add(range.from, range.to - range.from, bytes, { writer, digest });
         }
       }
+      partBytes = last ? 0 : range.to * shape.blockSize;
       if (!last) continue;
       const entry: FileEntry | null = file.finish();
       if (entry === null) {
@@ -158,7 +161,7 @@ async function assemble(
       await onEntry(entry, job.parent);
     }
     for (const bytes of results) if (bytes !== null) source.reader.reuse(bytes);
-    context.onProgress({ phase: "copy", doneBytes: totals.sourceBytes, totalBytes: null });
+    context.onProgress({ phase: "copy", doneBytes: totals.sourceBytes + partBytes, totalBytes: null });
   }
 }
 
