@@ -49,10 +49,10 @@ pre { background: var(--open-soft); border-radius: 8px; padding: 0.7rem 0.9rem; 
 .report header { display: none; } .report > section:first-child { margin-top: 1rem; }
 
 @media (max-width: 46rem) {
-  main { padding: 1rem 1rem 2rem; } .bar { padding: 0.6rem 1rem; } .bar { gap: 0.4rem 0.8rem; } span.who { display: none; } form.who { order: 2; flex-basis: 100%; justify-content: space-between; } #theme { min-width: 0; } .bar nav { order: 3; flex-basis: 100%; overflow-x: auto; flex-wrap: nowrap; margin: 0 -0.4rem; } .bar nav a { white-space: nowrap; } .brand { flex: 1; }
+  main { padding: 1rem 1rem 2rem; } .bar { padding: 0.6rem 1rem; } .bar { gap: 0.4rem 0.8rem; } .bar > span.who { display: none; } form.who { order: 2; flex-basis: 100%; justify-content: space-between; } #theme { min-width: 0; } .bar nav { order: 3; flex-basis: 100%; overflow-x: auto; flex-wrap: nowrap; margin: 0 -0.4rem; } .bar nav a { white-space: nowrap; } .brand { flex: 1; }
   h1 { font-size: 1.3rem; } .tiles { grid-template-columns: 1fr 1fr; gap: 0.6rem; } .answers .value { font-size: 1.1rem; } .why { max-width: none; } .sources td:nth-child(2) { order: -1; } .filter label { flex: 1 1 40%; } .filter input, .filter select { width: 100%; }
 }
 @media (max-width: 24rem) { .tiles { grid-template-columns: 1fr; } }
 @media (prefers-reduced-motion: no-preference) { #live { transition: opacity 0.3s; } }
-@media print { .bar nav, #theme, .filter, .pager, .choices, .skip, #notices, .bar .who, .take-along { display: none !important; } .bar { border: 0; padding: 0; } main, footer { padding: 0; max-width: none; } body { display: block; } pre { white-space: pre-wrap; } td a code { white-space: nowrap; } .sources td:nth-child(2) { min-width: 11rem; } .sources .measure { white-space: normal; } .chart .area, .chart .unobserved, .gauge, .window, .gap, .mark, .reasons li::before, progress { -webkit-print-color-adjust: exact; print-color-adjust: exact; } }
+@media print { .bar nav, #theme, .filter, .pager, .choices, .skip, #notices, .bar .who, .take-along { display: none !important; } .bar { border: 0; padding: 0; } main, footer { padding: 0; max-width: none; } body { display: block; } pre { white-space: pre-wrap; } .answers { grid-template-columns: repeat(4, 1fr); } td a code { white-space: nowrap; } .sources td:nth-child(2) { min-width: 11rem; } .sources .measure { white-space: normal; } .chart .area, .chart .unobserved, .gauge, .window, .gap, .mark, .reasons li::before, progress { -webkit-print-color-adjust: exact; print-color-adjust: exact; } }
 `;
