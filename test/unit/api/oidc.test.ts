@@ -69,7 +69,7 @@ class Browser {
       else this.#cookies.set(`${at.port} ${name}`, value);
     }
     const location = answer.headers.get("location");
-    if (location === null || new URL(location, url).pathname === "/")
+    if (location === null || ["/", "/alerts"].includes(new URL(location, url).pathname))
       return { url: location === null ? url : new URL(location, url).href, status: answer.status, body: await answer.text() };
     return this.go(new URL(location, url).href);
   }
@@ -79,8 +79,8 @@ class Browser {
   }
 
   /** Signs in at the service, up to where it sends the browser in the end. */
-  async signIn(login: string): Promise<{ url: string; status: number }> {
-    const start = await this.go(`http://127.0.0.1:${apiPort}/sign-in/oidc`);
+  async signIn(login: string, next = "/"): Promise<{ url: string; status: number }> {
+    const start = await this.go(`http://127.0.0.1:${apiPort}/sign-in/oidc?${new URLSearchParams({ next }).toString()}`);
     const asked = await this.go(start.url, { prompt: "login", login, password: "anything" });
     return asked.body.includes('value="consent"') ? this.go(asked.url, { prompt: "consent" }) : asked;
   }
@@ -88,13 +88,13 @@ class Browser {
 
 test("people sign in with the service, and may do what their groups may", { timeout: 20_000 }, async () => {
   await using fixture = await openSite();
-  for (const [login, role] of [
-    ["ann", "operator"],
-    ["kim", "auditor"],
+  for (const [login, role, next, comesTo] of [
+    ["ann", "operator", "/alerts?state=open", "/alerts?state=open"],
+    ["kim", "auditor", "//evil.example/alerts", "/"],
   ] as const) {
     const browser = new Browser();
-    const end = await browser.signIn(login);
-    expect([login, new URL(end.url).pathname, end.status]).toEqual([login, "/", 303]);
+    const end = await browser.signIn(login, next);
+    expect([login, end.url, end.status]).toEqual([login, `http://127.0.0.1:${apiPort}${comesTo}`, 303]);
     const cookie = `holdfast-session=${browser.cookie("holdfast-session")}`;
     expect((await fixture.ask("/api/v1/status", null, { headers: { cookie } })).statusCode).toBe(200);
     expect((await fixture.ask("/api/v1/audit", null, { headers: { cookie } })).statusCode).toBe(role === "auditor" ? 200 : 403);
