@@ -19,7 +19,7 @@ import { openScratchFolder } from "../support/scratch-folder.ts";
 import { serverUser } from "../support/server-user.ts";
 import { openSite } from "../support/site.ts";
 import type { Site } from "../support/site.ts";
-import { untilDurable } from "../support/site-state.ts";
+import { untilDurable, untilInEachCopy } from "../support/site-state.ts";
 
 const MAIN = fileURLToPath(new URL("../../scripts/holdfast.mjs", import.meta.url));
 const run = promisify(execFile);
@@ -50,6 +50,7 @@ describePostgres("a restore on a bare machine", {}, (binaries) => {
     const stream = site.start({}, "wal", "stream");
     await source.sql("insert into t select g, 'after the last backup' from generate_series(30001, 31000) g", "shop");
     await untilDurable(site);
+    await untilInEachCopy(site, source);
     stream.process.kill("SIGTERM");
     expect(await stream.ended()).toMatchObject({ exitCode: 0 });
     atEnd = await digestDatabases(source.url());

@@ -4,15 +4,13 @@ import { promisify } from "node:util";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startCluster, startOnFolder } from "../support/cluster.ts";
-import { parseLsn } from "../../src/domain/lsn.ts";
 import { keepingAskedFor } from "../support/kept-copies.ts";
 import type { KeptCopy } from "../support/kept-copies.ts";
 import { describePostgres } from "../support/postgres-suite.ts";
 import type { Cluster } from "../support/running-cluster.ts";
 import { openSite } from "../support/site.ts";
 import type { Site } from "../support/site.ts";
-import { eventually } from "../support/restored.ts";
-import { infoOf, untilDurable } from "../support/site-state.ts";
+import { infoOf, untilDurable, untilInEachCopy } from "../support/site-state.ts";
 
 /** PostgreSQL restores past a hole by stopping before it, promotes, and logs no error: so we must notice, in every way somebody could meet it. */
 describePostgres("a WAL segment that is missing in the middle", {}, (binaries) => {
@@ -35,19 +33,7 @@ describePostgres("a WAL segment that is missing in the middle", {}, (binaries) =
     }
     await source.sql("insert into t values (1000000)");
     await untilDurable(site);
-    // A copy behind the first has whole segments only.
-    if (site.copies.length > 1) {
-      const [row] = await source.sql("select pg_switch_wal() as lsn");
-      const written = parseLsn(row?.["lsn"] ?? "");
-      await eventually(
-        "each copy holds what was written",
-        async () => {
-          const ends = (await infoOf(site)).windows.map(({ endLsn }) => parseLsn(endLsn));
-          return ends.length === site.copies.length && ends.every((end) => end >= written);
-        },
-        120_000,
-      );
-    }
+    await untilInEachCopy(site, source);
     stream.process.kill("SIGTERM");
     await stream.ended();
     // The server's user runs the restore command: it must be able to read the repository.
