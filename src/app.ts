@@ -11,6 +11,7 @@ import { HoldfastError } from "./errors.ts";
 import type { Administration } from "./operations/administration.ts";
 import type { Installation } from "./operations/installation.ts";
 import { settlePolicies } from "./operations/policy/settle-policies.ts";
+import { settleSources } from "./operations/policy/settle-sources.ts";
 import { recordEntry } from "./operations/record-run.ts";
 import type { Journal } from "./operations/record-run.ts";
 import type { SourceTarget } from "./operations/source-target.ts";
@@ -94,7 +95,8 @@ export async function openApp(options: { config: string | undefined; clock: Cloc
   };
   const journal: Journal = { evidence, catalog, clock, hostName: hostname(), copyToRepositories };
   await catchUp(catalog, evidence);
-  const inventory = await settlePolicies(loaded, journal, { by: `${accountName()} (shell)`, onNotice: options.onNotice });
+  const settling = { by: `${accountName()} (shell)`, onNotice: options.onNotice };
+  const inventory = await settleSources(await settlePolicies(loaded, journal, settling), journal, settling);
   return {
     inventory,
     catalog,

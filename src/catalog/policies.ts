@@ -61,6 +61,18 @@ export function acceptedVersion(catalog: Catalog, writer: string, name: string):
   return row === undefined ? null : versionOf(row);
 }
 
+/** Of every source that is on record as given to a policy (`source:NAME`), the version that came into force last. */
+export function acceptedSources(catalog: Catalog, writer: string): PolicyVersion[] {
+  return catalog
+    .all(`select *, max(accepted_by) from policy_versions where writer = :writer and name glob 'source:*' and accepted_by is not null group by name order by name`, { writer })
+    .map(versionOf);
+}
+
+/** Names of all that is waiting for approval or ever came into force for sources. */
+export function sourceVersionNames(catalog: Catalog, writer: string): string[] {
+  return catalog.all(`select distinct name from policy_versions where writer = :writer and name glob 'source:*' order by name`, { writer }).map((row) => textOf(row, "name"));
+}
+
 /** The newest version; null: there is none. */
 export function newestVersion(catalog: Catalog, writer: string, name: string): PolicyVersion | null {
   const [row] = catalog.all("select * from policy_versions where writer = :writer and name = :name order by sequence desc limit 1", { writer, name });

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { acceptedVersion, newestVersion } from "../catalog/policies.ts";
+import { acceptedVersion, newestVersion, sourceVersionNames } from "../catalog/policies.ts";
 import type { PolicyVersion } from "../catalog/policies.ts";
 import { policyDifference } from "../domain/policy-difference.ts";
 import type { PolicyChange } from "../domain/policy-difference.ts";
@@ -55,10 +55,12 @@ async function proposed(file: string, { openApp }: Tools): Promise<PolicyDiff> {
 async function lastChanges({ openApp }: Tools): Promise<PolicyDiff[]> {
   const { inventory, catalog, journal } = await openApp();
   const { writer } = journal.evidence;
-  const names = [...new Set([...inventory.sources.values()].map(({ policy }) => policy.name))];
+  const names = [...new Set([...inventory.sources.values()].map(({ policy }) => policy.name)), ...sourceVersionNames(catalog, writer)];
   return names.flatMap((name) => {
     const newest = newestVersion(catalog, writer, name);
     if (newest === null) return [];
+    // That a source was given to its policy is worth a line only while something less waits.
+    if (name.startsWith("source:") && newest.acceptedBy !== null) return [];
     if (newest.acceptedBy === null) return [viewOf(newest, "waits")];
     const accepted = acceptedVersion(catalog, writer, name);
     return accepted === null ? [] : [viewOf(accepted, "in-force")];
