@@ -8,7 +8,7 @@ import { HoldfastError, messageOf } from "../src/errors.ts";
 import type { OperationContext } from "../src/operations/context.ts";
 import { chooseSource } from "../src/operations/installation.ts";
 import type { RunTrigger } from "../src/operations/record-run.ts";
-import type { SourceConfig } from "../src/policy/types.ts";
+import type { Inventory, SourceConfig } from "../src/policy/types.ts";
 import type { Task } from "../src/scheduler/tasks.ts";
 
 /** What set a job off: the slot that it serves, or the command that somebody gave. */
@@ -30,7 +30,7 @@ export interface JobWork {
  * It never posts "done": Bree would kill the thread at once.
  */
 export async function job(work: (work: JobWork) => Promise<void>): Promise<void> {
-  const { config, task } = workerData as { config: string; task: Task };
+  const { config, inForce, task } = workerData as { config: string; inForce?: Inventory; task: Task };
   armCrashPoint(readEnvironment().crashAt);
   const stopper = new AbortController();
   parentPort?.on("message", (message: unknown) => {
@@ -38,7 +38,7 @@ export async function job(work: (work: JobWork) => Promise<void>): Promise<void>
   });
   try {
     const onNotice = (message: string): void => parentPort?.postMessage({ kind: "notice", message });
-    await using app = await openApp({ config, clock: systemClock, onNotice });
+    await using app = await openApp({ config, clock: systemClock, onNotice, ...(inForce === undefined ? {} : { inForce }) });
     const context: OperationContext = { clock: systemClock, signal: stopper.signal, onProgress: () => undefined, onNotice };
     await work({ app, source: chooseSource(app.inventory, task.source), task, trigger: triggerOf(task), context });
     parentPort?.postMessage({ kind: "result", message: null });

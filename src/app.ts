@@ -18,6 +18,7 @@ import type { SourceTarget } from "./operations/source-target.ts";
 import { inventoryFindings } from "./policy/feasibility.ts";
 import type { PolicyFinding } from "./policy/feasibility.ts";
 import { loadInventory } from "./policy/load.ts";
+import type { LoadedInventory } from "./policy/load.ts";
 import { configError } from "./policy/problem.ts";
 import { isEndpoint } from "./policy/fields.ts";
 import type { Inventory, RepositoryConfig, S3Config, SecretRef, SourceConfig } from "./policy/types.ts";
@@ -38,6 +39,8 @@ import { throttled } from "./storage/throttled-store.ts";
 /** Puts the parts together. Only edges (commands, jobs, the server) come here. */
 export interface App extends Installation, AsyncDisposable {
   readonly findings: readonly PolicyFinding[];
+  /** Puts sources, limits and policies of changed files in force, after what approval holds back; everybody who has this inventory sees them. Answers with the sources that are not what they were. */
+  takeUp(loaded: LoadedInventory): Promise<string[]>;
 }
 
 const USUAL_FILES = ["./holdfast.yaml", "/etc/holdfast/holdfast.yaml"];
@@ -47,11 +50,18 @@ export function findInventory(named: string | undefined): string | null {
   return named ?? readEnvironment().configFile ?? USUAL_FILES.find((file) => existsSync(file)) ?? null;
 }
 
-export async function openApp(options: { config: string | undefined; clock: Clock; onNotice: (notice: string) => void }): Promise<App> {
+export interface OpenOptions {
+  readonly config: string | undefined;
+  readonly clock: Clock;
+  readonly onNotice: (notice: string) => void;
+  /** What is in force, from the one who starts us: files may be invalid, or about to change. Left out: what the files say. */
+  readonly inForce?: Inventory;
+}
+
+export async function openApp(options: OpenOptions): Promise<App> {
   const file = findInventory(options.config);
   if (file === null) throw new HoldfastError("HF-CONFIG", "there is no inventory (holdfast.yaml)", { hint: "run 'holdfast init', or name it with --config" });
-  const loaded = await loadInventory(file);
-  if (!loaded.ok) throw configError(loaded.problems);
+  const loaded: LoadedInventory = options.inForce === undefined ? await loadOrRefuse(file) : { ok: true, inventory: options.inForce, policyFiles: new Map() };
   const { inventory: written } = loaded;
   const { clock } = options;
   await mkdir(written.state, { recursive: true, mode: 0o700 });
@@ -95,20 +105,51 @@ export async function openApp(options: { config: string | undefined; clock: Cloc
   };
   const journal: Journal = { evidence, catalog, clock, hostName: hostname(), copyToRepositories };
   await catchUp(catalog, evidence);
-  const settling = { by: `${accountName()} (shell)`, onNotice: options.onNotice };
-  const inventory = await settleSources(await settlePolicies(loaded, journal, settling), journal, settling);
+  const { inventory, ...inForce } = await putInForce(loaded, journal, options);
   return {
     inventory,
+    ...inForce,
     catalog,
     host,
     journal,
     clock,
     repository,
     administration: async (name, secret) => openAdministration(configOf(name), host, clock, inventory, secret),
-    findings: inventoryFindings(loaded),
     target: targetOf,
     [Symbol.asyncDispose]: async () => catalog[Symbol.dispose](),
   };
+}
+
+/** What is in force of what was loaded, as one inventory that stays: what is taken up later is seen by everybody who has it. */
+async function putInForce(loaded: LoadedInventory, journal: Journal, { inForce, onNotice }: OpenOptions): Promise<Pick<App, "inventory" | "findings" | "takeUp">> {
+  const settling = { by: `${accountName()} (shell)`, onNotice };
+  const settled = async (of: LoadedInventory): Promise<Inventory> => settleSources(await settlePolicies(of, journal, settling), journal, settling);
+  const first = inForce ?? (await settled(loaded));
+  const [sources, limits] = [new Map(first.sources), { ...first.limits }];
+  const findings = inForce === undefined ? inventoryFindings(loaded) : [];
+  const takeUp = async (again: LoadedInventory): Promise<string[]> => {
+    const next = await settled(again);
+    const changed = differing(sources, next.sources);
+    // One step for everybody: nothing is awaited in between.
+    sources.clear();
+    for (const [name, source] of next.sources) sources.set(name, source);
+    Object.assign(limits, next.limits);
+    findings.splice(0, findings.length, ...inventoryFindings(again));
+    return changed;
+  };
+  return { inventory: { ...first, sources, limits }, findings, takeUp };
+}
+
+async function loadOrRefuse(file: string): Promise<LoadedInventory> {
+  const loaded = await loadInventory(file);
+  if (!loaded.ok) throw configError(loaded.problems);
+  return loaded;
+}
+
+/** Names of sources that are in one of the two only, or not the same in both. */
+function differing(before: ReadonlyMap<string, SourceConfig>, after: ReadonlyMap<string, SourceConfig>): string[] {
+  const text = (source: SourceConfig | undefined): string => JSON.stringify(source ?? null, (_key, value: unknown) => (value instanceof Map ? [...value] : value));
+  return [...new Set([...before.keys(), ...after.keys()])].filter((name) => text(before.get(name)) !== text(after.get(name)));
 }
 
 async function targetOf(source: SourceConfig): Promise<SourceTarget> {

@@ -16,7 +16,8 @@ type AlertEvidence = "alert.raised" | "alert.resolved";
 export interface AlertKeeperOptions {
   readonly catalog: Catalog;
   readonly clock: Clock;
-  readonly sources: readonly ReportSource[];
+  /** Those of now. */
+  readonly sources: () => readonly ReportSource[];
   readonly systemFacts: () => SystemAlertFacts;
   /** Puts a change on record, from which it comes into the catalog. */
   readonly record: (kind: AlertEvidence, facts: Record<string, unknown>) => Promise<unknown>;
@@ -54,7 +55,10 @@ export class AlertKeeper {
   async #judgeSources(): Promise<JudgedSource[]> {
     const { catalog, clock, sources } = this.#options;
     let fresh = 0;
-    for (const source of sources) {
+    const all = sources();
+    const names = new Set(all.map(({ name }) => name));
+    for (const name of this.#judged.keys()) if (!names.has(name)) this.#judged.delete(name);
+    for (const source of all) {
       const nowMs = clock.monotonicMs();
       if (nowMs - (this.#judged.get(source.name)?.atMs ?? Number.NEGATIVE_INFINITY) < JUDGE_EVERY_MS) continue;
       const facts = readSourceFacts(catalog, source);

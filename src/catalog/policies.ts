@@ -61,6 +61,12 @@ export function acceptedVersion(catalog: Catalog, writer: string, name: string):
   return row === undefined ? null : versionOf(row);
 }
 
+/** The entry by which anything last came into force on a host; 0: nothing ever did. */
+export function newestAcceptance(catalog: Catalog, writer: string): number {
+  const [row] = catalog.all("select max(accepted_by) as newest from policy_versions where writer = :writer", { writer });
+  return row === undefined ? 0 : (numberOrNull(row, "newest") ?? 0);
+}
+
 /** Of every source that is on record as given to a policy (`source:NAME`), the version that came into force last. */
 export function acceptedSources(catalog: Catalog, writer: string): PolicyVersion[] {
   return catalog

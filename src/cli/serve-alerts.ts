@@ -28,6 +28,8 @@ const ACCESS_SHOWN_MS = 86_400_000;
 
 export interface ServedAlerts {
   readonly isSchedulerOnTime: () => boolean;
+  /** Why changed files are not in force; null: they are. */
+  readonly configurationProblem: () => string | null;
   readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -42,12 +44,12 @@ export async function serveAlerts(app: App, served: ServedAlerts, signal: AbortS
   ]);
 }
 
-async function keepAlerts(app: App, { isSchedulerOnTime, log }: ServedAlerts, signal: AbortSignal): Promise<void> {
+async function keepAlerts(app: App, { isSchedulerOnTime, configurationProblem, log }: ServedAlerts, signal: AbortSignal): Promise<void> {
   const keeper = new AlertKeeper({
     catalog: app.catalog,
     clock: app.clock,
-    sources: [...app.inventory.sources.values()],
-    systemFacts: () => systemFacts(app, isSchedulerOnTime()),
+    sources: () => [...app.inventory.sources.values()],
+    systemFacts: () => systemFacts(app, { schedulerOnTime: isSchedulerOnTime(), configurationProblem: configurationProblem() }),
     record: (kind, facts) => recordEntry(app.journal, kind, facts),
   });
   const channels = [...app.inventory.channels.values()];
@@ -114,9 +116,9 @@ function copierOf(app: App, onTrouble: (error: unknown) => void): { want(): void
   };
 }
 
-function systemFacts({ findings, catalog, inventory, journal, clock }: App, schedulerOnTime: boolean): SystemAlertFacts {
+function systemFacts({ findings, catalog, inventory, journal, clock }: App, own: Pick<SystemAlertFacts, "schedulerOnTime" | "configurationProblem">): SystemAlertFacts {
   return {
-    schedulerOnTime,
+    ...own,
     findings: findings.map(({ severity, file, line, message, sources }) => ({ severity, place: `${path.basename(file)}:${line}`, message, sources })),
     expiring: listTokens(catalog, journal.evidence.writer).flatMap(({ name, expiresAt, revokedAt }) =>
       expiresAt === null || revokedAt !== null ? [] : [{ what: `token ${name}`, expiresAt }],

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { pino } from "pino";
+import type { Logger } from "pino";
 import type { App } from "../app.ts";
 import { systemClock } from "../clock.ts";
 import { ExposureWatch } from "../compliance/exposure-watch.ts";
@@ -20,6 +21,7 @@ import { Workers } from "../scheduler/workers.ts";
 import { VERSION } from "../version.ts";
 import { newCommand, perform } from "./action.ts";
 import type { CommonOptions, Tools } from "./action.ts";
+import { ConfigurationWatch } from "./configuration-watch.ts";
 import { SchedulerClaim } from "./scheduler-claim.ts";
 import { serveAlerts } from "./serve-alerts.ts";
 import { listen, openServedApi } from "./serve-api.ts";
@@ -34,16 +36,18 @@ async function serve({ context, openApp }: Tools): Promise<number> {
   using claim = SchedulerClaim.take(app);
   const house = new House(app);
   const workers = new Workers(systemClock, (job, notice) => log.info({ job }, notice));
+  const configuration = watchConfiguration(app, { house, workers, log });
   const scheduler = new Scheduler({
     inventory: app.inventory,
     catalog: app.catalog,
     clock: systemClock,
-    workers,
+    workers: withInForce(workers, app),
     jobFile: (name) => fileURLToPath(new URL(`../../jobs/${name}.ts`, import.meta.url)),
     recordPassedOver: (passed) => recordPassedOver(app, passed),
     closeLost: ({ source, operation, slot, command }) => closeLost(app.journal, { source, operation, scheduledFor: slot, run: command?.id ?? null }),
     keepHouse: async () => {
       claim.keep();
+      await configuration.keep();
       await house.keep();
     },
     log: (event, fields) => log.info(fields, event),
@@ -68,7 +72,11 @@ async function serve({ context, openApp }: Tools): Promise<number> {
   scheduler.start();
   const observing = observe(app, context.signal, (source, error) => log.warn({ source, error: String(error) }, "cannot observe"));
   const measuring = measureRegularly(app, context.signal, (repository, error) => log.warn({ repository, error: String(error) }, "cannot measure"));
-  const alerting = serveAlerts(app, { isSchedulerOnTime: () => scheduler.isAlive, log: (event, fields) => log.info(fields, event) }, context.signal);
+  const alerting = serveAlerts(
+    app,
+    { isSchedulerOnTime: () => scheduler.isAlive, configurationProblem: () => configuration.problem, log: (event, fields) => log.info(fields, event) },
+    context.signal,
+  );
   if (!context.signal.aborted) await once(context.signal, "abort");
   log.info("stopping");
   await scheduler.stop();
@@ -79,6 +87,27 @@ async function serve({ context, openApp }: Tools): Promise<number> {
   await app.journal.copyToRepositories();
   log.info("stopped");
   return 0;
+}
+
+function watchConfiguration(app: App, { house, workers, log }: { house: House; workers: Workers; log: Logger }): ConfigurationWatch {
+  return new ConfigurationWatch({
+    app,
+    // A stream has no end at which it would read what is in force: it is started again.
+    onTakenUp: (changed) => {
+      house.promiseAnew();
+      for (const name of changed) workers.cancel(`${name}.stream`);
+    },
+    log: (event, fields) => log.info(fields, event),
+  });
+}
+
+/** A job works by what is in force here, whatever the files say by then. */
+function withInForce(workers: Workers, { inventory }: App): Pick<Workers, "isRunning" | "run" | "stopAll"> {
+  return {
+    isRunning: (name) => workers.isRunning(name),
+    run: async (name, file, data) => workers.run(name, file, { ...data, inForce: inventory }),
+    stopAll: async (deadlineMs) => workers.stopAll(deadlineMs),
+  };
 }
 
 /** What frequent work did before is evidence before what was passed over after it: intervals end there. */

@@ -95,6 +95,8 @@ export interface DrillFact {
 /** What is not about one source. */
 export interface SystemAlertFacts {
   readonly schedulerOnTime: boolean;
+  /** Why changed files are not in force; null: they are, or there are none. */
+  readonly configurationProblem: string | null;
   readonly findings: readonly PolicyFindingFact[];
   readonly expiring: readonly ExpiringFact[];
   readonly capacity: readonly CapacityFact[];

@@ -192,6 +192,12 @@ export const ALERT_KINDS = {
     whatToDo: "plan for more room, or for a shorter retention: 'holdfast policy simulate' says how much a policy keeps",
     ...LASTING,
   },
+  configuration_not_taken_up: {
+    severity: "P3",
+    means: "inventory or policies were changed, and 'holdfast serve' goes on with what was in force before: they are invalid, or need a restart",
+    whatToDo: "'holdfast policy validate' names what is wrong; where it says that nothing is, restart 'holdfast serve'",
+    ...AT_ONCE,
+  },
   policy_infeasible: {
     severity: "P3",
     means: "a policy cannot hold an objective as it is written",

@@ -12,6 +12,9 @@ export function assessSystem(facts: SystemAlertFacts, now: Date): AlertAssessmen
   return {
     conditions: [
       ...(facts.schedulerOnTime ? [] : [conditionOf({ kind: "scheduler_stopped", title: "the scheduler does not run on time" })]),
+      ...(facts.configurationProblem === null
+        ? []
+        : [conditionOf({ kind: "configuration_not_taken_up", title: "changed files of inventory or policies are not in force", detail: facts.configurationProblem })]),
       ...facts.channels.flatMap(({ name, failingSince, error }) =>
         failingSince === null
           ? []

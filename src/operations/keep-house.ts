@@ -32,6 +32,11 @@ export class House {
     this.#installation = installation;
   }
 
+  /** What will be due is another than was promised: the next look promises it anew. */
+  promiseAnew(): void {
+    this.#promiseAtMs = 0;
+  }
+
   async keep(): Promise<void> {
     const { clock, journal, inventory } = this.#installation;
     const nowMs = clock.monotonicMs();

@@ -60,6 +60,11 @@ export class Workers {
     return report === undefined ? { kind: "lost", message: "its thread ended without a word" } : { kind: "failed", message: report.message ?? "unknown" };
   }
 
+  /** Asks one job to stop; nothing where it does not run. */
+  cancel(name: string): void {
+    this.#bree.workers.get(name)?.postMessage("cancel");
+  }
+
   /** Asks all jobs to stop, and ends the threads of those that have not by the deadline. */
   async stopAll(deadlineMs: number): Promise<string[]> {
     for (const worker of this.#bree.workers.values()) worker.postMessage("cancel");

@@ -49,7 +49,7 @@ async function settle(source: SourceConfig, work: Work): Promise<SourceConfig> {
   if (accepted === null && source.policy.changes.approval === "none") return source;
   const before = accepted === null ? null : standingOf(accepted, work);
   const difference = before === null ? [] : differenceBetween(before, source);
-  const waits = before !== null && before.policy.changes.approval === "required" && weakens(difference);
+  const waits = before?.policy.changes.approval === "required" && weakens(difference);
   const { policy, objectives: _, ...standing } = source;
   await record(work, source.name, { source: standing, policy: policy.name }, difference, waits);
   if (!waits) return source;
@@ -62,7 +62,7 @@ async function settle(source: SourceConfig, work: Work): Promise<SourceConfig> {
 
 async function settleDropped(standing: Standing, accepted: PolicyVersion, work: Work): Promise<SourceConfig | null> {
   const before = standingOf(accepted, work);
-  const waits = before !== null && before.policy.changes.approval === "required";
+  const waits = before?.policy.changes.approval === "required";
   const difference: PolicyChange[] = [{ direction: "weaker", key: "sources", message: `${standing.name} is not protected any more` }];
   await record(work, standing.name, { source: null, policy: before?.policy.name ?? "" }, difference, waits);
   if (!waits) return null;

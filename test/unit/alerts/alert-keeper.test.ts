@@ -15,7 +15,7 @@ import type { History } from "../compliance/recorded-history.ts";
 
 const START = Date.parse(iso("2026-11-08 12:00:00"));
 const GAP = { repository: "onsite", timeline: 1, startLsn: "0/6000000", endLsn: "0/7000000", firstSegment: "a", lastSegment: "a" };
-const QUIET: SystemAlertFacts = { schedulerOnTime: true, findings: [], expiring: [], capacity: [], access: [], channels: [] };
+const QUIET: SystemAlertFacts = { schedulerOnTime: true, configurationProblem: null, findings: [], expiring: [], capacity: [], access: [], channels: [] };
 
 describe("alerts", () => {
   let history: History;
@@ -46,7 +46,7 @@ describe("alerts", () => {
     new AlertKeeper({
       catalog,
       clock: { now: () => new Date(START + ms), monotonicMs: () => ms, sleep: async () => undefined },
-      sources,
+      sources: () => sources,
       systemFacts: () => system,
       record,
     });

@@ -25,7 +25,7 @@ const FINE: SourceAlertFacts = {
   unprovenSince: null,
   walLostAt: null,
 };
-const QUIET: SystemAlertFacts = { schedulerOnTime: true, findings: [], expiring: [], capacity: [], access: [], channels: [] };
+const QUIET: SystemAlertFacts = { schedulerOnTime: true, configurationProblem: null, findings: [], expiring: [], capacity: [], access: [], channels: [] };
 
 /** All that is wrong where one thing is other than it should be. */
 function found(source: Partial<SourceAlertFacts>, system: Partial<SystemAlertFacts> = {}): readonly AlertCondition[] {
@@ -45,6 +45,7 @@ const WRONG: Readonly<Record<AlertKind, readonly [source: Partial<SourceAlertFac
   repository_damaged: [{ lastRuns: [{ ...RUN, operation: "verify", type: null, outcome: "failed", damage: new Map([["onsite", 3]]) }] }],
   source_corrupt: [{ backups: [{ ...BACKUP, corruptPages: 4 }] }],
   scheduler_stopped: [{}, { schedulerOnTime: false }],
+  configuration_not_taken_up: [{}, { configurationProblem: "p.yaml:5: no duration" }],
   rpo_breached: [{ copies: [{ ...COPY, exposureSeconds: 301 }] }],
   rto_breached: [{ lastDrill: { ...DRILL, rtoActualSeconds: 901 } }],
   no_backup: [{ backups: [], copies: [{ ...COPY, sight: "absent", exposureSeconds: null }] }],
