@@ -21,16 +21,17 @@ import type { RestoreRequest, RestoreResult } from "../operations/restore/restor
 import { startRestored } from "../operations/restore/start-restored.ts";
 import { findUser, requireReachable, serverUser } from "../postgres/process.ts";
 import type { RunAs } from "../postgres/process.ts";
-import { kindOf, newCommand, openReading, openViews, perform, requireOpenable, withoutInventory } from "./action.ts";
+import { newCommand, openReading, openViews, perform, requireOpenable, withoutInventory } from "./action.ts";
 import type { CommonOptions, Reading, Tools } from "./action.ts";
 import { formatBytes, formatSeconds } from "./output.ts";
 import { findInventory } from "../app.ts";
-import { runTreeRestore } from "./restore-tree.ts";
+import { restoreInto, restoreOther } from "./restore-by-kind.ts";
 import { fetchCommandOf, specialRequest } from "./restore-request.ts";
 
 export interface RestoreOptions extends CommonOptions {
   readonly to: string;
-  readonly target: string;
+  readonly target?: string;
+  readonly into?: string;
   readonly backup?: string;
   readonly from?: string;
   readonly timeline: string;
@@ -55,7 +56,8 @@ export function restoreCommand(): Command {
   return withoutInventory(command)
     .argument("[source]", "which source (may be left out where there is one)")
     .requiredOption("--to <target>", "latest | a time with a zone | lsn:0/16B3748 | name:before-release | xid:1234 | immediate")
-    .requiredOption("--target <folder>", "an empty folder, or one that does not exist yet (or see --delta)")
+    .option("--target <folder>", "an empty folder, or one that does not exist yet (or see --delta)")
+    .option("--into <reference>", "databases by pg_dump only: into this server instead of a folder (env:NAME or file:/path)")
     .option("--backup <id>", "from this backup (default: the newest that leads to the target)")
     .option("--from <repository>", "from this copy (default: the first that can)")
     .option("--timeline <timeline>", "a number, latest or current", "latest")
@@ -73,20 +75,23 @@ export function restoreCommand(): Command {
     .option("--port <port>", "port of the restored server (default: the source's)")
     .option("--plan", "only say what would be done")
     .option("--start", "start the server and wait until recovery has ended")
-    .action(async (source: string | undefined, options: RestoreOptions) => perform(options, (tools) => runRestore(source, options, tools)));
+    .action(async (source: string | undefined, options: RestoreOptions) =>
+      perform(options, (tools) => (options.target === undefined ? restoreInto(source, options, tools) : runRestore(source, options, tools))),
+    );
 }
 
 async function runRestore(source: string | undefined, options: RestoreOptions, tools: Tools): Promise<number> {
   const target = parseRestoreTarget(options.to);
   if (typeof target === "string") throw new HoldfastError("HF-TARGET", target, { hint: "for example --to 2026-11-21T16:44:54Z, or +01:00 instead of Z" });
-  const folder = path.resolve(options.target);
+  const folder = path.resolve(options.target ?? "");
   const tablespaces = parseTablespaces(options.tablespace ?? []);
   const delta = options.delta === true;
   const special = await specialRequest(options, target);
   await (delta ? inspectDeltaTarget(folder, null) : inspectTarget(folder));
   const reading = await openReading(source, options, tools);
   requireOpenable(reading);
-  if ((await kindOf(reading)) === "files") return runTreeRestore(reading, { target, folder }, options, tools);
+  const exitCode = await restoreOther(reading, { target, folder }, options, tools);
+  if (exitCode !== null) return exitCode;
   const plans = await planAll(reading, target, options, tools);
   if (options.plan === true) {
     const [plan] = plans;

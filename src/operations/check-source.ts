@@ -10,6 +10,7 @@ import { openWalReceiver } from "../postgres/wal-receiver.ts";
 import { SUPPORTED_MAJORS } from "./cluster-state.ts";
 import { ok } from "./check-item.ts";
 import type { CheckItem } from "./check-item.ts";
+import { checkDumping } from "./check-dumping.ts";
 import { checkTree } from "./check-tree.ts";
 import { checkSynchronous } from "./check-synchronous.ts";
 import { CopyView } from "./copy-view.ts";
@@ -27,7 +28,7 @@ export async function checkSource(installation: Installation, source: SourceConf
     case "postgres":
       return checkCluster(installation, source, items);
     case "postgres-logical":
-      return items;
+      return [...items, ...(await checkDumping(installation, source))];
     case "files":
       return [...items, await checkTree(source)];
   }

@@ -54,10 +54,10 @@ export async function connect(target: ConnectionTarget, options: ConnectOptions)
   };
 }
 
+/** Put into the address as text: one of a socket has no host, and so is none for URL. The driver takes back what `encodeURI` writes, and no more. */
 function databaseOf(target: ConnectionTarget, database: string): { connectionString: string } {
-  const url = new URL(target.url);
-  url.pathname = `/${encodeURIComponent(database)}`;
-  return { connectionString: url.toString() };
+  const name = encodeURI(database);
+  return { connectionString: target.url.replace(/^([a-z]+:\/\/[^/?#]*)(?:\/[^?#]*)?/, (_, server: string) => `${server}/${name}`) };
 }
 
 /** `host:port/database` without user or password. */

@@ -1,9 +1,10 @@
 import type { ChildProcess } from "node:child_process";
 import { stat } from "node:fs/promises";
 import path from "node:path";
+import { pipeline } from "node:stream/promises";
 import { execa } from "execa";
 import type { Options } from "execa";
-import { HoldfastError, messageOf } from "../errors.ts";
+import { codeOf, HoldfastError, messageOf } from "../errors.ts";
 
 /** The one place that runs other programs: argument lists, never a shell; bounded output; time limits; as another user where that is needed. */
 export interface RunAs {
@@ -105,6 +106,64 @@ export function startProgram(
   if (child.pid === undefined)
     throw new HoldfastError("HF-BINARIES", `cannot run ${program}`, { hint: "check 'postgres.binaries' in the inventory, and that the user it runs as may read it" });
   return { pid: child.pid, exit: () => exit, ended, signal: (name) => void child.kill(name) };
+}
+
+/** What both ends of a pipe to a program share. */
+interface PipeOptions {
+  readonly runAs?: RunAs | null;
+  /** Secrets go here, and never into the arguments. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+}
+
+/** What a program writes, piece by piece. Rejects, with the end of what it complained of, if it does not end well. */
+export async function* readProgram(program: string, args: readonly string[], options: PipeOptions): AsyncGenerator<Buffer> {
+  const child = execa(program, [...args], { ...pipe(options), stdin: "ignore", stdout: "pipe" });
+  for await (const piece of child.iterable({ from: "stdout", binary: true, preserveNewlines: true })) yield Buffer.from(piece);
+  requireEnd(program, await child);
+}
+
+/** Hands a program what it reads, piece by piece. One that has read enough, and ends well, is not made to read the rest. Returns what it wrote, and what it complained of. */
+export async function feedProgram(
+  program: string,
+  args: readonly string[],
+  input: AsyncIterable<Buffer>,
+  options: PipeOptions & { readonly mayFail?: boolean },
+): Promise<Pick<ProgramResult, "exitCode" | "stdout" | "stderr">> {
+  const child = execa(program, [...args], { ...pipe(options), stdin: "pipe", stdout: "pipe", buffer: true });
+  const feeding = pipeline(input, child.stdin).catch((error: unknown) => {
+    if (codeOf(error) !== "EPIPE" && codeOf(error) !== "ERR_STREAM_PREMATURE_CLOSE") throw error;
+  });
+  feeding.catch(() => undefined);
+  const result = await child;
+  if (options.mayFail !== true) requireEnd(program, result);
+  await feeding;
+  return { exitCode: result.exitCode ?? null, stdout: String(result.stdout), stderr: String(result.stderr) };
+}
+
+function pipe(options: PipeOptions): Options & { reject: false; buffer: { stdout: false; stderr: true } } {
+  return {
+    reject: false,
+    cancelSignal: options.signal,
+    forceKillAfterDelay: KILL_AFTER_MS,
+    maxBuffer: MAX_OUTPUT_BYTES,
+    stderr: "pipe",
+    buffer: { stdout: false, stderr: true },
+    cwd: "/",
+    env: { LC_ALL: "C", ...options.env },
+    ...userOf(options.runAs ?? null),
+  };
+}
+
+function requireEnd(program: string, result: { readonly exitCode?: number | undefined; readonly code?: string | undefined; readonly stderr?: unknown }): void {
+  const stderr = typeof result.stderr === "string" ? result.stderr : "";
+  if (result.code === "ENOENT" || result.code === "EACCES")
+    throw new HoldfastError("HF-BINARIES", `cannot run ${program}: ${result.code}`, { hint: "check 'postgres.binaries' in the inventory" });
+  if (result.exitCode === 0) return;
+  const complaint = stderr.trim().split("\n").slice(-3).join(" ");
+  throw new HoldfastError("HF-SERVER", `${path.basename(program)} ended with ${result.exitCode ?? "a signal"}: ${complaint}`, {
+    facts: { program: path.basename(program), stderr: complaint },
+  });
 }
 
 /** Ids of an operating-system user, or null where there is none of that name. */

@@ -7,6 +7,7 @@ import type { ChunkRef, DigestsRef } from "./map-encoding.ts";
 
 /** Chunks are cut at about this size: small enough that a change rewrites little, large enough that there are few. */
 const CHUNK_BYTES = 256 << 10;
+const WRITE_AT_BYTES = 8 * CHUNK_BYTES;
 
 /**
  * Writes the map of a backup from entries in order of path. Along the parent's chunks: one in which nothing changed is referenced, not written again.
@@ -17,6 +18,7 @@ export class MapWriter {
   readonly #parentChunks: readonly ChunkRef[];
   #parentAt = -1;
   #pending: MapEntry[] = [];
+  #pendingBytes = 0;
   #dirty = false;
   #lastPath: string | null = null;
   readonly #chunks: ChunkRef[] = [];
@@ -35,8 +37,10 @@ export class MapWriter {
     this.#lastPath = entry.path;
     await this.#moveTo(entry.path);
     this.#pending.push(entry);
+    this.#pendingBytes += estimateEntryBytes(entry);
     this.#dirty ||= !unchanged;
     this.#noteAncestors(entry);
+    await this.#writeEarly();
   }
 
   /** An entry of the parent that is no more. Called in order of path with `add`. */
@@ -65,6 +69,13 @@ export class MapWriter {
     return { ...first, frames: pieces.length };
   }
 
+  /** What is to be written anyway does not wait for the end of the parent's chunk: there may be none, and a million entries. */
+  async #writeEarly(): Promise<void> {
+    if (this.#pendingBytes < WRITE_AT_BYTES || (this.#parentChunks[this.#parentAt] !== undefined && !this.#dirty)) return;
+    await this.#writeChunks(this.#pending, this.#chunks);
+    [this.#pending, this.#pendingBytes, this.#dirty] = [[], 0, true];
+  }
+
   async #moveTo(path: string): Promise<void> {
     for (;;) {
       const next = this.#parentChunks[this.#parentAt + 1];
@@ -81,8 +92,7 @@ export class MapWriter {
       this.#chunks.push(parent);
       this.ancestors.add(parent.backup);
     } else await this.#writeChunks(entries, this.#chunks);
-    this.#pending = [];
-    this.#dirty = false;
+    [this.#pending, this.#pendingBytes, this.#dirty] = [[], 0, false];
   }
 
   async #writeChunks(entries: readonly MapEntry[], chunks: ChunkRef[]): Promise<void> {

@@ -1,8 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
-import { settledWithin, stopwatch } from "../../clock.ts";
+import { stopwatch } from "../../clock.ts";
 import { crashPoint } from "../../crash-points.ts";
-import { nextBackupId } from "../../domain/backup-id.ts";
 import type { BackupType } from "../../domain/backup-id.ts";
 import { chooseTreeParent } from "../../domain/chain.ts";
 import { codeOf, HoldfastError, messageOf } from "../../errors.ts";
@@ -10,27 +9,17 @@ import { Findings } from "../../files/findings.ts";
 import { OpenFolder } from "../../files/open-folder.ts";
 import { walkTree } from "../../files/tree-walk.ts";
 import type { TreeOptions } from "../../files/tree-walk.ts";
-import { CopiesTogether } from "../../repository/backup-copies.ts";
-import type { BackupCopy } from "../../repository/backup-copies.ts";
-import { ensureBound } from "../../repository/binding.ts";
-import type { CommonManifest, StoredManifest, TreeManifest } from "../../repository/manifest.ts";
+import type { StoredManifest } from "../../repository/manifest.ts";
 import type { OperationContext } from "../context.ts";
-import type { Away } from "../installation.ts";
 import type { BackUpResult, BackupOrder } from "./backup-types.ts";
-import { findWholeParent } from "./choose-parent.ts";
-import type { Parent } from "./choose-parent.ts";
-import { commitBackup } from "./commit-backup.ts";
-import type { MadeBackup } from "./commit-backup.ts";
-import { ancestorsOf, inOrder, leftOut, openCopies } from "./copies.ts";
-import { takeLeases } from "./copy-leases.ts";
 import { copyTree } from "./copy-tree.ts";
 import type { TreeTotals } from "./copy-tree.ts";
 import { storeDocument } from "./late-files.ts";
 import { mergeWithParent } from "./merge-parent.ts";
 import { openPacking } from "./packing.ts";
-import { declareEverywhere, preparePlaces } from "./prepare-places.ts";
-import type { LeasedPlace } from "./prepare-places.ts";
 import { readTree } from "./read-tree.ts";
+import { backUpWithoutLog } from "./without-log.ts";
+import type { Packed, Underway } from "./without-log.ts";
 import { ABOUT_TREE, INCOMPLETE_MARKER } from "../tree-names.ts";
 
 export interface BackUpTreeRequest extends BackupOrder {
@@ -42,43 +31,20 @@ export interface BackUpTreeRequest extends BackupOrder {
 /** Of a file system: smaller, and digests would take more room than they are worth; larger, and small files would. */
 export const TREE_BLOCK_BYTES = 4096;
 
-/** What a store that does not answer may keep us waiting for at the end. */
-const CLOSE_WITHIN_MS = 5000;
-
-/** Takes one backup of a tree of files, read once and written to every copy, in the order of steps that a cluster's has: lease, parent, intent, data, contents, manifest. */
+/** Takes one backup of a tree of files. */
 export async function backUpTree(request: BackUpTreeRequest, context: OperationContext): Promise<BackUpResult> {
-  const elapsed = stopwatch(context.clock);
   // First of all: without the tree nothing is touched.
   const root = await openRoot(request.path);
   try {
-    await using leases = await takeLeases(request, context);
-    const away: Away[] = [...leases.away];
-    const source = request.source.name;
-    const prepared = await preparePlaces(leases, away, request, (repository) => ensureBound(repository, source, { kind: "files" }, context.clock.now()), context);
-    const parent = await findWholeParent(prepared, (backups) => chooseTreeParent(request.type, backups.flatMap(candidateOf), TREE_BLOCK_BYTES), context);
-    const type = parent.stored === null ? "full" : request.type;
-    if (parent.stored === null && request.type !== "full") context.onNotice(`making a full backup instead: ${parent.reason}`);
-    const id = nextBackupId(
-      context.clock.now(),
-      type,
-      prepared.flatMap((place) => place.listing.ids),
+    return await backUpWithoutLog(
+      request,
+      {
+        bindTo: { kind: "files" },
+        chooseParent: (backups) => chooseTreeParent(request.type, backups.flatMap(candidateOf), TREE_BLOCK_BYTES),
+        pack: async (underway, inner) => packTree(request, root, underway, inner),
+      },
+      context,
     );
-    const intent = { backup: id, ancestors: ancestorsOf(parent), startedAt: context.clock.now().toISOString(), runId: request.runId };
-    const places = await declareEverywhere(prepared, away, source, intent, context);
-    crashPoint("backup.started");
-    for (const { name, error } of away) context.onNotice(`not writing to ${name}: ${error.message}`);
-    const copies = await openCopies(places, source, id, context);
-    try {
-      const packed = await packTree({ request, root, id, type, parent, together: new CopiesTogether(copies, context.clock) }, context);
-      const outcomes = await Promise.all(copies.map(async (copy, i) => finishCopy(copy, places[i] as LeasedPlace, packed, context)));
-      return { id, type, requestedType: request.type, copies: inOrder(request, [...outcomes, ...away.map(leftOut)]), durationSeconds: elapsed() };
-    } finally {
-      await settledWithin(
-        context.clock,
-        CLOSE_WITHIN_MS,
-        copies.map((copy) => copy.abort()),
-      );
-    }
   } finally {
     await root.closeAll();
   }
@@ -99,21 +65,7 @@ function candidateOf({ manifest }: StoredManifest): { id: string; type: BackupTy
   return manifest.kind === "files" ? [{ id: manifest.id, type: manifest.type, blockSize: manifest.tree.blockSize }] : [];
 }
 
-interface TreeUnderWay {
-  readonly request: BackUpTreeRequest;
-  readonly root: OpenFolder;
-  readonly id: string;
-  readonly type: BackupType;
-  readonly parent: Parent;
-  readonly together: CopiesTogether;
-}
-
-interface PackedTree {
-  readonly made: MadeBackup;
-  readonly own: Omit<TreeManifest, keyof CommonManifest>;
-}
-
-async function packTree({ request, root, id, type, parent, together }: TreeUnderWay, context: OperationContext): Promise<PackedTree> {
+async function packTree(request: BackUpTreeRequest, root: OpenFolder, { id, type, parent, together }: Underway, context: OperationContext): Promise<Packed> {
   const startedAt = context.clock.now();
   const elapsedSeconds = stopwatch(context.clock);
   const findings = new Findings();
@@ -172,13 +124,3 @@ async function packTree({ request, root, id, type, parent, together }: TreeUnder
 
 /** The rest is in the backup, and can be read there. */
 const MOST_NOTICES = 20;
-
-async function finishCopy(copy: BackupCopy, { lease }: LeasedPlace, { made, own }: PackedTree, context: OperationContext): ReturnType<typeof commitBackup> {
-  try {
-    await copy.drained();
-  } catch (error) {
-    context.signal.throwIfAborted();
-    copy.fail(error);
-  }
-  return commitBackup(copy, lease, made, own, context);
-}

@@ -4,6 +4,7 @@ import { HoldfastError, messageOf } from "../../errors.ts";
 import type { SourceConfig } from "../../policy/types.ts";
 import type { Manifest } from "../../repository/manifest.ts";
 import { backUp } from "./back-up.ts";
+import { backUpDumps } from "./back-up-dumps.ts";
 import { backUpTree } from "./back-up-tree.ts";
 import type { BackupOrder, BackUpResult } from "./backup-types.ts";
 import type { OperationContext } from "../context.ts";
@@ -56,8 +57,10 @@ async function backUpByKind(installation: Installation, source: SourceConfig, or
       const logRepositories = (await openReachable(installation, source.policy.log?.repositories ?? []).catch(noneOfThem)).repositories;
       return backUp({ ...order, source: await installation.target(source), logRepositories, hasLog: source.policy.log !== null }, context);
     }
-    case "postgres-logical":
-      throw new HoldfastError("HF-CONFIG", "sources of kind postgres-logical cannot be backed up yet");
+    case "postgres-logical": {
+      const { url } = await installation.target(source);
+      return backUpDumps({ ...order, url, databases: source.databases, binaries: installation.inventory.postgres.binaries }, context);
+    }
     case "files":
       return backUpTree({ ...order, path: source.path, options: { exclude: source.exclude, oneFileSystem: source.oneFileSystem } }, context);
   }

@@ -1,12 +1,12 @@
 import { fromDate, micros } from "../../domain/timestamp.ts";
 import type { Manifest } from "../../repository/manifest.ts";
-import { HoldfastError } from "../../errors.ts";
 import type { OperationContext } from "../context.ts";
 import type { CopyView } from "../copy-view.ts";
 import { drill } from "./drill.ts";
 import type { DrillRequest, DrillResult } from "./drill.ts";
 import { fraction, selectRecoveryPoint } from "./drill-select.ts";
 import type { DrillSelection } from "./drill-select.ts";
+import { drillDumps } from "./drill-dumps.ts";
 import { drillTree } from "./drill-tree.ts";
 
 /** A drill of what the copy holds. What kinds of source there are is asked here, and nowhere below. */
@@ -15,7 +15,7 @@ export async function drillByKind(request: DrillRequest, context: OperationConte
     case "postgres":
       return drill(request, context);
     case "postgres-logical":
-      throw new HoldfastError("HF-CONFIG", "sources of kind postgres-logical cannot be drilled yet");
+      return drillDumps(request, context);
     case "files":
       return drillTree(request, context);
   }

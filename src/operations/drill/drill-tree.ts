@@ -1,76 +1,41 @@
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import path from "node:path";
-import { stopwatch } from "../../clock.ts";
-import { judgeDrill } from "../../domain/drill-verdict.ts";
 import type { DrillCheckResult } from "../../domain/drill-verdict.ts";
-import { describeTarget } from "../../domain/restore-target.ts";
-import { HoldfastError, messageOf } from "../../errors.ts";
 import { Findings } from "../../files/findings.ts";
 import { OpenFolder } from "../../files/open-folder.ts";
 import { walkTree } from "../../files/tree-walk.ts";
-import { runProgram } from "../../postgres/process.ts";
 import type { OperationContext } from "../context.ts";
 import { openChain } from "../restore/open-chain.ts";
 import { planTreeRestore, restoreTree } from "../restore/restore-tree.ts";
 import type { RestoredTree, TreePlan } from "../restore/restore-tree.ts";
 import { compareTree } from "./compare-tree.ts";
 import type { DrillRequest, DrillResult } from "./drill.ts";
-import { warnOf } from "./drill.ts";
 import { faultOf } from "./drill-faults.ts";
-import { KEPT_MARKER } from "./sweep-scratch.ts";
+import { runPhases } from "./drill-phases.ts";
 import { runCommandCheck } from "./user-checks.ts";
 
-/** What a drill of a tree has come to so far. */
-interface Attempt {
-  readonly phases: { name: string; seconds: number }[];
-  readonly checks: DrillCheckResult[];
-  plan: TreePlan | null;
-  restored: RestoredTree | null;
-  rtoSeconds: number | null;
-}
-
-/** Restores a tree into a scratch folder, reads it back and compares it with the map, runs the policy's programs on it, and takes it away again. Never throws for what the backup did wrong. */
+/** Restores a tree into a scratch folder, reads it back and compares it with the map, runs the policy's programs on it, and takes it away again. */
 export async function drillTree(request: DrillRequest, context: OperationContext): Promise<DrillResult> {
-  const declaredAt = context.clock.now();
-  const elapsed = stopwatch(context.clock);
   const folder = path.join(request.scratchDirectory, request.id);
-  const attempt: Attempt = { phases: [], checks: [], plan: null, restored: null, rtoSeconds: null };
-  const phase = async <T>(name: string, act: () => Promise<T>): Promise<T> => {
-    const seconds = stopwatch(context.clock);
-    context.onProgress({ phase: name, doneBytes: 0, totalBytes: null });
-    try {
-      return await act();
-    } finally {
-      attempt.phases.push({ name, seconds: seconds() });
-    }
-  };
-  try {
-    const plan = await phase("plan", async () => planTreeRestore(request.view, request));
-    attempt.plan = plan;
-    refuseTooLarge(plan, request);
-    const target = path.join(folder, "data");
-    attempt.restored = await phase("restore", async () => {
-      await mkdir(folder, { recursive: true, mode: 0o700 });
-      return restoreTree({ plan, target }, context);
-    });
-    attempt.checks.push(...(await phase("check", async () => checkTree(plan, attempt.restored, request, context))));
-    attempt.rtoSeconds = elapsed();
-  } catch (error) {
-    context.signal.throwIfAborted();
-    attempt.checks.push({ name: "recovery", required: true, outcome: "fail", detail: messageOf(error), fault: faultOf(error) });
-  } finally {
-    await phase("clean up", async () => (request.keep ? writeFile(path.join(folder, KEPT_MARKER), "") : removeTree(folder)));
-  }
-  return resultOf(request, attempt, declaredAt, request.keep ? folder : null);
+  return runPhases(
+    request,
+    folder,
+    {
+      plan: async () => planTreeRestore(request.view, request),
+      prove: async (plan, phase) => {
+        const restored = await phase("restore", async () => {
+          await mkdir(folder, { recursive: true, mode: 0o700 });
+          return restoreTree({ plan, target: path.join(folder, "data") }, context);
+        });
+        return phase("check", async () => checkTree(plan, restored, request, context));
+      },
+      faultOf,
+    },
+    context,
+  );
 }
 
-function refuseTooLarge({ bytes }: TreePlan, { maxBytes }: DrillRequest): void {
-  if (maxBytes !== null && bytes > maxBytes)
-    throw new HoldfastError("HF-SPACE", `the restored tree would take ${bytes} bytes, and scratch.maxBytes is ${maxBytes}`, { hint: "raise scratch.maxBytes in the inventory" });
-}
-
-async function checkTree(plan: TreePlan, restored: RestoredTree | null, request: DrillRequest, context: OperationContext): Promise<DrillCheckResult[]> {
-  if (restored === null) return [];
+async function checkTree(plan: TreePlan, restored: RestoredTree, request: DrillRequest, context: OperationContext): Promise<DrillCheckResult[]> {
   const chain = await openChain(plan);
   const { manifest } = plan.stored;
   const { entries, bytes, differing, differences } = await compareTree(chain, manifest, restored.target, restored.ownership, context.signal);
@@ -121,48 +86,4 @@ async function countNodes(folder: string, signal: AbortSignal): Promise<number> 
   } finally {
     await root.closeAll();
   }
-}
-
-const CHMOD_TIMEOUT_MS = 10 * 60_000;
-
-/** Folders that nobody may write in come back as such: whoever is not root opens them first. */
-async function removeTree(folder: string): Promise<void> {
-  if (process.getuid?.() !== 0) await runProgram("chmod", ["-R", "u+rwX", folder], { timeoutMs: CHMOD_TIMEOUT_MS });
-  await rm(folder, { recursive: true, force: true });
-}
-
-function resultOf(request: DrillRequest, { plan, restored, phases, checks, rtoSeconds }: Attempt, declaredAt: Date, keptAt: string | null): DrillResult {
-  const { id, view, target, objectives, segregation, passedOver = [] } = request;
-  const fallbacks = [...passedOver, ...view.fallbacks];
-  const measured = {
-    rtoActualSeconds: rtoSeconds,
-    rtoObjectiveSeconds: objectives.rtoSeconds,
-    rpoActualSeconds: plan === null || restored === null ? null : lostSeconds(plan, request, declaredAt),
-    rpoObjectiveSeconds: objectives.rpoSeconds,
-  };
-  const all = [...checks, ...fallbacks.map(warnOf)];
-  return {
-    id,
-    ...judgeDrill({ checks: all, ...measured }),
-    backupId: plan?.stored.manifest.id ?? null,
-    repository: view.repository.name,
-    target: describeTarget(target),
-    expectedLsn: null,
-    achievedLsn: null,
-    heartbeatOk: null,
-    ...measured,
-    phases,
-    checks: all,
-    bytes: plan?.bytes ?? null,
-    walSegments: null,
-    keptAt,
-    fallbacks,
-    segregation,
-  };
-}
-
-/** What was written after the backup began may be in none: so long before the moment that was asked for. Null: a certain backup was asked for, not a moment. */
-function lostSeconds({ stored }: TreePlan, { target, backup }: DrillRequest, declaredAt: Date): number | null {
-  const aimedAtMs = target.kind === "time" ? Number(target.time / 1000n) : target.kind === "latest" && backup === null ? declaredAt.getTime() : null;
-  return aimedAtMs === null ? null : Math.max(0, (aimedAtMs - new Date(stored.manifest.start.at).getTime()) / 1000);
 }

@@ -19,6 +19,7 @@ import type { OperationContext } from "../context.ts";
 import type { CopyView } from "../copy-view.ts";
 import { INCOMPLETE_MARKER } from "../tree-names.ts";
 import { checkedTree } from "./check-tree.ts";
+import { chooseByTime } from "./choose-by-time.ts";
 import { openChain } from "./open-chain.ts";
 import { fillFiles, targetError, windowsOf, WINDOWS_AT_ONCE } from "./restore-files.ts";
 import type { OpenFile } from "./restore-files.ts";
@@ -54,25 +55,6 @@ export function planTreeRestore(view: CopyView, { target, backup }: { readonly t
   const stored = chooseByTime(view, target, backup);
   if (stored.manifest.kind !== "files") throw new HoldfastError("HF-USAGE", `${stored.manifest.id} is no backup of a tree`);
   return { view, stored: stored as StoredManifest<TreeManifest>, bytes: stored.manifest.sizes.sourceBytes };
-}
-
-export function chooseByTime(view: CopyView, target: RestoreTarget, backup: string | null): StoredManifest {
-  if (target.kind !== "latest" && target.kind !== "time" && target.kind !== "immediate")
-    throw new HoldfastError("HF-TARGET", `${view.source} has no WAL, so it is brought back to the end of a backup only`, {
-      hint: "--to latest, or a time: then it is the last backup before it",
-    });
-  const { backups } = view.listing;
-  if (backup !== null) {
-    const named = backups.find(({ manifest }) => manifest.id === backup);
-    if (named === undefined) throw new HoldfastError("HF-NO-BACKUP", `${view.repository.name} holds no backup ${backup} of ${view.source}`, { hint: "see 'holdfast info'" });
-    return named;
-  }
-  const until = target.kind === "time" ? Number(target.time / 1000n) : Number.POSITIVE_INFINITY;
-  const inTime = backups.filter(({ manifest }) => new Date(manifest.stop.at).getTime() <= until).toSorted((a, b) => (a.manifest.stop.at < b.manifest.stop.at ? -1 : 1));
-  const newest = inTime.at(-1);
-  if (newest !== undefined) return newest;
-  if (backups.length === 0) throw new HoldfastError("HF-NO-BACKUP", `${view.repository.name} holds no backup of ${view.source}`, { hint: "take a backup first" });
-  throw new HoldfastError("HF-TARGET-UNREACHABLE", `no backup of ${view.source} was whole by then`, { hint: `the oldest ended at ${backups[0]?.manifest.stop.at}` });
 }
 
 /**

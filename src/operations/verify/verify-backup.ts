@@ -3,7 +3,10 @@ import type { VerifyTier } from "../../domain/verify-tier.ts";
 import { reaches } from "../../domain/verify-tier.ts";
 import { blocksOf } from "../../domain/file-map.ts";
 import type { FileEntry } from "../../domain/file-map.ts";
-import { DamageError } from "../../errors.ts";
+import { DamageError, HoldfastError } from "../../errors.ts";
+import { requireClients } from "../../postgres/binaries.ts";
+import type { ServerBinaries } from "../../postgres/binaries.ts";
+import { majorOf } from "../../postgres/server-identity.ts";
 import { createBlockDigest } from "../../repository/block-digest.ts";
 import type { BlockDigest } from "../../repository/block-digest.ts";
 import { FrameReader, openContainer, releaseFrame } from "../../repository/container-reader.ts";
@@ -11,11 +14,12 @@ import { readContents } from "../../repository/contents.ts";
 import type { ContentsLine } from "../../repository/contents.ts";
 import { keys } from "../../repository/layout.ts";
 import { blockSizeOf, isCluster, learnMapKeys, readChain } from "../../repository/manifest.ts";
-import type { StoredManifest } from "../../repository/manifest.ts";
+import type { DumpManifest, StoredManifest } from "../../repository/manifest.ts";
 import { ChainReader } from "../../repository/map-reader.ts";
 import type { Repository } from "../../repository/repository.ts";
 import type { OperationContext } from "../context.ts";
 import { checkedEntries } from "../restore/check-map.ts";
+import { listDump } from "../restore/load-dumps.ts";
 import { checkedTree } from "../restore/check-tree.ts";
 import { checkExtent, verifyPages, VisitedFrames } from "./verify-pages.ts";
 import { pieceOf } from "./verify-pieces.ts";
@@ -138,10 +142,24 @@ async function verifyContainer(work: BackupVerification, line: ContentsLine, { c
 /** The map is one of what the backup is of, and every file of it is whole: its runs add up, and each leads to an extent that has the block. */
 async function verifyMap(work: BackupVerification, chain: ChainReader, context: OperationContext): Promise<void> {
   const { manifest } = work.stored;
+  const clients = manifest.kind === "postgres-logical" && reaches(work.tier, "pages") ? await clientsFor(manifest, context) : null;
   const entries = manifest.kind === "postgres" ? checkedEntries(chain, manifest) : checkedTree(chain, manifest);
   for await (const entry of entries) {
     context.signal.throwIfAborted();
+    if (entry.type === "file" && clients !== null && entry.path.endsWith(".dump"))
+      await collecting(work, () => listDump(clients, chain, entry, blockSizeOf(manifest), keys.manifest(manifest.source, manifest.id), context.signal));
     if (entry.type === "file") await checkRuns(chain, entry, blockSizeOf(manifest), keys.manifest(manifest.source, manifest.id));
+  }
+}
+
+/** What reads dumps; null, with a word, where it is not installed: then their digests must do. */
+async function clientsFor({ dump }: DumpManifest, { onNotice }: OperationContext): Promise<ServerBinaries | null> {
+  try {
+    return await requireClients([], majorOf(dump.version));
+  } catch (error) {
+    if (!(error instanceof HoldfastError) || error.code !== "HF-BINARIES") throw error;
+    onNotice(`dumps are compared with their digests, and not listed: ${error.message}`);
+    return null;
   }
 }
 

@@ -169,7 +169,7 @@ test(
     for (const name of [...POLICIES, "files", "logical"]) files[`policies/${name}.yaml`] = await readFile(join(SHIPPED, `${name}.yaml`), "utf8");
     await using folder = await configurationFolder(files);
     const explained = await holdfast("policy", "explain", "--config", folder.inventory, "--json");
-    expect((JSON.parse(explained.stdout) as { policies: Explained[] }).policies.map(({ sources }) => sources)).toEqual([["orders"], ["wiki"], ["uploads"]]);
+    expect((JSON.parse(explained.stdout) as { policies: Explained[] }).policies.map(({ sources }) => sources)).toEqual([["orders"], ["wiki"], ["uploads"], ["shop"]]);
     const simulated = await holdfast("policy", "simulate", "--config", folder.inventory, "--days", "10", "--json");
     expect([explained.exitCode, simulated.exitCode]).toEqual([0, 0]);
     const refused = await holdfast("policy", "simulate", "--config", folder.inventory, "--tier", "critical");

@@ -1,0 +1,96 @@
+import { parseSecretRef, resolveSecret } from "../config.ts";
+import type { RestoreTarget } from "../domain/restore-target.ts";
+import { HoldfastError, must } from "../errors.ts";
+import { newRunId } from "../operations/installation.ts";
+import { recordRun } from "../operations/record-run.ts";
+import { loadDumps, planDumpRestore } from "../operations/restore/load-dumps.ts";
+import type { DumpPlan, LoadedDumps } from "../operations/restore/load-dumps.ts";
+import { loadIntoNewCluster } from "../operations/restore/load-new-cluster.ts";
+import { requireClients } from "../postgres/binaries.ts";
+import { majorOf } from "../postgres/server-identity.ts";
+import { serverUser } from "../postgres/process.ts";
+import { openViews } from "./action.ts";
+import type { Reading, Tools } from "./action.ts";
+import { formatBytes, formatSeconds } from "./output.ts";
+
+/** What only a backup of a whole cluster has. */
+const OF_CLUSTERS = ["exclusive", "tablespace", "acceptGap", "port", "delta", "walDir", "standby", "primaryConninfo", "start"] as const;
+
+type DumpRestoreOptions = { readonly backup?: string; readonly plan?: boolean; readonly into?: string; readonly database?: readonly string[] } & {
+  readonly [Name in (typeof OF_CLUSTERS)[number]]?: unknown;
+};
+
+/** Loads dumps into a new cluster in a folder, or into a server that is there. */
+export async function runDumpRestore(
+  reading: Reading,
+  { target, folder }: { target: RestoreTarget; folder: string | null },
+  options: DumpRestoreOptions,
+  tools: Tools,
+): Promise<number> {
+  const stray = OF_CLUSTERS.find((name) => options[name] !== undefined && options[name] !== false);
+  if (stray !== undefined)
+    throw new HoldfastError("HF-USAGE", `${reading.name} is databases by pg_dump: --${stray.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} is for clusters`, {
+      hint: "they take --to, --target or --into, --database, --backup, --from and --plan",
+    });
+  if ((folder === null) === (options.into === undefined))
+    throw new HoldfastError("HF-USAGE", "where should the databases go?", { hint: "--target FOLDER for a new cluster, or --into env:NAME for a server that is there" });
+  const opened = await openViews(reading, tools.output.notice);
+  const [view] = opened;
+  if (view === undefined)
+    throw new HoldfastError("HF-NO-BACKUP", `there is nothing of ${reading.name} in ${reading.repositories.map(({ name }) => name).join(", ")}`, { hint: "see 'holdfast info'" });
+  const plan = await planDumpRestore(view.withOthers(opened), { target, backup: options.backup ?? null });
+  if (options.plan === true) {
+    const shown = {
+      kind: "postgres-logical",
+      repository: plan.view.repository.name,
+      backupId: plan.stored.manifest.id,
+      databases: plan.about.databases.map(({ name }) => name).join(", "),
+      from: plan.stored.manifest.start.at,
+      reachedTime: plan.stored.manifest.stop.at,
+      bytes: plan.bytes,
+    };
+    tools.output.result(shown, () =>
+      Object.entries(shown)
+        .map(([name, value]) => `${name.padEnd(18)} ${String(value)}\n`)
+        .join(""),
+    );
+    return 0;
+  }
+  const act = async (): Promise<LoadedDumps> => load(plan, folder, options, reading, tools);
+  const result = await (reading.app === null ? act() : recorded(reading, folder, act));
+  tools.output.result(present(result, folder), () => describe(result, plan, folder));
+  return 0;
+}
+
+async function load(plan: DumpPlan, folder: string | null, options: DumpRestoreOptions, { app }: Reading, tools: Tools): Promise<LoadedDumps> {
+  const binaries = app?.inventory.postgres.binaries ?? [];
+  const databases = options.database ?? null;
+  if (folder !== null) return loadIntoNewCluster(plan, { folder, binaries, runAs: await serverUser(app?.inventory.postgres.runAs ?? null), databases }, tools.context);
+  const reference = parseSecretRef(must(options.into, "a server"));
+  if (reference === null) throw new HoldfastError("HF-USAGE", "--into names where the address is, not the address", { hint: "--into env:NAME, or file:/path" });
+  const url = await resolveSecret(reference, "the server to load into");
+  return loadDumps(plan, { url, clients: await requireClients(binaries, majorOf(plan.about.version)), databases }, tools.context);
+}
+
+async function recorded(reading: Reading, folder: string | null, act: () => Promise<LoadedDumps>): Promise<LoadedDumps> {
+  const app = must(reading.app, "an installation");
+  const spec = { id: newRunId(app.clock), source: reading.name, operation: "restore", type: null, trigger: "manual" as const, scheduledFor: null };
+  return recordRun(app.journal, spec, async () => {
+    const value = await act();
+    return { outcome: "succeeded", reason: null, figures: present(value, folder), value };
+  });
+}
+
+/** As every restore: what only a cluster has is null. */
+function present(result: LoadedDumps, folder: string | null): object {
+  return { kind: "postgres-logical", ...result, target: folder, timeline: null, reachedLsn: null, walSegments: null, predictedSeconds: null, startable: folder !== null };
+}
+
+function describe({ backupId, repository, databases, bytes, durationSeconds, from, reachedTime }: LoadedDumps, { about }: DumpPlan, folder: string | null): string {
+  return `${[
+    `loaded ${databases.join(", ")} of ${backupId} from ${repository} into ${folder ?? "the server"}`,
+    `  ${formatBytes(bytes)} of dumps, in ${formatSeconds(durationSeconds)}, each as it was at some moment between ${from} and ${reachedTime}`,
+    ...(about.rolePasswords ? [] : ["  roles have no passwords: the backup was made by a role that may not read them"]),
+    ...(folder === null ? [] : [`  start it as the owner of the folder: pg_ctl -D ${folder} start; its superuser is ${about.bootstrapRole}`]),
+  ].join("\n")}\n`;
+}

@@ -1,0 +1,86 @@
+import { settledWithin, stopwatch } from "../../clock.ts";
+import { crashPoint } from "../../crash-points.ts";
+import { nextBackupId } from "../../domain/backup-id.ts";
+import type { BackupType } from "../../domain/backup-id.ts";
+import type { ParentChoice } from "../../domain/chain.ts";
+import { CopiesTogether } from "../../repository/backup-copies.ts";
+import type { BackupCopy } from "../../repository/backup-copies.ts";
+import { ensureBound } from "../../repository/binding.ts";
+import type { StoredManifest } from "../../repository/manifest.ts";
+import type { OperationContext } from "../context.ts";
+import type { Away } from "../installation.ts";
+import type { BackUpResult, BackupOrder } from "./backup-types.ts";
+import { findWholeParent } from "./choose-parent.ts";
+import type { Parent } from "./choose-parent.ts";
+import { commitBackup } from "./commit-backup.ts";
+import { ancestorsOf, inOrder, leftOut, openCopies } from "./copies.ts";
+import { takeLeases } from "./copy-leases.ts";
+import { declareEverywhere, preparePlaces } from "./prepare-places.ts";
+import type { LeasedPlace } from "./prepare-places.ts";
+
+/** A backup that is being made, and where it goes. */
+export interface Underway {
+  readonly id: string;
+  readonly type: BackupType;
+  readonly parent: Parent;
+  readonly together: CopiesTogether;
+}
+
+/** What a manifest says of what was packed: as every backup, and by its kind. */
+export interface Packed {
+  readonly made: Parameters<typeof commitBackup>[2];
+  readonly own: Parameters<typeof commitBackup>[3];
+}
+
+/** What is different from kind to kind. */
+export interface KindSteps {
+  readonly bindTo: Parameters<typeof ensureBound>[2];
+  chooseParent(backups: readonly StoredManifest[]): ParentChoice;
+  pack(underway: Underway, context: OperationContext): Promise<Packed>;
+}
+
+/** What a store that does not answer may keep us waiting for at the end. */
+const CLOSE_WITHIN_MS = 5000;
+
+/** Takes one backup of a source that has no log, read once and written to every copy, in the order of steps that a cluster's has: lease, parent, intent, data, contents, manifest. */
+export async function backUpWithoutLog(request: BackupOrder, steps: KindSteps, context: OperationContext): Promise<BackUpResult> {
+  const elapsed = stopwatch(context.clock);
+  const source = request.source.name;
+  await using leases = await takeLeases(request, context);
+  const away: Away[] = [...leases.away];
+  const prepared = await preparePlaces(leases, away, request, async (repository) => ensureBound(repository, source, steps.bindTo, context.clock.now()), context);
+  const parent = await findWholeParent(prepared, (backups) => steps.chooseParent(backups), context);
+  const type = parent.stored === null ? "full" : request.type;
+  if (parent.stored === null && request.type !== "full") context.onNotice(`making a full backup instead: ${parent.reason}`);
+  const id = nextBackupId(
+    context.clock.now(),
+    type,
+    prepared.flatMap((place) => place.listing.ids),
+  );
+  const intent = { backup: id, ancestors: ancestorsOf(parent), startedAt: context.clock.now().toISOString(), runId: request.runId };
+  const places = await declareEverywhere(prepared, away, source, intent, context);
+  crashPoint("backup.started");
+  for (const { name, error } of away) context.onNotice(`not writing to ${name}: ${error.message}`);
+  const copies = await openCopies(places, source, id, context);
+  try {
+    const packed = await steps.pack({ id, type, parent, together: new CopiesTogether(copies, context.clock) }, context);
+    const outcomes = await Promise.all(copies.map(async (copy, i) => finishCopy(copy, places[i] as LeasedPlace, packed, context)));
+    return { id, type, requestedType: request.type, copies: inOrder(request, [...outcomes, ...away.map(leftOut)]), durationSeconds: elapsed() };
+  } finally {
+    await settledWithin(
+      context.clock,
+      CLOSE_WITHIN_MS,
+      copies.map((copy) => copy.abort()),
+    );
+  }
+}
+
+async function finishCopy(copy: BackupCopy, { lease }: LeasedPlace, { made, own }: Packed, context: OperationContext): ReturnType<typeof commitBackup> {
+  try {
+    await copy.drained();
+  } catch (error) {
+    context.signal.throwIfAborted();
+    copy.fail(error);
+  }
+  return commitBackup(copy, lease, made, own, context);
+}
