@@ -52,6 +52,7 @@ const sourceStatusSchema = z.object({
   lastDrill: drillSchema.nullable(),
   lastProvenAt: timeOrNull,
   lastRtoSeconds: secondsOrNull,
+  predictedRecovery: z.object({ seconds, lowSeconds: seconds, highSeconds: seconds, drills: count }).nullable(),
   paused: z.object({ from: time, until: time, reason: text, by: text }).nullable(),
   gaps: z.array(gapSchema).readonly().nullable(),
   seenAt: timeOrNull,

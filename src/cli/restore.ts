@@ -275,6 +275,8 @@ function describePlan({ view, stored, resolved, bytes, walBytes }: RestorePlan, 
     walSegments: resolved.segments.length,
     walBytes,
     predictedSeconds: predicted?.seconds ?? null,
+    predictedLowSeconds: predicted?.lowSeconds ?? null,
+    predictedHighSeconds: predicted?.highSeconds ?? null,
     predictedFromDrills: predicted?.drills ?? 0,
   };
 }

@@ -3,6 +3,7 @@ import { listOpenAlerts } from "../catalog/alerts.ts";
 import type { Alert } from "../catalog/alerts.ts";
 import { summariseLedger } from "../catalog/verify-ledger.ts";
 import type { VerificationView } from "../domain/source-info.ts";
+import { keepSummary } from "../compliance/source-summary.ts";
 import { overallStatus } from "../compliance/current-status.ts";
 import type { CurrentStatus, OverallStatus } from "../compliance/current-status.ts";
 import { chooseSources } from "../operations/installation.ts";
@@ -21,7 +22,10 @@ export function statusCommand(): Command {
       perform(options, async ({ output, openApp }) => {
         const app = await openApp();
         const sources = chooseSources(app.inventory, name);
-        for (const source of sources) await observeAndKeep(app, source);
+        for (const source of sources) {
+          await observeAndKeep(app, source);
+          keepSummary(app.catalog, source, app.clock.now());
+        }
         const status = overallStatus(app.catalog, sources, app.clock.now());
         const alerts = listOpenAlerts(app.catalog, name ?? null);
         const verification = sources.flatMap((source) => summariseLedger(app.catalog, source.name).map((each) => ({ source: source.name, ...each })));

@@ -2,6 +2,7 @@ import type { Catalog } from "../catalog/catalog.ts";
 import { newestDrills, newestRun, newestSample } from "../catalog/compliance-queries.ts";
 import type { Run } from "../catalog/runs.ts";
 import { currentPause } from "../catalog/pauses.ts";
+import { readSummary } from "../catalog/summaries.ts";
 import { readBrief } from "../catalog/snapshots.ts";
 import type { SnapshotBrief } from "../catalog/snapshots.ts";
 import { copiesOf, copiesWithObjective } from "../domain/compliance.ts";
@@ -10,6 +11,7 @@ import type { DrillRecord } from "../domain/control-population.ts";
 import { judgeNow } from "../domain/control-now.ts";
 import type { CurrentCopy, StatusReason, StatusVerdict } from "../domain/control-now.ts";
 import { SAMPLE_HOLDS_SECONDS } from "../domain/exposure-series.ts";
+import type { RecoveryEstimate } from "../domain/recovery-estimate.ts";
 import type { GapView, WindowView } from "../domain/source-info.ts";
 import { drillRecord } from "./drill-record.ts";
 
@@ -31,6 +33,8 @@ export interface CurrentStatus {
   readonly lastProvenAt: string | null;
   /** Recovery time of the last drill that came to a result. */
   readonly lastRtoSeconds: number | null;
+  /** How long bringing back its newest state would take now, estimated from its drills, as last summed up; null: there is no drill to estimate from. */
+  readonly predictedRecovery: RecoveryEstimate | null;
   /** Null: it is not paused. */
   readonly paused: { readonly from: string; readonly until: string; readonly reason: string; readonly by: string } | null;
   /** Null: the repositories were never looked at. */
@@ -44,6 +48,12 @@ interface LastBackup {
   readonly lastSuccessId: string | null;
   readonly lastRunAt: string | null;
   readonly lastOutcome: string | null;
+}
+
+/** What an earlier version summed up says no interval. */
+function predictedOf(catalog: Catalog, source: string): RecoveryEstimate | null {
+  const predicted = readSummary(catalog, source)?.predicted ?? null;
+  return predicted === null ? null : { ...predicted, lowSeconds: predicted.lowSeconds ?? predicted.seconds, highSeconds: predicted.highSeconds ?? predicted.seconds };
 }
 
 /** How several sources stand, judged together: the worst verdict of any. */
@@ -89,6 +99,7 @@ export function currentStatus(catalog: Catalog, source: ReportSource, now: Date)
     lastDrill: recordOf(drills.ended),
     lastProvenAt: newestRun(catalog, { source: source.name, operation: "drill", type: null, outcome: "succeeded" })?.finishedAt ?? null,
     lastRtoSeconds: lastResult?.rtoActualSeconds ?? null,
+    predictedRecovery: predictedOf(catalog, source.name),
     paused: pause === null ? null : { from: pause.from, until: pause.until, reason: pause.reason, by: pause.pausedBy },
     gaps,
     seenAt: snapshot?.at ?? null,

@@ -31,7 +31,15 @@ export function againstObjective(seconds: number | null, objectiveSeconds: numbe
 export function estimate(predicted: RecoveryEstimate | null, objectiveSeconds: number): Html {
   return predicted === null
     ? html`<span class="unknown">no drill to estimate from</span>`
-    : againstObjective(predicted.seconds, objectiveSeconds, html` <span class="estimate" title="from ${counted(predicted.drills, "drill")}">estimate</span>`);
+    : againstObjective(
+        predicted.seconds,
+        objectiveSeconds,
+        html` <span
+          class="estimate"
+          title="from ${counted(predicted.drills, "drill")}, between ${formatSeconds(predicted.lowSeconds)} and ${formatSeconds(predicted.highSeconds)} four times in five"
+          >estimate</span
+        >`,
+      );
 }
 
 /** `3 d 4 h ago`, with the time itself; in words where it never was. */

@@ -22,8 +22,8 @@ const SUMMARY: SourceSummary = {
 const drill = { bytes: 1000, walSegments: 10, restoreSeconds: 50, recoverSeconds: 20, otherSeconds: 5 };
 
 test("an estimate grows with the bytes and the WAL, and not with the fixed steps", () => {
-  expect(estimateRecovery([drill], { bytes: 1000, walSegments: 10 })).toEqual({ seconds: 75, drills: 1 });
-  expect(estimateRecovery([drill], { bytes: 2000, walSegments: 30 })).toEqual({ seconds: 5 + 100 + 60, drills: 1 });
+  expect(estimateRecovery([drill], { bytes: 1000, walSegments: 10 })).toMatchObject({ seconds: 75, drills: 1 });
+  expect(estimateRecovery([drill], { bytes: 2000, walSegments: 30 })).toMatchObject({ seconds: 5 + 100 + 60, drills: 1 });
 });
 
 test("one slow day does not tell for all, and without a drill there is no estimate", () => {
@@ -54,7 +54,7 @@ test("the worst comes first: breached, unknown, then whoever has used up most of
   const order = [
     named("calm", {}),
     named("near", { exposureSeconds: 290 }),
-    named("slow", { predicted: { seconds: 899, drills: 1 } }),
+    named("slow", { predicted: { seconds: 899, drills: 1, lowSeconds: 40, highSeconds: 80 } }),
     named("unseen", { verdict: "unknown" }),
     named("bad", { verdict: "breached" }),
     named("also calm", {}),
