@@ -61,6 +61,7 @@ export const drillSchema = z.object({
   rpoObjectiveSeconds: secondsOrNull,
   phases: z.array(z.object({ name: text, seconds: z.number() })).readonly(),
   checks: z.array(z.object({ name: text, required: z.boolean(), outcome: text })).readonly(),
+  segregation: z.object({ drillHost: text, sourceHost: textOrNull, sameMachine: z.boolean().nullable(), reason: text }).nullable(),
 });
 
 export const drillsSchema = page(drillSchema);

@@ -53,7 +53,9 @@ interface LastBackup {
 /** What an earlier version summed up says no interval. */
 function predictedOf(catalog: Catalog, source: string): RecoveryEstimate | null {
   const predicted = readSummary(catalog, source)?.predicted ?? null;
-  return predicted === null ? null : { ...predicted, lowSeconds: predicted.lowSeconds ?? predicted.seconds, highSeconds: predicted.highSeconds ?? predicted.seconds };
+  if (predicted === null) return null;
+  const withoutInterval = { lowSeconds: predicted.seconds, highSeconds: predicted.seconds };
+  return { ...withoutInterval, ...predicted };
 }
 
 /** How several sources stand, judged together: the worst verdict of any. */

@@ -22,6 +22,7 @@ const figuresSchema = z.object({
   rpoObjectiveSeconds: number,
   phases: z.array(z.object({ name: z.string(), seconds: z.number() })).catch([]),
   checks: z.array(z.object({ name: z.string(), required: z.boolean(), outcome: z.string() })).catch([]),
+  segregation: z.object({ drillHost: z.string(), sourceHost: z.string().nullable(), sameMachine: z.boolean().nullable(), reason: z.string() }).nullable().catch(null),
 });
 
 /** `slots`: how many slots of the period it stands for. */

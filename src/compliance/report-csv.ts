@@ -135,6 +135,9 @@ export const DRILLS = [
   "rpoActualSeconds",
   "rpoObjectiveSeconds",
   "checks",
+  "segregation.sameMachine",
+  "segregation.drillHost",
+  "segregation.reason",
 ];
 export const RUNS = [
   "id",

@@ -16,7 +16,7 @@ export function drillRegister(drills: Records<DrillRecord>): Html {
     <h2>Drill register</h2>
     ${note}${table({
       caption: "Every drill, and every slot for one",
-      columns: ["Slot", "Began", "Source", "Outcome", "Point", "Copy", "Backup", "Reached LSN", "RTO#", "RPO#", "Checks", "Why"],
+      columns: ["Slot", "Began", "Source", "Outcome", "Point", "Copy", "Backup", "Reached LSN", "RTO#", "RPO#", "Checks", "Apart from source", "Why"],
       rows: shown.map((drill) => [
         slotOf(drill),
         drill.outcome === "missed" ? NONE : time(drill.startedAt),
@@ -29,11 +29,19 @@ export function drillRegister(drills: Records<DrillRecord>): Html {
         duration(drill.rtoActualSeconds, NONE),
         duration(drill.rpoActualSeconds, NONE),
         drill.checks.length === 0 ? NONE : `${drill.checks.filter(({ outcome }) => outcome === "pass").length} of ${drill.checks.length} passed`,
+        apartFromSource(drill),
         drill.reason ?? NOTHING,
       ]),
       empty: "no drill, and no slot for one, is on record in the period",
     })}
   </section>`;
+}
+
+/** On another machine than its source, as far as its address tells. */
+function apartFromSource({ segregation }: DrillRecord): Html {
+  if (segregation === null) return NONE;
+  const words = segregation.sameMachine === null ? "unknown" : segregation.sameMachine ? "no, same machine" : "yes";
+  return html`<span title="${segregation.reason}">${words}</span>`;
 }
 
 /** Work that comes every few minutes: on the page only where it did not succeed. */

@@ -1,4 +1,4 @@
-import type { DrillFacts, DrillVerdict } from "./drill-verdict.ts";
+import type { DrillFacts, DrillSegregation, DrillVerdict } from "./drill-verdict.ts";
 
 /** Records that can be gone through more than once, and need not be in memory together: an array is one, and so is what a catalog reads as it is asked. */
 export interface Records<T> extends Iterable<T> {
@@ -69,4 +69,6 @@ export interface DrillRecord extends DrillFacts {
   /** Put on record before the run, so that the point could not be chosen afterwards. */
   readonly seed: string | null;
   readonly checks: readonly { readonly name: string; readonly required: boolean; readonly outcome: string }[];
+  /** Whether it ran on another machine than its source; null: not on record. */
+  readonly segregation: DrillSegregation | null;
 }

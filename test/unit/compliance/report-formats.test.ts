@@ -71,6 +71,20 @@ test("what others write while a report is read is not in it", async () => {
   expect([...streamReport({ catalog: other, inventory, from, to, now, sources: null, evidenceHead: null }).population.runs]).toHaveLength(before + 1);
 });
 
+test("whether a drill ran apart from its source is told, and what an older version did not put on record is unknown", async () => {
+  await using history = await openHistory();
+  const apart = { drillHost: "drills", sourceHost: "db1", sameMachine: false, reason: "the address of the source is not one of this machine" };
+  history.drilled("2026-11-01 04:00", { segregation: apart });
+  history.drilled("2026-11-01 05:00");
+  const report = reportOf(history);
+  expect(report.population.drills.map(({ segregation }) => segregation)).toEqual([apart, null]);
+  expect(csvOf(report, "drills.csv").map((row) => [row["segregation.sameMachine"], row["segregation.drillHost"]])).toEqual([
+    ["false", "drills"],
+    ["", ""],
+  ]);
+  expect(renderReport(report)).toContain(`<span title="${apart.reason}">yes</span>`);
+});
+
 test("slot by slot, an interval is as many rows as it has slots", async () => {
   await using history = await openHistory();
   history.ran({ operation: "expire", at: "2026-11-01 02:00:01", slot: "2026-11-01 02:00" });
