@@ -49,8 +49,15 @@ function hasPassed(catalog: Catalog, source: string): boolean {
   return newestRun(catalog, { source, operation: "drill", type: null, outcome: "succeeded" }) !== null;
 }
 
-function backupFact({ id, type, startedAt, corruptPages, copies }: SourceInfo["backups"][number]): BackupFact {
-  return { id, type, startedAt, corruptPages, damagedIn: copies.filter(({ state }) => state === "damaged").map(({ repository }) => repository) };
+function backupFact({ id, type, startedAt, corruptPages, copies, sizeCheck }: SourceInfo["backups"][number]): BackupFact {
+  return {
+    id,
+    type,
+    startedAt,
+    corruptPages,
+    unusualSize: sizeCheck?.reason ?? null,
+    damagedIn: copies.filter(({ state }) => state === "damaged").map(({ repository }) => repository),
+  };
 }
 
 function copyFact(source: ReportSource, repository: string, info: SourceInfo | null): CopyFact {

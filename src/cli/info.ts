@@ -79,6 +79,14 @@ function describe(info: SourceInfo): string {
     ({ repository, timeline, firstSegment, lastSegment }) =>
       `  GAP in ${repository}, timeline ${timeline}: ${firstSegment}${firstSegment === lastSegment ? "" : ` to ${lastSegment}`} missing\n`,
   );
+  const sizes = info.backups.flatMap(({ id, sizeCheck }) =>
+    typeof sizeCheck?.reason === "string"
+      ? [
+          `  ${id} has an UNUSUAL SIZE: ${sizeCheck.reason}
+`,
+        ]
+      : [],
+  );
   const kept = [{ what: "all of it is on legal hold", mark: info.held }]
     .concat(
       info.backups.flatMap(({ id, pinned, held }) => [
@@ -99,6 +107,7 @@ function describe(info: SourceInfo): string {
     backups.length === 0 ? "  no backups\n" : formatTable(["backup", "state", "source", "stored", "took", "copies (verified)", ""], backups),
     windows.length === 0 ? `  ${pointsWithoutLog(info)}\n` : formatTable(["recoverable from", "timeline", "from", "to", "start", "end"], windows),
     ...gaps,
+    ...sizes,
     ...kept,
     ...exposure,
     ...(info.verification ?? []).map(describeVerification),

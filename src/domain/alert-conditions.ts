@@ -103,6 +103,18 @@ function aboutBackups({ name, backups, copies, walLostAt }: SourceAlertFacts): A
     const detail = firstOf(of.map(({ id }) => id));
     found.push(conditionOf({ kind: "backup_damaged", source: name, repository, title: `damaged backup of ${name} in ${repository}`, detail }));
   }
+  for (const { id, type, startedAt, unusualSize } of newestOfEachType(backups))
+    if (unusualSize !== null)
+      found.push(
+        conditionOf({
+          kind: "backup_size_unusual",
+          source: name,
+          subject: type,
+          title: `the newest ${type} backup of ${name} has an unusual size`,
+          detail: `${id}: ${unusualSize}`,
+          since: startedAt,
+        }),
+      );
   for (const backup of newestOfEachType(backups))
     if (backup.corruptPages > 0)
       found.push(

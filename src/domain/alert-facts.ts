@@ -48,6 +48,8 @@ export interface BackupFact {
   readonly type: string;
   readonly startedAt: string;
   readonly corruptPages: number;
+  /** In what way its size is unusual; null: it is not, or nobody can say. */
+  readonly unusualSize: string | null;
   /** Repositories whose copy was found damaged. */
   readonly damagedIn: readonly string[];
 }

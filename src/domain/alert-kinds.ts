@@ -216,6 +216,12 @@ export const ALERT_KINDS = {
     whatToDo: "renew it",
     ...AT_ONCE,
   },
+  backup_size_unusual: {
+    severity: "P4",
+    means: "the newest backup of a kind is less than half or more than twice as large as the median of the seven before it",
+    whatToDo: "'holdfast info SOURCE' shows both sizes: was data loaded, deleted or rewritten, and was that meant? If not, keep the backup before it ('holdfast pin')",
+    ...LASTING,
+  },
   policy_warning: {
     severity: "P4",
     means: "a policy reads better than it is",

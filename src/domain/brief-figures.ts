@@ -7,7 +7,7 @@ export function briefFigures(operation: string, figures: object): object {
   const pick = (...names: readonly string[]): Record<string, unknown> => Object.fromEntries(names.filter((name) => facts.has(name)).map((name) => [name, facts.get(name)]));
   switch (operation) {
     case "backup":
-      return { ...pick("id", "type", "storedBytes", "durationSeconds"), copies: listOf(facts.get("copies")).map((copy) => partOf(copy, ["repository", "state"])) };
+      return { ...pick("id", "type", "sourceBytes", "storedBytes", "durationSeconds"), copies: listOf(facts.get("copies")).map((copy) => partOf(copy, ["repository", "state"])) };
     case "verify":
       return {
         ...pick("ok", "tier", "objects", "bytes", "repositories", "notReached"),

@@ -1,6 +1,7 @@
 import type { BackupType } from "./backup-id.ts";
 import type { SourceKind } from "./source-kind.ts";
 import type { HoldMark } from "./hold.ts";
+import type { SizeCheck } from "./size-check.ts";
 import type { LedgerSummary } from "./verify-ledger.ts";
 
 /** Everything about one source that its repositories tell, as commands, API and reports show it. Plain data: LSNs as text, times RFC 3339, unknown is null. */
@@ -75,6 +76,8 @@ interface ListedBackup extends BackupView {
   /** Under legal hold, by itself or with all of the source. */
   readonly held: HoldMark | null;
   readonly expiresAt: string | null;
+  /** Beside others of its type. Absent in what an older version observed. */
+  readonly sizeCheck?: SizeCheck;
 }
 
 export interface WindowView {

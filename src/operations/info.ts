@@ -5,8 +5,9 @@ import type { Lsn } from "../domain/lsn.ts";
 import { NOT_HELD, retained, stateOf } from "../domain/hold.ts";
 import type { HoldMark, SourceHolds } from "../domain/hold.ts";
 import { planExpiry } from "../domain/retention.ts";
+import { checkSize } from "../domain/size-check.ts";
 import type { RetentionRule } from "../domain/retention.ts";
-import type { BackupCopyView, ExposureView, LagView, LastProof, SourceInfo, VerificationView } from "../domain/source-info.ts";
+import type { BackupCopyView, BackupView, ExposureView, LagView, LastProof, SourceInfo, VerificationView } from "../domain/source-info.ts";
 import type { TimelineHistory } from "../domain/timeline.ts";
 import { formatMicros, micros } from "../domain/timestamp.ts";
 import type { Micros } from "../domain/timestamp.ts";
@@ -126,6 +127,7 @@ function describeBackups(request: InfoRequest, holds: ReadonlyMap<CopyView, Sour
   const { views, verified } = request;
   const ids = [...new Set(views.flatMap((view) => view.listing.backups.map(({ manifest }) => manifest.id)))].toSorted();
   const expiry = expiryOf(request, holds);
+  const before: BackupView[] = [];
   return ids.flatMap((id) => {
     const stored = views.flatMap((view) => view.listing.backups).find(({ manifest }) => manifest.id === id);
     if (stored === undefined) return [];
@@ -142,9 +144,13 @@ function describeBackups(request: InfoRequest, holds: ReadonlyMap<CopyView, Sour
         },
       ];
     });
+    const backup = describeBackup(stored, copies);
+    const sizeCheck = checkSize(backup, before);
+    before.push(backup);
     return [
       {
-        ...describeBackup(stored, copies),
+        ...backup,
+        sizeCheck,
         heldBy: expiry.get(id)?.heldBy ?? dependents(views, id),
         pinned: marked(holds, (each) => stateOf(each, id).pinned),
         held: marked(holds, (each) => stateOf(each, id).held),

@@ -1,4 +1,8 @@
+import { listRuns } from "../../catalog/runs.ts";
+import { BACKUP_TYPES } from "../../domain/backup-id.ts";
 import type { BackupType } from "../../domain/backup-id.ts";
+import { checkSize } from "../../domain/size-check.ts";
+import type { Sized } from "../../domain/size-check.ts";
 import type { BackupView } from "../../domain/source-info.ts";
 import { HoldfastError, messageOf } from "../../errors.ts";
 import type { SourceConfig } from "../../policy/types.ts";
@@ -45,7 +49,10 @@ export async function runBackup(
       wait: request.wait === true,
     };
     const result = await backUpByKind(installation, source, order, tellingProgress(installation.catalog, spec.id, context));
-    return conclude(result, new Map(repositories.map(({ name, repositoryId }) => [name, repositoryId])));
+    const conclusion = conclude(result, new Map(repositories.map(({ name, repositoryId }) => [name, repositoryId])));
+    const sizeCheck = checkSize(conclusion.value, sizesOnRecord(installation, source.name));
+    if (sizeCheck.reason !== null) onNotice(`this backup has an unusual size: ${sizeCheck.reason}`);
+    return { ...conclusion, figures: { ...conclusion.figures, sizeCheck } };
   };
   return recordRun(journal, spec, async (keep) => withHooks({ hooks: source.policy.hooks, inventory, clock, signal, facts, keep, onNotice }, act));
 }
@@ -64,6 +71,19 @@ async function backUpByKind(installation: Installation, source: SourceConfig, or
     case "files":
       return backUpTree({ ...order, path: source.path, options: { exclude: source.exclude, oneFileSystem: source.oneFileSystem } }, context);
   }
+}
+
+/** How many runs are looked through for the last of one type: weekly fulls have dozens of others between them. */
+const RUNS_LOOKED_AT = 500;
+
+/** Of backups of a source that succeeded, oldest first. */
+function sizesOnRecord({ catalog }: Pick<Installation, "catalog">, source: string): Sized[] {
+  return listRuns(catalog, { source, operation: "backup", outcome: "succeeded", limit: RUNS_LOOKED_AT })
+    .flatMap(({ facts: { type, sourceBytes, storedBytes } }) => {
+      const known = BACKUP_TYPES.find((one) => one === type);
+      return known === undefined || typeof sourceBytes !== "number" || typeof storedBytes !== "number" ? [] : [{ type: known, sourceBytes, storedBytes }];
+    })
+    .toReversed();
 }
 
 /** Without any repository of the log a backup brings its own WAL into each of its copies. */

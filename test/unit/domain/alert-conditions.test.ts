@@ -10,7 +10,7 @@ const ago = (seconds: number): string => new Date(NOW.getTime() - seconds * 1000
 const DAY = 86_400;
 
 const COPY: CopyFact = { repository: "onsite", sight: "observed", objectiveApplies: true, exposureSeconds: 2, gaps: 0 };
-const BACKUP = { id: "20261127T020000Z-full", type: "full", startedAt: ago(36_000), corruptPages: 0, damagedIn: [] };
+const BACKUP = { id: "20261127T020000Z-full", type: "full", startedAt: ago(36_000), corruptPages: 0, unusualSize: null, damagedIn: [] };
 const RUN: RunFact = { operation: "backup", type: "full", outcome: "succeeded", reason: null, endedAt: ago(35_000), notIn: [], damage: new Map(), failedHooks: [] };
 const DRILL = { verdict: "pass", rtoActualSeconds: 60, reason: null, endedAt: ago(3000) };
 const FINE: SourceAlertFacts = {
@@ -44,6 +44,7 @@ const WRONG: Readonly<Record<AlertKind, readonly [source: Partial<SourceAlertFac
   backup_damaged: [{ backups: [{ ...BACKUP, damagedIn: ["onsite"] }] }],
   repository_damaged: [{ lastRuns: [{ ...RUN, operation: "verify", type: null, outcome: "failed", damage: new Map([["onsite", 3]]) }] }],
   source_corrupt: [{ backups: [{ ...BACKUP, corruptPages: 4 }] }],
+  backup_size_unusual: [{ backups: [{ ...BACKUP, unusualSize: "it takes 1 bytes" }] }],
   scheduler_stopped: [{}, { schedulerOnTime: false }],
   configuration_not_taken_up: [{}, { configurationProblem: "p.yaml:5: no duration" }],
   rpo_breached: [{ copies: [{ ...COPY, exposureSeconds: 301 }] }],
