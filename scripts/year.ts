@@ -43,6 +43,8 @@ observeYear(catalog, sources, FROM, until);
 const account = accountFor(catalog, sources, FROM, until, say);
 const statusMs = timeStatus();
 catalog.run("vacuum", {});
+// What was made smaller lies in the journal once more until it is written back.
+catalog.all("pragma wal_checkpoint(truncate)");
 const catalogBytes = bytes();
 const result = { sources: sources.length, days: Number(values.days), ...account, ...figures, simulationSeconds, statusMs, catalogBytes };
 console.log(JSON.stringify(result, null, 2));
