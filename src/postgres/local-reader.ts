@@ -1,4 +1,5 @@
-import { open, readdir, readFile, readlink, stat } from "node:fs/promises";
+import type { Dirent } from "node:fs";
+import { open, opendir, readFile, readlink, stat } from "node:fs/promises";
 import path from "node:path";
 import { codeOf, HoldfastError, messageOf } from "../errors.ts";
 import { SpareMemory } from "../spare-memory.ts";
@@ -51,18 +52,32 @@ async function readOr(file: string): Promise<Buffer> {
   }
 }
 
+/** Entries looked at side by side: enough to keep the disk busy, and no more in memory, for a database of a million files is one folder. */
+const LOOKS_AT_ONCE = 64;
+
 async function listFolder(folder: string): Promise<FolderEntry[]> {
-  const entries = await readdir(folder, { withFileTypes: true }).catch(none<[]>([]));
-  const found = await Promise.all(
-    entries.map(async (entry): Promise<FolderEntry | null> => {
-      const file = path.join(folder, entry.name);
-      const linkTarget = entry.isSymbolicLink() ? await readlink(file).catch(none(null)) : null;
-      const info = await stat(file).catch(none(null));
-      if (info === null || !(info.isFile() || info.isDirectory())) return null;
-      return { name: entry.name, isFolder: info.isDirectory(), linkTarget, size: info.size };
-    }),
-  );
-  return found.filter((entry) => entry !== null);
+  const found: FolderEntry[] = [];
+  const directory = await opendir(folder, { bufferSize: LOOKS_AT_ONCE }).catch(none(null));
+  if (directory === null) return found;
+  let batch: Dirent[] = [];
+  const look = async (): Promise<void> => {
+    for (const entry of await Promise.all(batch.map(async (entry) => lookAt(folder, entry)))) if (entry !== null) found.push(entry);
+    batch = [];
+  };
+  for await (const entry of directory) {
+    batch.push(entry);
+    if (batch.length === LOOKS_AT_ONCE) await look();
+  }
+  await look();
+  return found;
+}
+
+async function lookAt(folder: string, entry: Dirent): Promise<FolderEntry | null> {
+  const file = path.join(folder, entry.name);
+  const linkTarget = entry.isSymbolicLink() ? await readlink(file).catch(none(null)) : null;
+  const info = await stat(file).catch(none(null));
+  if (info === null || !(info.isFile() || info.isDirectory())) return null;
+  return { name: entry.name, isFolder: info.isDirectory(), linkTarget, size: info.size };
 }
 
 interface Reading {

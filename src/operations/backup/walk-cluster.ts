@@ -36,7 +36,7 @@ export async function* walkCluster(options: WalkOptions, unlogged: SkippedUnlogg
 async function* walkFolder(folder: string, depth: number, options: WalkOptions, unlogged: SkippedUnlogged, foreign: { left: number }): AsyncGenerator<Found> {
   const entries = await options.reader.list(folder);
   limitForeign(folder, depth, entries, foreign);
-  const inits = new Set(entries.map((entry) => join(folder, entry.name)).filter((path) => path.endsWith("_init")));
+  const inits = new Set(entries.filter(({ name }) => name.endsWith("_init")).map(({ name }) => join(folder, name)));
   // A folder sorts twice: as itself, and (with a slash) where its content goes.
   const items = entries.flatMap((entry) =>
     entry.isFolder
