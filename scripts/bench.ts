@@ -6,7 +6,7 @@ import { requirePostgres } from "../test/support/postgres-binaries.ts";
 import type { Cluster } from "../test/support/running-cluster.ts";
 import { openScratchFolder } from "../test/support/scratch-folder.ts";
 import { openBasebackup } from "./bench/basebackup.ts";
-import { changePages, makeDataSet } from "./bench/data-set.ts";
+import { changePages, makeDataSet, spoilPages } from "./bench/data-set.ts";
 import { openHoldfast } from "./bench/holdfast.ts";
 import { bytesBelow, dropCaches } from "./bench/measure.ts";
 import type { Cost } from "./bench/measure.ts";
@@ -14,6 +14,7 @@ import { openPgbackrest } from "./bench/pgbackrest.ts";
 import { summarise, tableOf } from "./bench/results.ts";
 import type { Sample } from "./bench/results.ts";
 import type { Tool } from "./bench/tools.ts";
+import { measureArchiving, measureStreamLag } from "./bench/wal-archiving.ts";
 
 /**
  * `npm run bench`: Holdfast, pgBackRest (if it is on the PATH) and PostgreSQL's own tools on the same data in one run, one after the other in every round, the first one
@@ -25,9 +26,14 @@ const { values } = parseArgs({
     runs: { type: "string", default: "3" },
     major: { type: "string", default: "15" },
     shares: { type: "string", default: "0.001,0.01,0.1" },
+    segments: { type: "string", default: "64" },
+    wal: { type: "string", default: "100" },
     out: { type: "string", default: "bench.json" },
   },
 });
+const LAG_SECONDS = 20;
+/** Of the pages of large files, before a restore in place. */
+const SPOILED_SHARE = 0.01;
 const SHARES = values.shares.split(",").map(Number);
 
 const say = (text: string): void => void process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${text}\n`);
@@ -49,9 +55,16 @@ console.log(
   `${(dataBytes / 1024 ** 3).toFixed(1)} GiB, PostgreSQL ${binaries.version}, ${values.runs} runs, ${isCold ? "cold" : "warm"}, ${tools.map(({ name, version }) => `${name} ${version}`).join(", ")}`,
 );
 console.log(tableOf(summaries, baseline));
+const archiving =
+  values.segments === "0"
+    ? []
+    : await measureArchiving(binaries, { segments: Number(values.segments), pgbackrest: baseline === "pgbackrest", folder: join(scratch.path, "archiving") });
+if (archiving.length > 0) console.table(archiving);
+const lag = values.segments === "0" ? null : await measureStreamLag(binaries, { seconds: LAG_SECONDS, walMegabytesPerSecond: Number(values.wal) });
+if (lag !== null) console.table([lag]);
 await writeFile(
   values.out,
-  `${JSON.stringify({ dataBytes, postgres: binaries.version, isCold, tools: tools.map(({ name, version }) => ({ name, version })), summaries, samples }, null, 2)}\n`,
+  `${JSON.stringify({ dataBytes, postgres: binaries.version, isCold, tools: tools.map(({ name, version }) => ({ name, version })), summaries, samples, archiving, lag }, null, 2)}\n`,
 );
 
 async function openTools(source: Cluster, folder: string, resources: AsyncDisposableStack): Promise<Tool[]> {
@@ -82,8 +95,12 @@ async function playRound(round: number): Promise<void> {
   }
   for (const tool of order) {
     const target = join(scratch.path, "restored");
-    const { restore, verify } = tool;
+    const { restore, deltaRestore, verify } = tool;
     if (restore !== null) await time("restore", tool, () => restore(target), false);
+    if (deltaRestore !== null) {
+      say(`${await spoilPages(target, SPOILED_SHARE)} pages of the restored folder changed`);
+      await time(`delta restore, ${SPOILED_SHARE * 100} % changed`, tool, () => deltaRestore(target), false);
+    }
     await rm(target, { recursive: true, force: true });
     if (verify !== null) await time("verify", tool, verify, false);
   }

@@ -27,6 +27,7 @@ export async function openBasebackup({ cluster, folder }: ToolSetup): Promise<To
       return run("pg_basebackup", ["-h", "127.0.0.1", "-p", String(cluster.port), "-U", "postgres", "-D", target, "-c", "fast", "-X", "stream", ...format, ...base]);
     },
     restore: major >= 17 ? (target) => run("pg_combinebackup", ["-o", target, ...chain]) : null,
+    deltaRestore: null,
     verify: major >= 17 ? () => run("pg_verifybackup", ["-n", chain.at(-1) ?? ""]) : null,
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
   };

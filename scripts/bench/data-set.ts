@@ -1,3 +1,5 @@
+import { open, readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { startCluster } from "../../test/support/cluster.ts";
 import type { PostgresBinaries } from "../../test/support/postgres-binaries.ts";
 import { Random } from "../../test/support/random.ts";
@@ -67,5 +69,28 @@ export async function changePages(cluster: Cluster, share: number, round: number
     pages += Number(row?.["pages"]);
   }
   await cluster.sql("checkpoint");
+  return pages;
+}
+
+const PAGE_BYTES = 8192;
+const LARGE_BYTES = 1 << 20;
+const SPOILED_BYTES = 64;
+
+/** Overwrites something in a share of the pages of the large files of a folder at rest. Returns how many pages. */
+export async function spoilPages(folder: string, share: number): Promise<number> {
+  const random = new Random(SEED);
+  let pages = 0;
+  const files = await readdir(join(folder, "base"), { recursive: true });
+  for (const name of files.toSorted()) {
+    const file = join(folder, "base", name);
+    const { size } = await stat(file);
+    if (!/\/\d+(\.\d+)?$/.test(file) || size < LARGE_BYTES) continue;
+    await using handle = await open(file, "r+");
+    for (let page = 0; page < Math.floor(size / PAGE_BYTES); page++) {
+      if (!random.chance(share)) continue;
+      await handle.write(Buffer.alloc(SPOILED_BYTES, page), 0, SPOILED_BYTES, page * PAGE_BYTES + PAGE_BYTES / 2);
+      pages++;
+    }
+  }
   return pages;
 }

@@ -18,6 +18,7 @@ export async function openHoldfast({ cluster }: Pick<ToolSetup, "cluster">): Pro
     repository: join(site.folder, "onsite"),
     backup: (kind) => run("backup", "--type", kind === "full" ? "full" : "incr"),
     restore: (target) => run("restore", "--to", "immediate", "--target", target),
+    deltaRestore: (target) => run("restore", "--to", "immediate", "--target", target, "--delta"),
     verify: () => run("verify"),
     [Symbol.asyncDispose]: () => site[Symbol.asyncDispose](),
   };

@@ -6,6 +6,8 @@ export interface Cost {
   readonly seconds: number;
   /** Most memory that the tool's processes held together, in bytes; sampled ten times a second. The server's own processes do not count. */
   readonly peakBytes: number;
+  /** What its processes read of files and pipes, as far as a look ten times a second tells; divided by what is stored it is how often a restore reads. */
+  readonly readBytes: number;
 }
 
 export interface Command {
@@ -28,8 +30,9 @@ export async function measure(command: Command): Promise<Cost> {
   child.stdout.on("data", (chunk: Buffer) => (said += chunk.toString()));
   child.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()));
   let peakBytes = 0;
+  const read = new Map<number, number>();
   const timer = setInterval(() => {
-    if (child.pid !== undefined) void memoryOf(child.pid).then((bytes) => (peakBytes = Math.max(peakBytes, bytes)));
+    if (child.pid !== undefined) void memoryOf(child.pid, read).then((bytes) => (peakBytes = Math.max(peakBytes, bytes)));
   }, SAMPLE_MS);
   const code = await new Promise<number | null>((resolve, reject) => {
     child.on("error", reject);
@@ -37,11 +40,11 @@ export async function measure(command: Command): Promise<Cost> {
   });
   clearInterval(timer);
   if (code !== 0) throw new Error(`${command.file} ${command.args.join(" ")} ended with ${code}:\n${said.split("\n").slice(-ERROR_LINES).join("\n")}`);
-  return { seconds: (performance.now() - started) / 1000, peakBytes };
+  return { seconds: (performance.now() - started) / 1000, peakBytes, readBytes: [...read.values()].reduce((sum, bytes) => sum + bytes, 0) };
 }
 
-/** Resident memory of a process and all that it started. */
-async function memoryOf(root: number): Promise<number> {
+/** Resident memory of a process and all that it started. What each has read so far goes into `read`. */
+async function memoryOf(root: number, read: Map<number, number>): Promise<number> {
   const children = new Map<number, number[]>();
   for (const entry of await readdir("/proc")) {
     const pid = Number(entry);
@@ -52,6 +55,8 @@ async function memoryOf(root: number): Promise<number> {
   let bytes = 0;
   const open = [root];
   for (let pid = open.pop(); pid !== undefined; pid = open.pop()) {
+    const chars = /^rchar:\s+(\d+)/m.exec(await textOf(`/proc/${pid}/io`))?.[1];
+    if (chars !== undefined) read.set(pid, Number(chars));
     bytes += Number(/^VmRSS:\s+(\d+) kB/m.exec(await textOf(`/proc/${pid}/status`))?.[1] ?? 0) * 1024;
     open.push(...(children.get(pid) ?? []));
   }

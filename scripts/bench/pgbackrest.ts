@@ -31,6 +31,7 @@ export async function openPgbackrest({ cluster, folder }: ToolSetup, options: { 
       await chown(target, owner.uid, owner.gid);
       return measure(command(`--pg1-path=${target}`, "--type=immediate", "restore"));
     },
+    deltaRestore: async (target) => measure(command(`--pg1-path=${target}`, "--type=immediate", "--delta", "restore")),
     verify: () => measure(command("verify")),
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
   };

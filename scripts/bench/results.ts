@@ -20,6 +20,8 @@ export interface Summary {
   readonly medianStoredBytes: number | null;
   readonly storedRatio: number | null;
   readonly peakBytes: number;
+  /** Median of what was read. */
+  readonly medianReadBytes: number;
 }
 
 /** Everything of a tool against the same of `baseline`. Samples of one operation and tool are in the order of rounds. */
@@ -39,6 +41,7 @@ export function summarise(samples: readonly Sample[], baseline: string): Summary
       medianStoredBytes: stored.length === 0 ? null : median(stored),
       storedRatio: tool === baseline || stored.length === 0 || baseStored.length !== stored.length ? null : median(stored) / median(baseStored),
       peakBytes: Math.max(...own.map(({ cost }) => cost.peakBytes)),
+      medianReadBytes: median(own.map(({ cost }) => cost.readBytes)),
     };
   });
 }
@@ -52,7 +55,10 @@ function median(values: readonly number[]): number {
 const MIB = 1024 ** 2;
 
 export function tableOf(summaries: readonly Summary[], baseline: string): string {
-  const table = new Table({ head: ["operation", "tool", "median", `time / ${baseline}`, "stored", `stored / ${baseline}`, "peak memory"], style: { head: [], border: [] } });
+  const table = new Table({
+    head: ["operation", "tool", "median", `time / ${baseline}`, "stored", `stored / ${baseline}`, "read", "peak memory"],
+    style: { head: [], border: [] },
+  });
   for (const row of summaries) {
     table.push([
       row.operation,
@@ -61,6 +67,7 @@ export function tableOf(summaries: readonly Summary[], baseline: string): string
       row.ratio?.toFixed(2) ?? "",
       row.medianStoredBytes === null ? "" : `${(row.medianStoredBytes / MIB).toFixed(1)} MiB`,
       row.storedRatio?.toFixed(2) ?? "",
+      `${(row.medianReadBytes / MIB).toFixed(0)} MiB`,
       `${(row.peakBytes / MIB).toFixed(0)} MiB`,
     ]);
   }

@@ -11,6 +11,8 @@ export interface Tool extends AsyncDisposable {
   backup(kind: BackupKind): Promise<Cost>;
   /** Restores the newest backup into an empty folder, which it makes. Null: the tool has no such thing. */
   readonly restore: ((target: string) => Promise<Cost>) | null;
+  /** Brings a folder that it restored, and in which something was changed since, back to the newest backup. Null: the tool has no such thing. */
+  readonly deltaRestore: ((target: string) => Promise<Cost>) | null;
   readonly verify: (() => Promise<Cost>) | null;
   /** Where everything it stores lies. */
   readonly repository: string;
