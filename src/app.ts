@@ -10,11 +10,11 @@ import { accountName, readEnvironment, resolveSecret } from "./config.ts";
 import { HoldfastError } from "./errors.ts";
 import type { Administration } from "./operations/administration.ts";
 import type { Installation } from "./operations/installation.ts";
+import type { SourceTarget } from "./operations/source-target.ts";
 import { settlePolicies } from "./operations/policy/settle-policies.ts";
 import { settleSources } from "./operations/policy/settle-sources.ts";
 import { recordEntry } from "./operations/record-run.ts";
 import type { Journal } from "./operations/record-run.ts";
-import type { SourceTarget } from "./operations/source-target.ts";
 import { inventoryFindings } from "./policy/feasibility.ts";
 import type { PolicyFinding } from "./policy/feasibility.ts";
 import { loadInventory } from "./policy/load.ts";
@@ -155,7 +155,7 @@ function differing(before: ReadonlyMap<string, SourceConfig>, after: ReadonlyMap
 async function targetOf(source: SourceConfig): Promise<SourceTarget> {
   if (source.kind === "files") throw new HoldfastError("HF-USAGE", `${source.name} is a tree of files: there is no server`, { hint: "name a source that is one" });
   const url = await resolveSecret(source.connection, `the connection of ${source.name}`);
-  return { name: source.name, url, dataDirectory: source.kind === "postgres" ? source.dataDirectory : null };
+  return { name: source.name, url, dataDirectory: source.kind === "postgres" ? source.dataDirectory : null, readRate: (at) => rateAt(source.bandwidth, at) };
 }
 
 /** Entries that a process wrote and did not live to bring into the catalog; or all of them, where the catalog is new. */

@@ -1,10 +1,13 @@
 import { createHash } from "node:crypto";
 import type { ConnectionTarget } from "../postgres/connection.ts";
+import type { Rate } from "../token-bucket.ts";
 
 /** A source as operations see it: its name in repositories, how to reach it, and where its files are if they are on this host. */
 export interface SourceTarget extends ConnectionTarget {
   readonly name: string;
   readonly dataDirectory: string | null;
+  /** How fast its files may be read; left out: as fast as it goes. */
+  readonly readRate?: Rate;
 }
 
 const SLOT_NAME_MAX = 63;

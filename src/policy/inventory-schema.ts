@@ -80,6 +80,7 @@ const sourceSection = section({
   tier: choiceField(TIERS).default(DEFAULT_TIER),
   dataClass: choiceField(DATA_CLASSES).default(DEFAULT_DATA_CLASS),
   heartbeat: flagField.default(false),
+  bandwidth: listOf(bandwidthField, '[{ daily: "08:00-18:00", rate: 50MB/s }]').default([]),
   labels: labelSection.default({}),
 });
 

@@ -18,7 +18,7 @@ interface KindRules {
 }
 
 const RULES: Readonly<Record<SourceKind, KindRules>> = {
-  postgres: { is: "a cluster", needs: ["connection"], may: ["dataDirectory", "heartbeat"], backups: ["full", "incremental", "differential", "log"] },
+  postgres: { is: "a cluster", needs: ["connection"], may: ["dataDirectory", "heartbeat", "bandwidth"], backups: ["full", "incremental", "differential", "log"] },
   "postgres-logical": { is: "databases by pg_dump", needs: ["connection"], may: ["databases"], backups: ["full"] },
   files: { is: "a tree of files", needs: ["path"], may: ["exclude", "oneFileSystem"], backups: ["full", "incremental", "differential"] },
 };
@@ -104,8 +104,8 @@ export type UnboundSource = WithoutPolicy<SourceConfig>;
 
 /** A source as it is written, by its kind. */
 export function sourceOf(name: string, section: SourceSection): UnboundSource {
-  const { tier, dataClass, heartbeat, labels } = section;
-  const basics = { name, tier, dataClass, heartbeat, labels };
+  const { tier, dataClass, heartbeat, bandwidth, labels } = section;
+  const basics = { name, tier, dataClass, heartbeat, bandwidth, labels };
   const connection = (): SecretRef => must(section.connection, "the connection of a source");
   switch (section.kind) {
     case "postgres":

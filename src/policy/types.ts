@@ -138,6 +138,8 @@ interface SourceBasics {
   readonly dataClass: DataClass;
   /** Of clusters only. */
   readonly heartbeat: boolean;
+  /** How fast backups may read it, by time of day: `rateAt` in domain/bandwidth.ts. */
+  readonly bandwidth: readonly BandwidthRule[];
   readonly labels: Readonly<Record<string, string>>;
   /** From the policy, else from tier (RTO) and data class (RPO). */
   readonly objectives: { readonly rtoSeconds: number; readonly rpoSeconds: number };

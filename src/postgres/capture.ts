@@ -82,3 +82,10 @@ export function logFolderOf(captured: CapturedSettings, dataDirectory: string | 
   if (!folder.startsWith("/")) return folder;
   return dataDirectory !== null && folder.startsWith(`${dataDirectory}/`) ? folder.slice(dataDirectory.length + 1) : null;
 }
+
+/** All databases together, in bytes; null where the role may not ask. The server counts files for it. */
+export async function readDatabaseBytes(client: pg.Client): Promise<number | null> {
+  const rows = await readable(() => queryRows(client, "select sum(pg_database_size(oid))::text as bytes from pg_database"));
+  const bytes = rows?.[0]?.["bytes"];
+  return bytes === undefined || bytes === null ? null : Number(bytes);
+}

@@ -6,7 +6,7 @@ import { openLocalStore, prepareLocalStore } from "../../src/storage/local-store
 import { putIfAbsent } from "../../src/storage/object-store.ts";
 import type { ObjectStore } from "../../src/storage/object-store.ts";
 import { throttled } from "../../src/storage/throttled-store.ts";
-import type { Rate } from "../../src/storage/throttled-store.ts";
+import type { Rate } from "../../src/token-bucket.ts";
 import { openScratchFolder } from "../support/scratch-folder.ts";
 import { describeObjectStore } from "./object-store.ts";
 import { openLocalUnderTest } from "./local-under-test.ts";

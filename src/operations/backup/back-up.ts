@@ -6,6 +6,8 @@ import { settledWithin, stopwatch } from "../../clock.ts";
 import { crashPoint } from "../../crash-points.ts";
 import { HoldfastError } from "../../errors.ts";
 import { openBackupSession } from "../../postgres/backup-session.ts";
+import { readDatabaseBytes } from "../../postgres/capture.ts";
+import { pacedReader } from "../../postgres/paced-reader.ts";
 import { CopiesTogether } from "../../repository/backup-copies.ts";
 import type { BackupCopy } from "../../repository/backup-copies.ts";
 import type { WritableRepository } from "../../repository/repository.ts";
@@ -20,7 +22,7 @@ import { openClusterReader, readClusterState } from "../cluster-state.ts";
 import type { Away } from "../installation.ts";
 import { readAndPack } from "./pack-cluster.ts";
 import type { PackedCluster } from "./pack-cluster.ts";
-import { declareEverywhere, prepareForCluster } from "./prepare-places.ts";
+import { declareEverywhere, prepareForCluster, requireAllReady } from "./prepare-places.ts";
 import type { LeasedPlace } from "./prepare-places.ts";
 import { startBackup } from "./start-backup.ts";
 import { streamBeside, whileStreaming } from "../wal/stream-beside.ts";
@@ -38,9 +40,10 @@ export async function backUp(request: BackUpRequest, context: OperationContext):
   const inner = { ...context, signal: AbortSignal.any([context.signal, session.lost]) };
   const state = await readClusterState(request.source, session, inner.signal);
   const away: Away[] = [...leases.away];
-  const prepared = await prepareForCluster(leases, away, request, state, inner);
-  const parent = await findParent(request.type, prepared, state.facts, state.history, inner);
+  const found = await prepareForCluster(leases, away, request, state, inner);
+  const parent = await findParent(request.type, found, state.facts, state.history, inner);
   const type = parent.stored === null ? "full" : request.type;
+  const prepared = await requireAllReady(found, away, { type, sourceBytes: async () => readDatabaseBytes(session.client) }, inner);
   if (parent.stored === null && request.type !== "full") context.onNotice(`making a full backup instead: ${parent.reason}`);
   const id = nextBackupId(
     context.clock.now(),
@@ -91,7 +94,9 @@ async function takeWithinSession(found: BackupUnderWay, context: OperationContex
   const { backup, start } = await startBackup(found);
   // A backup whose WAL does not arrive is worth nothing: find out now, not after hours of copying.
   await arriving(backup, { place: placeOf(found), history: found.state.history, from: start.lsn, to: start.lsn }, context);
-  await using reader = await openClusterReader(found.request.source, found.state.identity);
+  await using inner = await openClusterReader(found.request.source, found.state.identity);
+  const { readRate } = found.request.source;
+  const reader = readRate === undefined ? inner : pacedReader(inner, readRate, context.clock);
   return await readAndPack({ backup, start, startedAt, elapsedSeconds, reader, digestSeed: randomBytes(8).readBigUInt64LE() }, context);
 }
 

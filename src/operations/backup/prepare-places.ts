@@ -13,6 +13,8 @@ import type { Away } from "../installation.ts";
 import type { BackupOrder } from "./backup-types.ts";
 import type { CopyPlace } from "./choose-parent.ts";
 import type { HeldLeases } from "./copy-leases.ts";
+import { requireReady } from "./require-ready.ts";
+import type { ReadyRequest } from "./require-ready.ts";
 import { sweepAttempts } from "./sweep-attempts.ts";
 
 /** A place of a copy that a backup will be written to, and the lease that lets it. */
@@ -87,6 +89,20 @@ async function bringHistory(repository: WritableRepository, source: string, { fa
     hint: "two servers made this timeline; both are kept. Find out which one is right",
     facts: { repository: repository.name, timeline: history.timeline },
   });
+}
+
+/** Copies that can be made, as far as that is known before the server is told of a backup. */
+export async function requireAllReady(places: readonly LeasedPlace[], away: Away[], what: Omit<ReadyRequest, "listing">, context: OperationContext): Promise<LeasedPlace[]> {
+  return forEachCopy(
+    places,
+    ({ repository }) => repository,
+    away,
+    context,
+    async (place) => {
+      await requireReady(place.repository, { ...what, listing: place.listing });
+      return place;
+    },
+  );
 }
 
 /** Says in each copy what will be written there. */

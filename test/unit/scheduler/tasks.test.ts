@@ -41,6 +41,7 @@ function source(rules: readonly [BackupType, BackupRule][], heavy: readonly stri
     tier: "standard",
     dataClass: "user",
     heartbeat: false,
+    bandwidth: [],
     labels: {},
     objectives: { rtoSeconds: 1, rpoSeconds: 1 },
   };
