@@ -23,7 +23,7 @@ const { values } = parseArgs({
   allowPositionals: true,
 });
 /** What shows that memory is bounded: with more, what is no longer needed is not cleared away as soon. */
-const HEAP_MB = 512;
+const HEAP_MB = 2048;
 const BOUNDS = { seconds: 60, peakBytes: 1e9 } as const;
 const DAY_MS = 86_400_000;
 const FROM = new Date("2025-11-01T00:00:00Z");

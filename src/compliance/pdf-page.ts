@@ -43,7 +43,7 @@ export class PdfPages {
   }
 
   title(text: string, kind: string): void {
-    this.#document.font("Helvetica").fontSize(SMALL).fillColor(FAINT).text(printable(kind));
+    this.#document.font("Helvetica").fontSize(SMALL).fillColor(FAINT).text(printable(kind)).moveDown(0.4);
     this.#document.font("Helvetica-Bold").fontSize(18).fillColor(INK).text(printable(text)).moveDown(0.3);
   }
 

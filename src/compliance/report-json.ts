@@ -9,8 +9,11 @@ export interface RecordLines {
 /** A report as JSON, piece by piece: a year of many sources is longer than a text can be. Each record of the population is a line; they may have been made before. */
 export function* jsonPieces(report: StreamedReport, records: RecordLines = linesOf(report)): Generator<string | Buffer> {
   // Inside a text every quotation mark is escaped, so that this can only be ours.
-  const [before = "", after = ""] = JSON.stringify({ ...report, population: null }, null, 2).split('\n  "population": null');
-  yield `${before}\n  "population": {\n    "runs": [`;
+  const [before = "", rest = ""] = JSON.stringify({ ...report, sources: null, population: null }, null, 2).split('\n  "sources": null');
+  const [between = "", after = ""] = rest.split('\n  "population": null');
+  yield `${before}\n  "sources": [`;
+  for (const [index, source] of report.sources.entries()) yield `${index === 0 ? "" : ","}\n    ${JSON.stringify(source, null, 2).replaceAll("\n", "\n    ")}`;
+  yield `${report.sources.length > 0 ? "\n  " : ""}]${between}\n  "population": {\n    "runs": [`;
   yield* records.runs;
   yield `${report.population.runs.length > 0 ? "\n    " : ""}],\n    "drills": [`;
   yield* records.drills;
