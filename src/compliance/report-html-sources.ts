@@ -40,11 +40,11 @@ export function sourcesTable(sources: readonly SourceReport[], chapters: number)
 }
 
 /** The worst exposure of the copies that must hold the objective; null: not seen. */
-export function worstOf({ exposure }: SourceReport): number | null {
+function worstOf({ exposure }: SourceReport): number | null {
   const worst = exposure.flatMap((copy) => (copy.objectiveApplies && copy.worst !== null ? [copy.worst.seconds] : []));
   return worst.length === 0 ? null : Math.max(...worst);
 }
 
-export function total(backups: readonly WorkCounts[], of: "due" | "succeeded" | "failed" | "missed"): number {
+function total(backups: readonly WorkCounts[], of: "due" | "succeeded" | "failed" | "missed"): number {
   return backups.reduce((sum, work) => sum + work[of], 0);
 }

@@ -43,7 +43,7 @@ export interface DirectoryEntry {
 }
 
 /** A symbolic link in a file tree. */
-export interface SymlinkEntry {
+interface SymlinkEntry {
   readonly type: "symlink";
   readonly path: string;
   /** Where it points: the names in it are written as in paths. */
@@ -52,7 +52,7 @@ export interface SymlinkEntry {
 }
 
 /** A further name of a file that comes before it in the map. */
-export interface LinkEntry {
+interface LinkEntry {
   readonly type: "link";
   readonly path: string;
   readonly to: string;

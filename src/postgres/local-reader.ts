@@ -61,7 +61,7 @@ async function listFolder(folder: string): Promise<FolderEntry[]> {
   if (directory === null) return found;
   let batch: Dirent[] = [];
   const look = async (): Promise<void> => {
-    for (const entry of await Promise.all(batch.map(async (entry) => lookAt(folder, entry)))) if (entry !== null) found.push(entry);
+    for (const entry of await Promise.all(batch.map(async (listed) => lookAt(folder, listed)))) if (entry !== null) found.push(entry);
     batch = [];
   };
   for await (const entry of directory) {

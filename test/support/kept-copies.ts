@@ -23,7 +23,7 @@ export function keepingAskedFor(): Keeping {
 }
 
 /** One repository looked at, and tampered with, from outside: with nothing of ours in between. */
-export interface Objects {
+interface Objects {
   list(): Promise<string[]>;
   read(key: string): Promise<Buffer>;
   /** Also over what is there. */

@@ -29,7 +29,7 @@ export interface BackUpTreeRequest extends BackupOrder {
 }
 
 /** Of a file system: smaller, and digests would take more room than they are worth; larger, and small files would. */
-export const TREE_BLOCK_BYTES = 4096;
+const TREE_BLOCK_BYTES = 4096;
 
 /** Takes one backup of a tree of files. */
 export async function backUpTree(request: BackUpTreeRequest, context: OperationContext): Promise<BackUpResult> {

@@ -21,7 +21,7 @@ export interface SampleView extends SampleRequest {
 }
 
 /** The pieces that a sample names; of what is there, at least one. */
-export function drawPieces(population: readonly StoredObject[], { percent, seed }: SampleRequest): readonly StoredObject[] {
+function drawPieces(population: readonly StoredObject[], { percent, seed }: SampleRequest): readonly StoredObject[] {
   const named = population.map((piece) => ({ ...piece, id: ledgerKey(piece) }));
   return drawSample(named, Math.ceil((population.length * percent) / 100), seed, (text) => createHash("sha256").update(text).digest("hex")).drawn;
 }
