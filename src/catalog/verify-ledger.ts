@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { toRanges } from "../domain/verify-ledger.ts";
+import { sizesOf, toRanges, toRuns } from "../domain/verify-ledger.ts";
 import type { LedgerLine, LedgerObject, LedgerSummary, StoredObject } from "../domain/verify-ledger.ts";
 import { reaches, VERIFY_TIERS } from "../domain/verify-tier.ts";
 import type { VerifyTier } from "../domain/verify-tier.ts";
@@ -115,6 +115,8 @@ const stretchSchema = z.object({
   ok: z.boolean(),
   at: z.string(),
   ranges: z.array(z.tuple([z.number().int().nonnegative(), z.number().int().nonnegative()])),
+  /** Bytes of the pieces in the order of their numbers, each size with how many have it one after the other. */
+  sizes: z.array(z.tuple([z.number().int().nonnegative(), z.number().int().positive()])).default([]),
 });
 /** Pieces that were verified together, as they stand in an entry. */
 export type LedgerStretch = z.infer<typeof stretchSchema>;
@@ -135,7 +137,12 @@ export function pendingResults(catalog: Catalog, source: string | null, limit: n
   const groups = Map.groupBy(rows, (row) => JSON.stringify(["source", "repository", "unit", "kind", "tier", "ok", "at"].map((column) => row[column])));
   const stretches = [...groups.values()].map((members) => {
     const [first = {}] = members;
-    return stretchSchema.parse({ ...first, ok: first["ok"] === 1, ranges: toRanges(members.map((row) => Number(row["number"]))) });
+    return stretchSchema.parse({
+      ...first,
+      ok: first["ok"] === 1,
+      ranges: toRanges(members.map((row) => Number(row["number"]))),
+      sizes: toRuns(members.map((row) => Number(row["bytes"]))),
+    });
   });
   return { pieces: rows.length, stretches };
 }
@@ -148,8 +155,10 @@ export function applyLedger(catalog: Catalog, { facts }: HistoryEntry): void {
   for (const written of Array.isArray(facts["ledger"]) ? (facts["ledger"] as unknown[]) : []) {
     const parsed = stretchSchema.safeParse(written);
     if (!parsed.success) continue;
-    const { ranges, at, ...stretch } = parsed.data;
+    const { ranges, sizes, at, ...stretch } = parsed.data;
+    const size = sizesOf(sizes);
     for (const [first, last] of ranges)
-      for (let number = first; number <= last && number - first < MOST_NUMBERS; number++) note(catalog, stretch, { ...stretch, number, bytes: 0 }, { at, pending: false });
+      for (let number = first; number <= last && number - first < MOST_NUMBERS; number++)
+        note(catalog, stretch, { ...stretch, number, bytes: size.next().value ?? 0 }, { at, pending: false });
   }
 }

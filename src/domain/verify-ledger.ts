@@ -73,3 +73,20 @@ export function toRanges(numbers: readonly number[]): [number, number][] {
   }
   return ranges;
 }
+
+/** Each value with how often it comes one after the other: `[[16, 3], [7, 1]]`. */
+export function toRuns(values: readonly number[]): [number, number][] {
+  const runs: [number, number][] = [];
+  for (const value of values) {
+    const last = runs.at(-1);
+    if (last?.[0] === value) last[1]++;
+    else runs.push([value, 1]);
+  }
+  return runs;
+}
+
+/** The values that `toRuns` was given, one by one: of what somebody wrote, no more than are asked for are made. */
+export function* sizesOf(runs: readonly (readonly [number, number])[]): Generator<number, undefined> {
+  for (const [value, count] of runs) for (let i = 0; i < count; i++) yield value;
+  return undefined;
+}

@@ -94,8 +94,8 @@ describe.each([root, ordinary])("the demo as $name", ({ name, ids, reason }) => 
     // Every run has an entry when it begins and one when it has ended.
     const runs = openCatalogRuns(join(home, "demo/state/catalog.sqlite"));
     expect(runs.map(({ operation, outcome: how }) => `${operation} ${how}`)).toEqual([...backups.map(() => "backup succeeded"), "verify succeeded", "drill succeeded"]);
-    // Each run has two; then there are the policy that came into force, this host in each of two repositories, and the report.
-    expect(report.evidenceEntries).toBe(runs.length * 2 + 4);
+    // Each run has two; then there are the policy that came into force, this host in each of two repositories, the ledger of what was verified, and the report.
+    expect(report.evidenceEntries).toBe(runs.length * 2 + 5);
     expect(JSON.parse(await readFile(report.path, "utf8"))).toBeTypeOf("object");
     expect(processesIn(home)).toEqual([]);
     expect(await readdir(join(home, "tmp"))).toEqual([]);

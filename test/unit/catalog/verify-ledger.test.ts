@@ -89,7 +89,8 @@ describe("the ledger of verification", () => {
     expect(oldestPendingResult(catalog)).toBeNull();
     using rebuilt = Catalog.open(join(scratch.path, "rebuilt.db"));
     for (let twice = 0; twice < 2; twice++) applyEntry(rebuilt, entry);
-    const state = (from: Catalog): unknown => readLedger(from, PLACE).map(({ unit, kind, number, tier, ok, at }) => [unit, kind, number, tier, ok, at]);
+    const state = (from: Catalog): unknown => readLedger(from, PLACE).map(({ unit, kind, number, bytes, tier, ok, at }) => [unit, kind, number, bytes, tier, ok, at]);
+    expect(summariseLedger(rebuilt, "db")).toEqual(summariseLedger(catalog, "db"));
     expect(state(rebuilt)).toEqual(state(catalog));
   });
 
