@@ -131,7 +131,7 @@ describePostgres("wrong use and a broken world", {}, (binaries) => {
     "an unknown source": () => ({ ...usageError, args: ["backup", "orders"], says: /no source "orders"/, hint: /choose one of: db/ }),
     "an unknown source by address": () => ({ ...usageError, args: ["info", "orders", "--repository", site.repository()], says: /no source "orders"/, hint: /it holds: db/ }),
     "an unknown option": () => ({ ...usageError, args: ["info", "--reposiory", "x"], says: /--reposiory/, hint: /--help/ }),
-    "a missing option": () => ({ ...usageError, args: ["restore", "--to", "latest"], says: /--target/, hint: /--target \/srv\/restored/ }),
+    "a missing option": () => ({ ...usageError, args: ["restore", "--to", "latest"], says: /where should it be restored/, hint: /--target \/srv\/restored/ }),
     "an unknown command": () => ({ ...usageError, args: ["restor"], says: /restor/, hint: /--help/ }),
     "an unknown backup": () => ({ args: restore("latest", "--backup", UNKNOWN), exitCode: 1, code: "HF-NO-BACKUP", says: new RegExp(UNKNOWN), hint: /info/ }),
   };
