@@ -1,8 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { nextBackupId } from "../../domain/backup-id.ts";
 import { formatLsn } from "../../domain/lsn.ts";
 import { segmentAt, segmentStart } from "../../domain/wal-segment.ts";
-import { settledWithin, stopwatch } from "../../clock.ts";
+import { stopwatch } from "../../clock.ts";
 import { crashPoint } from "../../crash-points.ts";
 import { HoldfastError } from "../../errors.ts";
 import { openBackupSession } from "../../postgres/backup-session.ts";
@@ -14,7 +13,7 @@ import type { WritableRepository } from "../../repository/repository.ts";
 import { findParent } from "./choose-parent.ts";
 import type { BackUpRequest, BackUpResult, BackupUnderWay, CopyOutcome } from "./backup-types.ts";
 import { commitBackup } from "./commit-backup.ts";
-import { ancestorsOf, inOrder, leftOut, openCopies } from "./copies.ts";
+import { closeCopies, inOrder, leftOut, openCopies } from "./copies.ts";
 import { takeLeases } from "./copy-leases.ts";
 import { describeCluster } from "./describe-cluster.ts";
 import type { OperationContext } from "../context.ts";
@@ -22,7 +21,7 @@ import { openClusterReader, readClusterState } from "../cluster-state.ts";
 import type { Away } from "../installation.ts";
 import { readAndPack } from "./pack-cluster.ts";
 import type { PackedCluster } from "./pack-cluster.ts";
-import { declareEverywhere, prepareForCluster, requireAllReady } from "./prepare-places.ts";
+import { declareBackup, prepareForCluster, requireAllReady } from "./prepare-places.ts";
 import type { LeasedPlace } from "./prepare-places.ts";
 import { startBackup } from "./start-backup.ts";
 import { streamBeside, whileStreaming } from "../wal/stream-beside.ts";
@@ -45,15 +44,7 @@ export async function backUp(request: BackUpRequest, context: OperationContext):
   const type = parent.stored === null ? "full" : request.type;
   const prepared = await requireAllReady(found, away, { type, sourceBytes: async () => readDatabaseBytes(session.client) }, inner);
   if (parent.stored === null && request.type !== "full") context.onNotice(`making a full backup instead: ${parent.reason}`);
-  const id = nextBackupId(
-    context.clock.now(),
-    type,
-    prepared.flatMap((place) => place.listing.ids),
-  );
-  const intent = { backup: id, ancestors: ancestorsOf(parent), startedAt: context.clock.now().toISOString(), runId: request.runId };
-  const places = await declareEverywhere(prepared, away, request.source.name, intent, inner);
-  crashPoint("backup.started");
-  for (const { name, error } of away) context.onNotice(`not writing to ${name}: ${error.message}`);
+  const { id, places } = await declareBackup({ type, parent }, prepared, away, request, inner);
   // Beyond the session too: a copy that is not done by then still waits for its WAL.
   await using stream = await streamBeside(besideOf(request, places), state, context);
   const copies = await openCopies(places, request.source.name, id, inner);
@@ -65,16 +56,9 @@ export async function backUp(request: BackUpRequest, context: OperationContext):
     const outcomes = await Promise.all(copies.map((copy, i) => finishCopy(copy, places[i] as LeasedPlace, packed, context)));
     return { id, type, requestedType: request.type, copies: inOrder(request, [...outcomes, ...away.map(leftOut)]), durationSeconds: elapsed() };
   } finally {
-    await settledWithin(
-      context.clock,
-      CLOSE_WITHIN_MS,
-      copies.map((copy) => copy.abort()),
-    );
+    await closeCopies(copies, context);
   }
 }
-
-/** What a copy has open is closed by itself, if its store answers in time; else a sweep does it. */
-const CLOSE_WITHIN_MS = 5000;
 
 /** Where WAL may be, and is brought over from: the log's repositories, first tier first, then the copies of this backup. */
 function allRepositories({ logRepositories }: BackUpRequest, places: readonly { readonly repository: WritableRepository }[]): WritableRepository[] {

@@ -33,7 +33,7 @@ export interface MadeBackup {
 }
 
 /** What a manifest says by its kind. */
-type OwnPart = DistributiveOmit<Manifest, keyof CommonManifest>;
+export type OwnPart = DistributiveOmit<Manifest, keyof CommonManifest>;
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
 /** Makes one copy of the backup exist: its list of contents, and then, last of all, its manifest. A copy that failed before stays a failed copy. */

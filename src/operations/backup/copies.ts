@@ -1,8 +1,8 @@
+import { settledWithin } from "../../clock.ts";
 import { BackupCopy } from "../../repository/backup-copies.ts";
 import type { OperationContext } from "../context.ts";
 import type { Away } from "../installation.ts";
 import type { BackupOrder, CopyOutcome } from "./backup-types.ts";
-import type { Parent } from "./choose-parent.ts";
 import type { LeasedPlace } from "./prepare-places.ts";
 
 export function leftOut({ name, error }: Away): CopyOutcome {
@@ -15,10 +15,6 @@ export function inOrder({ repositories, away = [] }: BackupOrder, outcomes: read
   return outcomes.toSorted((a, b) => names.indexOf(a.repository) - names.indexOf(b.repository));
 }
 
-export function ancestorsOf(parent: Parent): string[] {
-  return parent.stored === null ? [] : [parent.stored.manifest.id, ...parent.stored.manifest.ancestors.map(({ id }) => id)];
-}
-
 /** The copies of a backup, opened for writing under their leases. */
 export async function openCopies(places: readonly LeasedPlace[], source: string, backup: string, context: OperationContext): Promise<BackupCopy[]> {
   return Promise.all(
@@ -29,5 +25,17 @@ export async function openCopies(places: readonly LeasedPlace[], source: string,
       else lease.lost.addEventListener("abort", () => copy.fail(lease.lost.reason), { once: true });
       return copy;
     }),
+  );
+}
+
+/** What a store that does not answer may keep us waiting for at the end. */
+const CLOSE_WITHIN_MS = 5000;
+
+/** What a copy has open is closed by itself, if its store answers in time; else a sweep does it. */
+export async function closeCopies(copies: readonly BackupCopy[], { clock }: OperationContext): Promise<void> {
+  await settledWithin(
+    clock,
+    CLOSE_WITHIN_MS,
+    copies.map((copy) => copy.abort()),
   );
 }

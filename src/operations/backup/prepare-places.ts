@@ -1,3 +1,6 @@
+import { crashPoint } from "../../crash-points.ts";
+import { nextBackupId } from "../../domain/backup-id.ts";
+import type { BackupType } from "../../domain/backup-id.ts";
 import { HoldfastError } from "../../errors.ts";
 import { declareIntent } from "../../repository/attempts.ts";
 import type { Intent } from "../../repository/attempts.ts";
@@ -11,7 +14,7 @@ import type { OperationContext } from "../context.ts";
 import { isOfOneCopy } from "../installation.ts";
 import type { Away } from "../installation.ts";
 import type { BackupOrder } from "./backup-types.ts";
-import type { CopyPlace } from "./choose-parent.ts";
+import type { CopyPlace, Parent } from "./choose-parent.ts";
 import type { HeldLeases } from "./copy-leases.ts";
 import { requireReady } from "./require-ready.ts";
 import type { ReadyRequest } from "./require-ready.ts";
@@ -23,9 +26,8 @@ export interface LeasedPlace extends CopyPlace {
 }
 
 /** Something done for each copy by itself: one for which it fails is away from then on. Only when none is left does it fail. */
-async function forEachCopy<T, R>(
+async function forEachCopy<T extends { readonly repository: WritableRepository }, R>(
   items: readonly T[],
-  repositoryOf: (item: T) => WritableRepository,
   away: Away[],
   context: OperationContext,
   act: (item: T) => Promise<R>,
@@ -37,7 +39,7 @@ async function forEachCopy<T, R>(
     } catch (error) {
       context.signal.throwIfAborted();
       if (!(error instanceof HoldfastError) || !isOfOneCopy(error)) throw error;
-      away.push({ name: repositoryOf(item).name, error });
+      away.push({ name: item.repository.name, error });
     }
   }
   const [first] = away;
@@ -65,18 +67,12 @@ export async function preparePlaces(
   context: OperationContext,
 ): Promise<LeasedPlace[]> {
   const source = request.source.name;
-  return forEachCopy(
-    held,
-    ({ repository }) => repository,
-    away,
-    context,
-    async ({ repository, lease }) => {
-      await bind(repository);
-      const listing = await listManifests(repository, source);
-      const dead = await sweepAttempts(repository, source, listing, context, request.hasEnded);
-      return { repository, lease, listing: { ...listing, ids: [...listing.ids, ...dead] } };
-    },
-  );
+  return forEachCopy(held, away, context, async ({ repository, lease }) => {
+    await bind(repository);
+    const listing = await listManifests(repository, source);
+    const dead = await sweepAttempts(repository, source, listing, context, request.hasEnded);
+    return { repository, lease, listing: { ...listing, ids: [...listing.ids, ...dead] } };
+  });
 }
 
 /** Every copy holds the history of its timeline, whichever way WAL comes: without it nothing of that timeline can be restored from there. */
@@ -93,28 +89,46 @@ async function bringHistory(repository: WritableRepository, source: string, { fa
 
 /** Copies that can be made, as far as that is known before the server is told of a backup. */
 export async function requireAllReady(places: readonly LeasedPlace[], away: Away[], what: Omit<ReadyRequest, "listing">, context: OperationContext): Promise<LeasedPlace[]> {
-  return forEachCopy(
-    places,
-    ({ repository }) => repository,
-    away,
-    context,
-    async (place) => {
-      await requireReady(place.repository, { ...what, listing: place.listing });
-      return place;
-    },
-  );
+  return forEachCopy(places, away, context, async (place) => {
+    await requireReady(place.repository, { ...what, listing: place.listing });
+    return place;
+  });
 }
 
-/** Says in each copy what will be written there. */
-export async function declareEverywhere(places: readonly LeasedPlace[], away: Away[], source: string, intent: Intent, context: OperationContext): Promise<LeasedPlace[]> {
-  return forEachCopy(
-    places,
-    ({ repository }) => repository,
-    away,
-    context,
-    async (place) => {
-      await declareIntent(place.repository, source, intent);
-      return place;
-    },
+/** A backup that was declared: its id, and the copies in which it was. */
+export interface DeclaredBackup {
+  readonly id: string;
+  readonly places: readonly LeasedPlace[];
+}
+
+/** Gives a new backup its id and says in each copy what will be written there, before anything is. */
+export async function declareBackup(
+  { type, parent }: { readonly type: BackupType; readonly parent: Parent },
+  prepared: readonly LeasedPlace[],
+  away: Away[],
+  request: BackupOrder,
+  context: OperationContext,
+): Promise<DeclaredBackup> {
+  const now = context.clock.now();
+  const id = nextBackupId(
+    now,
+    type,
+    prepared.flatMap((place) => place.listing.ids),
   );
+  const intent = { backup: id, ancestors: ancestorsOf(parent), startedAt: now.toISOString(), runId: request.runId };
+  const places = await declareEverywhere(prepared, away, request.source.name, intent, context);
+  crashPoint("backup.started");
+  for (const { name, error } of away) context.onNotice(`not writing to ${name}: ${error.message}`);
+  return { id, places };
+}
+
+function ancestorsOf(parent: Parent): string[] {
+  return parent.stored === null ? [] : [parent.stored.manifest.id, ...parent.stored.manifest.ancestors.map(({ id }) => id)];
+}
+
+async function declareEverywhere(places: readonly LeasedPlace[], away: Away[], source: string, intent: Intent, context: OperationContext): Promise<LeasedPlace[]> {
+  return forEachCopy(places, away, context, async (place) => {
+    await declareIntent(place.repository, source, intent);
+    return place;
+  });
 }

@@ -1,6 +1,4 @@
-import { settledWithin, stopwatch } from "../../clock.ts";
-import { crashPoint } from "../../crash-points.ts";
-import { nextBackupId } from "../../domain/backup-id.ts";
+import { stopwatch } from "../../clock.ts";
 import type { BackupType } from "../../domain/backup-id.ts";
 import type { ParentChoice } from "../../domain/chain.ts";
 import { CopiesTogether } from "../../repository/backup-copies.ts";
@@ -13,9 +11,10 @@ import type { BackUpResult, BackupOrder } from "./backup-types.ts";
 import { findWholeParent } from "./choose-parent.ts";
 import type { Parent } from "./choose-parent.ts";
 import { commitBackup } from "./commit-backup.ts";
-import { ancestorsOf, inOrder, leftOut, openCopies } from "./copies.ts";
+import type { MadeBackup, OwnPart } from "./commit-backup.ts";
+import { closeCopies, inOrder, leftOut, openCopies } from "./copies.ts";
 import { takeLeases } from "./copy-leases.ts";
-import { declareEverywhere, preparePlaces } from "./prepare-places.ts";
+import { declareBackup, preparePlaces } from "./prepare-places.ts";
 import type { LeasedPlace } from "./prepare-places.ts";
 
 /** A backup that is being made, and where it goes. */
@@ -28,8 +27,8 @@ export interface Underway {
 
 /** What a manifest says of what was packed: as every backup, and by its kind. */
 export interface Packed {
-  readonly made: Parameters<typeof commitBackup>[2];
-  readonly own: Parameters<typeof commitBackup>[3];
+  readonly made: MadeBackup;
+  readonly own: OwnPart;
 }
 
 /** What is different from kind to kind. */
@@ -38,9 +37,6 @@ export interface KindSteps {
   chooseParent(backups: readonly StoredManifest[]): ParentChoice;
   pack(underway: Underway, context: OperationContext): Promise<Packed>;
 }
-
-/** What a store that does not answer may keep us waiting for at the end. */
-const CLOSE_WITHIN_MS = 5000;
 
 /** Takes one backup of a source that has no log, read once and written to every copy, in the order of steps that a cluster's has: lease, parent, intent, data, contents, manifest. */
 export async function backUpWithoutLog(request: BackupOrder, steps: KindSteps, context: OperationContext): Promise<BackUpResult> {
@@ -52,26 +48,14 @@ export async function backUpWithoutLog(request: BackupOrder, steps: KindSteps, c
   const parent = await findWholeParent(prepared, (backups) => steps.chooseParent(backups), context);
   const type = parent.stored === null ? "full" : request.type;
   if (parent.stored === null && request.type !== "full") context.onNotice(`making a full backup instead: ${parent.reason}`);
-  const id = nextBackupId(
-    context.clock.now(),
-    type,
-    prepared.flatMap((place) => place.listing.ids),
-  );
-  const intent = { backup: id, ancestors: ancestorsOf(parent), startedAt: context.clock.now().toISOString(), runId: request.runId };
-  const places = await declareEverywhere(prepared, away, source, intent, context);
-  crashPoint("backup.started");
-  for (const { name, error } of away) context.onNotice(`not writing to ${name}: ${error.message}`);
+  const { id, places } = await declareBackup({ type, parent }, prepared, away, request, context);
   const copies = await openCopies(places, source, id, context);
   try {
     const packed = await steps.pack({ id, type, parent, together: new CopiesTogether(copies, context.clock) }, context);
     const outcomes = await Promise.all(copies.map(async (copy, i) => finishCopy(copy, places[i] as LeasedPlace, packed, context)));
     return { id, type, requestedType: request.type, copies: inOrder(request, [...outcomes, ...away.map(leftOut)]), durationSeconds: elapsed() };
   } finally {
-    await settledWithin(
-      context.clock,
-      CLOSE_WITHIN_MS,
-      copies.map((copy) => copy.abort()),
-    );
+    await closeCopies(copies, context);
   }
 }
 
