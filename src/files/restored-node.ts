@@ -16,7 +16,8 @@ const SET_ID = 0o6000;
 /** To whom restored files belong: as the backup says, which only root can do, or to us. */
 export type Ownership = "as-backed-up" | "ours";
 
-function modeOf({ mode }: EntryAttributes, ownership: Ownership): number {
+/** The permissions that a restored file or folder gets. */
+export function modeOf({ mode }: Pick<EntryAttributes, "mode">, ownership: Ownership): number {
   return ownership === "as-backed-up" ? mode : mode & ~SET_ID;
 }
 

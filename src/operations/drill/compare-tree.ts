@@ -6,6 +6,7 @@ import { codeOf } from "../../errors.ts";
 import { placeBelow, writeName } from "../../files/names.ts";
 import { factsOf } from "../../files/node-facts.ts";
 import { readAt } from "../../files/read-node.ts";
+import { modeOf } from "../../files/restored-node.ts";
 import type { Ownership } from "../../files/restored-node.ts";
 import { isAllZero } from "../../postgres/page.ts";
 import { createBlockDigest } from "../../repository/block-digest.ts";
@@ -85,7 +86,7 @@ function compareAttributes({ ownership }: Comparing, entry: MapEntry, found: { m
   const apart = BigInt(found.modified) - BigInt(wanted.modified);
   if (apart > TIME_TOLERANCE_NS || apart < -TIME_TOLERANCE_NS) return `was last changed at ${found.modified}, not ${wanted.modified}`;
   if (ownership === "as-backed-up" && (found.uid !== wanted.uid || found.gid !== wanted.gid)) return `belongs to ${found.uid}:${found.gid}, not ${wanted.uid}:${wanted.gid}`;
-  const mode = ownership === "as-backed-up" ? wanted.mode : wanted.mode & 0o1777;
+  const mode = modeOf(wanted, ownership);
   return entry.type !== "symlink" && found.mode !== mode ? `has permissions ${found.mode.toString(8)}, not ${mode.toString(8)}` : null;
 }
 
