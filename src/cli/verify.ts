@@ -7,6 +7,7 @@ import { BY_HAND } from "../operations/record-run.ts";
 import { runVerify } from "../operations/verify/run-verify.ts";
 import type { VerifyEnd, VerifyView } from "../operations/verify/run-verify.ts";
 import { verifyRepository } from "../operations/verify/verify-repository.ts";
+import { listPieces } from "../operations/verify/verify-pieces.ts";
 import { ChosenPieces, sampleView } from "../operations/verify/verify-sample.ts";
 import type { SampleRequest } from "../operations/verify/verify-sample.ts";
 import { HoldfastError, must } from "../errors.ts";
@@ -55,7 +56,10 @@ async function verify(source: string | undefined, options: VerifyOptions, tools:
   }
   const repository = await openBareRepository(options.repository, await findKey(options.key), options);
   const chosen = new ChosenPieces(sample);
-  const result = await verifyRepository({ repository, source: source ?? null, backup, tier, choosePieces: async (view) => chosen.choose(view) }, tools.context);
+  const result = await verifyRepository(
+    { repository, source: source ?? null, backup, tier, choosePieces: async (view) => chosen.choose(async () => listPieces(view)) },
+    tools.context,
+  );
   const { ok, objects, bytes, damage } = result;
   const drawn = sample === null ? null : sampleView(sample, [chosen]);
   return { view: { backup, ok, tier, objects, bytes, damage, repositories: [repository.name], notReached: [], sample: drawn }, exitCode: ok ? 0 : 1 };

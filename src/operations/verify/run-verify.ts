@@ -69,8 +69,9 @@ export async function runVerify(
       if (reached !== tier) context.onNotice(`${name} cannot be opened here: its objects are compared with their digests and signatures (tier ${reached}), and not decoded`);
       const chosen = new ChosenPieces(sample);
       const choosePieces = async (view: CopyView): Promise<Pieces> => {
-        knowPopulation(installation.catalog, { source: source.name, repository: name }, await listPieces(view));
-        return chosen.choose(view);
+        const population = await listPieces(view);
+        knowPopulation(installation.catalog, { source: source.name, repository: name }, population);
+        return chosen.choose(async () => population);
       };
       const result = await verifyRepository({ repository, source: source.name, backup, tier: reached, choosePieces }, told);
       const damaged = new Set(result.damage.map(({ object }) => object));

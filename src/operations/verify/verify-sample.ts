@@ -4,8 +4,7 @@ import type { StoredObject } from "../../domain/verify-ledger.ts";
 import { drawSample } from "../../domain/sample.ts";
 import type { VerifyTier } from "../../domain/verify-tier.ts";
 import type { LedgerResult } from "../../catalog/verify-ledger.ts";
-import type { CopyView } from "../copy-view.ts";
-import { listPieces, Pieces } from "./verify-pieces.ts";
+import { Pieces } from "./verify-pieces.ts";
 
 /** A part of what is there, drawn so that everybody draws the same: of all pieces (containers of backups, segments of WAL) those whose digest of seed and name is smallest. */
 export interface SampleRequest {
@@ -37,8 +36,9 @@ export class ChosenPieces {
     this.#sample = sample;
   }
 
-  async choose(view: CopyView): Promise<Pieces> {
-    const pieces = this.#sample === null ? new Pieces() : new Pieces(this.#draw(await listPieces(view), this.#sample));
+  /** `list`: every piece that a copy holds. Asked only where some of them are drawn. */
+  async choose(list: () => Promise<readonly StoredObject[]>): Promise<Pieces> {
+    const pieces = this.#sample === null ? new Pieces() : new Pieces(this.#draw(await list(), this.#sample));
     this.#bySource.push(pieces);
     return pieces;
   }
