@@ -1,18 +1,7 @@
-import type { Catalog } from "../catalog/catalog.ts";
 import { readSnapshot } from "../catalog/snapshots.ts";
-import type { Clock } from "../clock.ts";
 import type { SourceInfo } from "../domain/source-info.ts";
 import type { SourceConfig } from "../policy/types.ts";
-import type { Workers } from "./workers.ts";
-
-export interface CopyingOptions {
-  readonly inventoryFile: string;
-  readonly catalog: Catalog;
-  readonly clock: Clock;
-  readonly workers: Pick<Workers, "isRunning" | "run">;
-  readonly jobFile: (name: string) => string;
-  readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void;
-}
+import type { BesideOptions } from "./beside.ts";
 
 /** How often the picture of a source is looked at: it is read from the catalog, and nothing else is. */
 const LOOK_EVERY_MS = 5000;
@@ -33,10 +22,10 @@ interface SourceState {
  * job found nothing that it could do, the next comes ever later.
  */
 export class Copying {
-  readonly #options: CopyingOptions;
+  readonly #options: BesideOptions;
   readonly #sources = new Map<string, SourceState>();
 
-  constructor(options: CopyingOptions) {
+  constructor(options: BesideOptions) {
     this.#options = options;
   }
 

@@ -1,18 +1,7 @@
-import type { Catalog } from "../catalog/catalog.ts";
 import { readSnapshot } from "../catalog/snapshots.ts";
-import type { Clock } from "../clock.ts";
 import { mayBegin } from "../domain/window.ts";
 import type { SourceConfig } from "../policy/types.ts";
-import type { Workers } from "./workers.ts";
-
-export interface ScrubbingOptions {
-  readonly inventoryFile: string;
-  readonly catalog: Catalog;
-  readonly clock: Clock;
-  readonly workers: Pick<Workers, "isRunning" | "run">;
-  readonly jobFile: (name: string) => string;
-  readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void;
-}
+import type { BesideOptions } from "./beside.ts";
 
 /** Slices of different sources at once: reading is for later, and must not fill the machine. */
 const MOST_AT_ONCE = 2;
@@ -35,11 +24,11 @@ interface SourceState {
  * follows the other, in the windows for heavy work. Which pieces a slice reads is decided by the ledger, so nothing here needs to be remembered.
  */
 export class Scrubbing {
-  readonly #options: ScrubbingOptions;
+  readonly #options: BesideOptions;
   readonly #sources = new Map<string, SourceState>();
   #running = 0;
 
-  constructor(options: ScrubbingOptions) {
+  constructor(options: BesideOptions) {
     this.#options = options;
   }
 
