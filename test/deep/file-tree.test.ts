@@ -1,13 +1,9 @@
 import { chmod, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { BackupView, SourceInfo } from "../../src/domain/source-info.ts";
-import { openTreeSite, pictureOf, plantTree } from "../support/tree-site.ts";
+import { openPlantedSite, pictureOf } from "../support/tree-site.ts";
 import type { TreeSite } from "../support/tree-site.ts";
-
-/** What changed so shortly before a backup is read again by the next one. */
-const SETTLED_MS = 2500;
 
 interface Damage {
   readonly ok: boolean;
@@ -16,22 +12,12 @@ interface Damage {
 
 describe("a tree of files, when something goes wrong", () => {
   let place: TreeSite;
-  let count = 0;
 
   beforeAll(async () => {
-    place = await openTreeSite('[{ command: ["/bin/sh", "-c", "test -s $HOLDFAST_DRILL_FOLDER/a/one.txt"] }]');
-    await plantTree(place.tree);
-    await setTimeout(SETTLED_MS);
+    place = await openPlantedSite();
   });
 
   afterAll(async () => place[Symbol.asyncDispose]());
-
-  const restored = async (...more: string[]): Promise<{ folder: string; picture: string }> => {
-    const folder = join(place.site.folder, `restored-${count++}`);
-    const outcome = await place.site.run("restore", "uploads", "--to", "latest", "--target", folder, "--json", ...more);
-    expect(outcome.exitCode, outcome.stderr).toBe(0);
-    return { folder, picture: await pictureOf(folder) };
-  };
 
   test("has a full backup to begin with", async () => {
     await place.backUp("full");
@@ -126,7 +112,7 @@ describe("a tree of files, when something goes wrong", () => {
     await rm(join(place.site.folder, "offsite/sources/uploads"), { recursive: true });
     const copied = await place.site.run("copy", "uploads", "--from", "onsite", "--to", "offsite");
     expect(copied.exitCode, copied.stderr).toBe(0);
-    expect((await restored("--from", "offsite")).picture).toBe(await pictureOf(place.tree));
+    expect((await place.restored("--from", "offsite")).picture).toBe(await pictureOf(place.tree));
   });
 
   test("what only clusters have is refused with a word", async () => {
@@ -162,7 +148,7 @@ describe("a tree of files, when something goes wrong", () => {
       await writer.close();
     }
     await place.backUp("incr");
-    expect((await restored()).picture).toBe(await pictureOf(place.tree));
+    expect((await place.restored()).picture).toBe(await pictureOf(place.tree));
   });
 });
 

@@ -1,36 +1,22 @@
 import { appendFile, mkdir, readdir, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openTreeSite, pictureOf, plantTree } from "../support/tree-site.ts";
+import { openPlantedSite, pictureOf } from "../support/tree-site.ts";
 import type { TreeSite } from "../support/tree-site.ts";
-
-/** What changed so shortly before a backup is read again by the next one. */
-const SETTLED_MS = 2500;
 
 describe("a tree of files", () => {
   let place: TreeSite;
-  let count = 0;
 
   beforeAll(async () => {
-    place = await openTreeSite('[{ command: ["/bin/sh", "-c", "test -s $HOLDFAST_DRILL_FOLDER/a/one.txt"] }]');
-    await plantTree(place.tree);
-    await setTimeout(SETTLED_MS);
+    place = await openPlantedSite();
   });
 
   afterAll(async () => place[Symbol.asyncDispose]());
 
-  const restored = async (...more: string[]): Promise<{ folder: string; picture: string }> => {
-    const folder = join(place.site.folder, `restored-${count++}`);
-    const outcome = await place.site.run("restore", "uploads", "--to", "latest", "--target", folder, "--json", ...more);
-    expect(outcome.exitCode, outcome.stderr).toBe(0);
-    return { folder, picture: await pictureOf(folder) };
-  };
-
   test("comes back as it was from a full, an incremental and a differential, each of which reads only what changed", async () => {
     const full = await place.backUp("full");
     expect(full).toMatchObject({ type: "full", state: "complete", tree: { skipped: 1, changed: 0, unread: 0 }, startLsn: null });
-    expect((await restored()).picture).toBe(await pictureOf(place.tree));
+    expect((await place.restored()).picture).toBe(await pictureOf(place.tree));
 
     const same = await place.backUp("incr");
     expect(same).toMatchObject({ parentId: full.id, changeSource: "file-times", readBytes: 0 });
@@ -40,12 +26,12 @@ describe("a tree of files", () => {
     await symlink("../big", join(place.tree, "new/link"));
     const changed = await place.backUp("incr");
     expect(changed).toMatchObject({ parentId: same.id, readBytes: "hello, world".length });
-    const { folder, picture } = await restored();
+    const { folder, picture } = await place.restored();
     expect(picture).toBe(await pictureOf(place.tree));
     expect(await stat(join(folder, "z-hard"))).toMatchObject({ nlink: 2, size: 12 });
     expect(await place.backUp("diff")).toMatchObject({ parentId: full.id, readBytes: 12 });
-    expect((await restored("--from", "offsite")).picture).toBe(picture);
-    expect((await restored("--backup", full.id)).picture).not.toBe(picture);
+    expect((await place.restored("--from", "offsite")).picture).toBe(picture);
+    expect((await place.restored("--backup", full.id)).picture).not.toBe(picture);
   });
 
   test("is not restored over anything", async () => {

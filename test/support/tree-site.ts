@@ -1,5 +1,6 @@
 import { chmod, link, lutimes, mkdir, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { promisify } from "node:util";
 import { execFile } from "node:child_process";
 import type { BackupView } from "../../src/domain/source-info.ts";
@@ -15,11 +16,13 @@ export interface TreeSite extends AsyncDisposable {
   readonly site: Site;
   readonly tree: string;
   backUp(type: "full" | "incr" | "diff"): Promise<BackupView>;
+  /** Restored to latest, into a folder of its own, with more options. */
+  restored(...more: string[]): Promise<{ folder: string; picture: string }>;
 }
 
 const RULE = "retention: { keepLast: 9 }, repositories: [onsite, offsite]";
 
-export async function openTreeSite(checks = "[]"): Promise<TreeSite> {
+async function openTreeSite(checks = "[]"): Promise<TreeSite> {
   await using resources = new AsyncDisposableStack();
   const tree = join(resources.use(await openScratchFolder()).path, "tree");
   await mkdir(tree);
@@ -41,6 +44,7 @@ drills: { schedule: { every: 30d }, select: latest, checks: ${checks} }
     }),
   );
   const held = resources.move();
+  let restores = 0;
   return {
     site,
     tree,
@@ -49,12 +53,29 @@ drills: { schedule: { every: 30d }, select: latest, checks: ${checks} }
       expect(outcome.exitCode, outcome.stderr).toBe(0);
       return outcome.json<BackupView>();
     },
+    restored: async (...more) => {
+      const folder = join(site.folder, `restored-${restores++}`);
+      const outcome = await site.run("restore", "uploads", "--to", "latest", "--target", folder, "--json", ...more);
+      expect(outcome.exitCode, outcome.stderr).toBe(0);
+      return { folder, picture: await pictureOf(folder) };
+    },
     [Symbol.asyncDispose]: async () => held.disposeAsync(),
   };
 }
 
+/** What changed so shortly before a backup is read again by the next one. */
+const SETTLED_MS = 2500;
+
+/** With everything in the tree, settled; its drill runs a program that looks for a file in what was restored. */
+export async function openPlantedSite(): Promise<TreeSite> {
+  const place = await openTreeSite('[{ command: ["/bin/sh", "-c", "test -s $HOLDFAST_DRILL_FOLDER/a/one.txt"] }]');
+  await plantTree(place.tree);
+  await setTimeout(SETTLED_MS);
+  return place;
+}
+
 /** One of everything that a tree may have, and a few hundred ordinary files. */
-export async function plantTree(tree: string): Promise<void> {
+async function plantTree(tree: string): Promise<void> {
   for (const folder of ["a/b", "a-b", "many", "cache"]) await mkdir(join(tree, folder), { recursive: true });
   const files: Record<string, string | Buffer> = {
     "a/one.txt": "hello",
