@@ -1,5 +1,4 @@
 import type { RunFacts } from "../domain/control-population.ts";
-import { VERIFY_TIERS } from "../domain/verify-tier.ts";
 import { applyAccessEntry } from "./access-events.ts";
 import type { Schedule } from "../domain/schedule.ts";
 import { applyAlertEntry } from "./alerts.ts";
@@ -15,11 +14,11 @@ import type { HistoryEntry } from "./history-entry.ts";
 import { applyPauseEntry } from "./pauses.ts";
 import { forgetProgress } from "./run-progress.ts";
 import { addToTotals, readTotals } from "./run-totals.ts";
-import { keepSchedule } from "./schedules.ts";
+import { keepSchedule, SCHEDULE_NUMBER, SCHEDULE_TEXT } from "./schedules.ts";
 import { applySlots } from "./slot-intervals.ts";
 import { applyPolicyEntry } from "./policies.ts";
 import { applyTokenEntry } from "./tokens.ts";
-import { applyLedger } from "./verify-ledger.ts";
+import { applyLedger, tierDepth } from "./verify-ledger.ts";
 
 /** History of runs, projected from evidence entries: `run.started`, `run.finished`, `run.missed`, and `run.slots` (slot-intervals.ts). */
 export const OUTCOMES = ["running", "succeeded", "failed", "cancelled", "interrupted", "missed", "superseded", "skipped"] as const;
@@ -88,7 +87,7 @@ function insertRun(catalog: Catalog, entry: HistoryEntry, outcome: RunOutcome): 
   if (schedule !== null) keepSchedule(catalog, schedule);
   const inserted = catalog.run(
     `insert into runs (id, source, operation, type, trigger, scheduled_for, started_at, finished_at, outcome, reason, slots, until, holder, facts, sequence, schedule, attempt)
-     values (:id, :source, :operation, :type, :trigger, :scheduledFor, :startedAt, :finishedAt, :outcome, :reason, :slots, :until, :holder, '{}', :sequence, (select id from schedules where text = :schedule), :attempt)
+     values (:id, :source, :operation, :type, :trigger, :scheduledFor, :startedAt, :finishedAt, :outcome, :reason, :slots, :until, :holder, '{}', :sequence, ${SCHEDULE_NUMBER}, :attempt)
      on conflict (id) do nothing`,
     {
       id,
@@ -144,15 +143,12 @@ function commandStateOf(outcome: unknown): Exclude<CommandState, "queued" | "run
   return outcome === "succeeded" || outcome === "cancelled" || outcome === "interrupted" ? outcome : "failed";
 }
 
-/** Depth of a verification in SQL; one that nobody knows is the shallowest. */
-const depthOf = (column: string): string => `case ${column} ${VERIFY_TIERS.map((tier, depth) => `when '${tier}' then ${depth}`).join(" ")} else -1 end`;
-
 /** The newest result of a copy. Damage that was found stands until somebody looked as deep again: a shallower look would not have seen it. */
 function recordVerified(catalog: Catalog, verified: Record<string, unknown>, at: string): void {
   catalog.run(
     `insert into verified (repository, source, backup, tier, ok, at) values (:repository, :source, :backup, :tier, :ok, :at)
      on conflict (repository, source, backup) do update set tier = excluded.tier, ok = excluded.ok, at = excluded.at
-       where excluded.at >= at and (ok = 1 or excluded.ok = 0 or ${depthOf("excluded.tier")} >= ${depthOf("verified.tier")})`,
+       where excluded.at >= at and (ok = 1 or excluded.ok = 0 or ${tierDepth("excluded.tier")} >= ${tierDepth("verified.tier")})`,
     {
       repository: stringOr(verified["repository"], ""),
       source: stringOr(verified["source"], ""),
@@ -188,7 +184,7 @@ const CONDITIONS = {
 const FILTERS = ["sources", "source", "operation", "outcome", "from", "to"] as const;
 
 /** Of a schedule a run has the number. */
-export const RUN_COLUMNS = "runs.*, (select text from schedules where schedules.id = runs.schedule) as schedule_text";
+export const RUN_COLUMNS = `runs.*, ${SCHEDULE_TEXT} as schedule_text`;
 
 /** Runs that match, newest first. Only the conditions that are asked for are in the query, so that an index can serve them. */
 export function listRuns(catalog: Catalog, filter: RunFilter = {}): Run[] {

@@ -4,3 +4,7 @@ import type { Catalog } from "./catalog.ts";
 export function keepSchedule(catalog: Catalog, text: string): void {
   catalog.run("insert into schedules (text) values (:text) on conflict (text) do nothing", { text });
 }
+
+/** In SQL about runs: the text of a run's schedule, and the number of the schedule that is `:schedule` as text. */
+export const SCHEDULE_TEXT = "(select text from schedules where schedules.id = runs.schedule)";
+export const SCHEDULE_NUMBER = "(select schedules.id from schedules where schedules.text = :schedule)";

@@ -4,7 +4,7 @@ import type { Catalog, SqlRow } from "./catalog.ts";
 import { numberOrNull, textOf, textOrNull, timeOf, timeOrNull, timeValue } from "./catalog.ts";
 import type { HistoryEntry } from "./history-entry.ts";
 import { addToTotals } from "./run-totals.ts";
-import { keepSchedule } from "./schedules.ts";
+import { keepSchedule, SCHEDULE_NUMBER, SCHEDULE_TEXT } from "./schedules.ts";
 
 /**
  * Slots of frequent work (log backups, expiry) that were done in their time: stored as intervals, never one by one. A thousand sources have 35 million slots a year for their logs, and in an interval of
@@ -63,7 +63,7 @@ export function recordSlotDone(catalog: Catalog, done: SlotDone): void {
   insertInterval(catalog, { ...intervalOf(done), from: slot, until: slot, slots: 1 }, 1);
 }
 
-const OF_SCHEDULE = "schedule = (select schedules.id from schedules where schedules.text = :schedule)";
+const OF_SCHEDULE = `schedule = ${SCHEDULE_NUMBER}`;
 
 /** The interval that ends with the slot before: found along the index of slots, among the few of one day. */
 const EXTENDED = `source = :source and operation = :operation and type is :type and scheduled_for >= :dayStart and scheduled_for < :slot
@@ -73,10 +73,10 @@ const EXTENDED = `source = :source and operation = :operation and type is :type 
 export function pendingIntervals(catalog: Catalog, source: string | null, limit: number): SlotInterval[] {
   const where = source === null ? "" : "and source = :source";
   return catalog
-    .all(
-      `select runs.*, (select text from schedules where schedules.id = runs.schedule) as schedule_text from runs where pending_from is not null ${where} order by source, pending_from limit :limit`,
-      { limit, ...(source === null ? {} : { source }) },
-    )
+    .all(`select runs.*, ${SCHEDULE_TEXT} as schedule_text from runs where pending_from is not null ${where} order by source, pending_from limit :limit`, {
+      limit,
+      ...(source === null ? {} : { source }),
+    })
     .map((row) => ({
       source: textOf(row, "source"),
       operation: textOf(row, "operation"),
@@ -167,7 +167,7 @@ function insertInterval(catalog: Catalog, interval: SlotInterval, pendingSlots: 
   keepSchedule(catalog, key.schedule);
   const inserted = catalog.run(
     `insert into runs (id, source, operation, type, trigger, scheduled_for, started_at, finished_at, outcome, reason, slots, until, holder, facts, sequence, schedule, pending_from, pending_slots)
-     values (:id, :source, :operation, :type, 'schedule', :from, :startedAt, :finishedAt, 'succeeded', :reason, :slots, :until, null, :facts, 0, (select id from schedules where text = :schedule), :pendingFrom, :pendingSlots)
+     values (:id, :source, :operation, :type, 'schedule', :from, :startedAt, :finishedAt, 'succeeded', :reason, :slots, :until, null, :facts, 0, ${SCHEDULE_NUMBER}, :pendingFrom, :pendingSlots)
      on conflict (id) do nothing`,
     {
       ...key,

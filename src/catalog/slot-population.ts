@@ -2,6 +2,7 @@ import { expandSlots } from "../domain/slot-population.ts";
 import type { PopulatedSlot, SlotRecord } from "../domain/slot-population.ts";
 import type { Schedule } from "../domain/schedule.ts";
 import type { Catalog } from "./catalog.ts";
+import { SCHEDULE_TEXT } from "./schedules.ts";
 import { numberOrNull, textOf, textOrNull, timeOf, timeOrNull, timeValue } from "./catalog.ts";
 
 /** How many records are in memory at once. */
@@ -25,7 +26,7 @@ export function* listSlots(catalog: Catalog, kind: KindOfSource, from: Date, to:
   for (const slot of expandSlots(readRecords(catalog, kind, first, last), fallback)) if (slot.slot >= first && slot.slot < last) yield slot;
 }
 
-const COLUMNS = "id, scheduled_for, until, slots, outcome, attempt, reason, (select text from schedules where schedules.id = runs.schedule) as schedule, started_at, sequence";
+const COLUMNS = `id, scheduled_for, until, slots, outcome, attempt, reason, ${SCHEDULE_TEXT} as schedule, started_at, sequence`;
 
 /** The records that those slots are in, in order of their first slot; some may lie before `from`. */
 export function* readRecords(catalog: Catalog, kind: KindOfSource, first: string, last: string): Generator<SlotRecord> {

@@ -61,12 +61,15 @@ function note(
   catalog.run(
     `insert into verify_ledger (source, repository, unit, kind, number, bytes, tier, ok, at, pending) values (:source, :repository, :unit, :kind, :number, :bytes, :tier, :ok, :at, :pending)
      on conflict do update set bytes = max(bytes, excluded.bytes), tier = excluded.tier, ok = excluded.ok, at = excluded.at, pending = excluded.pending
-       where verify_ledger.at is null or (excluded.at >= verify_ledger.at and (verify_ledger.ok = 1 or excluded.ok = 0 or ${depth("excluded.tier")} >= ${depth("verify_ledger.tier")}))`,
+       where verify_ledger.at is null or (excluded.at >= verify_ledger.at and (verify_ledger.ok = 1 or excluded.ok = 0 or ${tierDepth("excluded.tier")} >= ${tierDepth("verify_ledger.tier")}))`,
     { source, repository, unit, kind, number, bytes, tier, ok: ok ? 1 : 0, at, pending: pending ? 1 : 0 },
   );
 }
 
-const depth = (column: string): string => `case ${column} ${VERIFY_TIERS.map((tier, i) => `when '${tier}' then ${i}`).join(" ")} else -1 end`;
+/** Depth of a verification in SQL; one that nobody knows is the shallowest. */
+export function tierDepth(column: string): string {
+  return `case ${column} ${VERIFY_TIERS.map((tier, depth) => `when '${tier}' then ${depth}`).join(" ")} else -1 end`;
+}
 
 /** In the order of units and numbers. */
 export function readLedger(catalog: Catalog, { source, repository }: LedgerPlace): LedgerLine[] {
