@@ -10,7 +10,7 @@ import type { HeldPopulation } from "../domain/control-population.ts";
 const WRITE_BYTES = 1 << 18;
 
 /** A file that is written piece by piece, and its digest. */
-class GrowingFile implements Disposable {
+export class GrowingFile implements Disposable {
   readonly file: string;
   readonly #descriptor: number;
   readonly #hash = createHash("sha256");
@@ -22,9 +22,14 @@ class GrowingFile implements Disposable {
     this.#descriptor = openSync(file, "w+");
   }
 
-  put(text: string): void {
-    this.#held.push(text);
-    this.#heldLength += text.length;
+  put(piece: string | Buffer): void {
+    if (typeof piece !== "string") {
+      this.#flush();
+      this.#write(piece);
+      return;
+    }
+    this.#held.push(piece);
+    this.#heldLength += piece.length;
     if (this.#heldLength >= WRITE_BYTES) this.#flush();
   }
 
@@ -51,8 +56,12 @@ class GrowingFile implements Disposable {
   }
 
   #flush(): void {
-    const bytes = Buffer.from(this.#held.join(""));
+    const text = this.#held.join("");
     [this.#held, this.#heldLength] = [[], 0];
+    this.#write(Buffer.from(text));
+  }
+
+  #write(bytes: Buffer): void {
     this.#hash.update(bytes);
     for (let at = 0; at < bytes.length;) at += writeSync(this.#descriptor, bytes, at);
   }

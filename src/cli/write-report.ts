@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { open } from "node:fs/promises";
 import path from "node:path";
 import type { App } from "../app.ts";
 import type { Catalog } from "../catalog/catalog.ts";
@@ -17,7 +16,7 @@ import { Sampler } from "../domain/sample.ts";
 import { messageOf, HoldfastError } from "../errors.ts";
 import { openCatalogAsOf } from "../operations/evidence/catalog-as-of.ts";
 import { recordEntry } from "../operations/record-run.ts";
-import { RecordFiles } from "./record-files.ts";
+import { GrowingFile, RecordFiles } from "./record-files.ts";
 
 export const REPORT_FORMATS = ["json", "csv", "html", "pdf"] as const;
 export type ReportFormat = (typeof REPORT_FORMATS)[number];
@@ -56,7 +55,7 @@ export interface DrawnSample {
 /** A file of a report, in pieces. */
 interface ReportPart {
   readonly name: string;
-  readonly write: (put: (piece: string | Buffer) => void | Promise<void>) => Promise<void>;
+  readonly write: (put: (piece: string | Buffer) => void) => Promise<void>;
 }
 
 /** Writes the compliance report of a period and, beside it, a signed statement over the files; and puts on record that it was written. */
@@ -146,33 +145,15 @@ function pieces(name: string, all: Iterable<string | Buffer>): ReportPart {
   return {
     name,
     write: async (put) => {
-      for (const piece of all) await put(piece);
+      for (const piece of all) put(piece);
     },
   };
 }
 
-/** Small pieces go to the disk together. */
-const WRITE_BYTES = 1 << 18;
-
 async function writePart(folder: string, { name, write }: ReportPart): Promise<{ name: string; sha256: string }> {
-  const hash = createHash("sha256");
-  await using file = await open(path.join(folder, name), "w");
-  let held: Buffer[] = [];
-  let heldBytes = 0;
-  const flush = async (): Promise<void> => {
-    const bytes = Buffer.concat(held);
-    [held, heldBytes] = [[], 0];
-    hash.update(bytes);
-    await file.writeFile(bytes);
-  };
-  await write((piece) => {
-    const bytes = Buffer.from(piece);
-    held.push(bytes);
-    heldBytes += bytes.length;
-    return heldBytes < WRITE_BYTES ? undefined : flush();
-  });
-  await flush();
-  return { name, sha256: hash.digest("hex") };
+  using file = new GrowingFile(path.join(folder, name));
+  await write((piece) => file.put(piece));
+  return { name, sha256: file.digest() };
 }
 
 function sha256(text: string): string {
