@@ -1,3 +1,5 @@
+import { median } from "./median.ts";
+
 /**
  * How long a recovery would take now, judged by those that were measured: files by bytes, WAL by segments, all other steps by bytes where drills of several sizes show that they grow. An estimate, and always shown as one:
  * what was measured on a scratch folder of another size or disk says only so much.
@@ -102,11 +104,4 @@ function fitLine(points: readonly Point[]): { fixed: number; perUnit: number } {
   const slope = Math.max(0, median(slopes));
   const fixed = median(points.map(({ size, seconds }) => seconds - slope * size));
   return fixed >= 0 ? { fixed, perUnit: slope } : { fixed: 0, perUnit: median(points.map(({ size, seconds }) => seconds / size)) };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  const [low = 0, high = 0] = [sorted[sorted.length % 2 === 0 ? middle - 1 : middle], sorted[middle]];
-  return (low + high) / 2;
 }

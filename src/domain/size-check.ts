@@ -1,4 +1,5 @@
 import type { BackupType } from "./backup-id.ts";
+import { median } from "./median.ts";
 
 /** Whether a backup is about as large as others of its type and source: one that is far from them is whole and may still not be what somebody wants to restore. */
 export interface SizeCheck {
@@ -44,11 +45,4 @@ function compare(what: string, bytes: number, medianBytes: number): string[] {
   if (Math.abs(bytes - medianBytes) < NOTHING_BYTES || (bytes >= SHARE.least * medianBytes && bytes <= SHARE.most * medianBytes)) return [];
   const share = medianBytes === 0 ? "" : `, ${Math.round((100 * bytes) / medianBytes)} %`;
   return [`${what}${share} of the usual ${medianBytes}`];
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  const [low = 0, high = 0] = [sorted[Math.ceil(sorted.length / 2) - 1], sorted[middle]];
-  return (low + high) / 2;
 }
