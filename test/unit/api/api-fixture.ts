@@ -91,7 +91,7 @@ function changesOf(history: History): ApiOptions["changes"] {
     pause: async ({ source, reason, until, by }) => {
       history.entry("source.paused", NOW, { id: `pause-${by}`, source: source.name, until: until.toISOString(), reason, by });
       const pause = currentPause(history.catalog, source.name, clock.now());
-      if (pause === null) throw new Error("it is not paused");
+      if (pause === null) throw new HoldfastError("HF-USAGE", "the pause would end before it begins");
       return pause;
     },
     approve: async ({ name, identity }) => {
