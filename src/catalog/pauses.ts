@@ -51,6 +51,12 @@ export function currentPause(catalog: Catalog, source: string, now: Date): Pause
   return row === undefined ? null : recordOf(row);
 }
 
+/** The pause with an id, over or not, or null. */
+export function pauseWithId(catalog: Catalog, id: string): PauseRecord | null {
+  const [row] = catalog.all("select * from pauses where id = :id", { id });
+  return row === undefined ? null : recordOf(row);
+}
+
 /** From when to when a source was really left alone. */
 export function stretchOf({ from, until, reason, resumedAt }: PauseRecord): Pause {
   return { from: new Date(from), until: new Date(resumedAt !== null && resumedAt < until ? resumedAt : until), reason };

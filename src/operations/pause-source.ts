@@ -1,4 +1,4 @@
-import { currentPause } from "../catalog/pauses.ts";
+import { currentPause, pauseWithId } from "../catalog/pauses.ts";
 import type { PauseRecord } from "../catalog/pauses.ts";
 import { HoldfastError } from "../errors.ts";
 import type { SourceConfig } from "../policy/types.ts";
@@ -28,9 +28,11 @@ export async function pauseSource({ journal, catalog }: Pausing, { source, reaso
   if (until <= now) throw new HoldfastError("HF-USAGE", "the pause would end before it begins", { hint: "give a time ahead", facts: { until: until.toISOString() } });
   if (until.getTime() - now.getTime() > MOST_DAYS * 86_400_000)
     throw new HoldfastError("HF-USAGE", `a pause is at most ${MOST_DAYS} days`, { hint: "change the policy, or take the source out of the inventory" });
-  await recordEntry(journal, "source.paused", { id: newRunId(journal.clock), source: source.name, until: until.toISOString(), reason: reason.trim(), by });
+  const id = newRunId(journal.clock);
+  await recordEntry(journal, "source.paused", { id, source: source.name, until: until.toISOString(), reason: reason.trim(), by });
   await journal.copyToRepositories();
-  const pause = currentPause(catalog, source.name, now);
+  // By its id: it began a moment after `now`.
+  const pause = pauseWithId(catalog, id);
   if (pause === null) throw new HoldfastError("HF-BUG", "a pause that was just put on record is not there");
   return pause;
 }

@@ -104,7 +104,7 @@ async function plantTree(tree: string): Promise<void> {
   await lutimes(join(tree, "dangling"), 1_000_000_000, 1_000_000_000);
 }
 
-/** Every name below a folder with type, permissions, owner, size and target, and the time to the microsecond; and the digests of files. What is left out of a backup is left out here. */
+/** Every name below a folder with type, permissions, owner, size, time and target; and the digests of files. What is left out of a backup is left out here. */
 export async function pictureOf(folder: string): Promise<string> {
   const skip = ["(", "-path", "./cache", "-o", "-name", "*.tmp", "-o", "-type", "p", ")", "-prune", "-o"];
   const listed = await run("find", [".", ...skip, "-printf", "%P|%y|%m|%U|%G|%T@|%l\n"], { cwd: folder, encoding: "latin1", maxBuffer: 1 << 28 });
@@ -113,6 +113,21 @@ export async function pictureOf(folder: string): Promise<string> {
     encoding: "latin1",
     maxBuffer: 1 << 28,
   });
-  const toMicroseconds = listed.stdout.replaceAll(/\|(\d+\.\d{5})\d*\|/g, "|$1|");
-  return `${toMicroseconds.split("\n").toSorted().join("\n")}\n${sums.stdout}`;
+  return `${listed.stdout.split("\n").toSorted().join("\n")}\n${sums.stdout}`;
+}
+
+/** Node sets times to the microsecond, by way of a floating-point number. */
+const TIME_TOLERANCE_SECONDS = 2e-6;
+const TIME = /\|(\d+\.\d+)\|/g;
+
+/** A folder looks as a picture says, all but the last digits of its times. */
+export async function expectAlike(picture: string, folder: string): Promise<void> {
+  const wanted = await pictureOf(folder);
+  const times = [...wanted.matchAll(TIME)].map(([, time]) => Number(time));
+  let i = 0;
+  const alike = picture.replaceAll(TIME, (found, time: string) => {
+    const other = times[i++] ?? 0;
+    return Math.abs(Number(time) - other) <= TIME_TOLERANCE_SECONDS ? "|same|" : found;
+  });
+  expect(alike).toBe(wanted.replaceAll(TIME, "|same|"));
 }
