@@ -80,6 +80,8 @@ export interface AlertPage {
   readonly state: Alert["state"] | null;
   readonly limit: number;
   readonly offset: number;
+  /** `worst-open`: what is not over first, by severity. */
+  readonly order?: "newest" | "worst-open";
 }
 
 const STATE_CONDITIONS: Readonly<Record<Alert["state"], string>> = {
@@ -88,8 +90,13 @@ const STATE_CONDITIONS: Readonly<Record<Alert["state"], string>> = {
   resolved: "resolved_at is not null",
 };
 
-/** One page of all alerts there ever were, newest first. */
-export function pageOfAlerts(catalog: Catalog, { sources = null, source, severity, state, limit, offset }: AlertPage): Alert[] {
+const ORDERS: Readonly<Record<NonNullable<AlertPage["order"]>, string>> = {
+  newest: "",
+  "worst-open": "resolved_at is not null, case when resolved_at is null then severity end,",
+};
+
+/** One page of all alerts there ever were. */
+export function pageOfAlerts(catalog: Catalog, { sources = null, source, severity, state, limit, offset, order = "newest" }: AlertPage): Alert[] {
   const conditions = [
     sources === null ? "" : "source in (select value from json_each(:sources))",
     source === null ? "" : "source = :source",
@@ -104,7 +111,7 @@ export function pageOfAlerts(catalog: Catalog, { sources = null, source, severit
     offset,
   };
   const where = conditions.length === 0 ? "" : `where ${conditions.join(" and ")}`;
-  return catalog.all(`select * from alerts ${where} order by raised_at desc, id desc limit :limit offset :offset`, values).map(alertOf);
+  return catalog.all(`select * from alerts ${where} order by ${ORDERS[order]} raised_at desc, id desc limit :limit offset :offset`, values).map(alertOf);
 }
 
 export function findAlert(catalog: Catalog, id: string): Alert | null {

@@ -1,3 +1,4 @@
+import { formatSeconds } from "../domain/duration.ts";
 import type { Command } from "commander";
 import { parseBackupType } from "../domain/backup-id.ts";
 import type { BackupView } from "../domain/source-info.ts";
@@ -7,7 +8,7 @@ import { runBackup } from "../operations/backup/run-backup.ts";
 import { BY_HAND } from "../operations/record-run.ts";
 import { newCommand, perform } from "./action.ts";
 import type { CommonOptions } from "./action.ts";
-import { formatBytes, formatSeconds } from "./output.ts";
+import { formatBytes } from "./output.ts";
 
 interface BackupOptions extends CommonOptions {
   readonly type: string;

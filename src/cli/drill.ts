@@ -1,3 +1,4 @@
+import { formatSeconds } from "../domain/duration.ts";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import type { Command } from "commander";
@@ -18,7 +19,6 @@ import { runDrill } from "../operations/drill/run-drill.ts";
 import { serverUser } from "../postgres/process.ts";
 import { newCommand, openReading, openViews, perform, requireOpenable, withoutInventory } from "./action.ts";
 import type { CommonOptions, Reading, Tools } from "./action.ts";
-import { formatSeconds } from "./output.ts";
 
 interface DrillOptions extends CommonOptions {
   readonly select: DrillSelection;

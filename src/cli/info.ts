@@ -1,3 +1,4 @@
+import { formatSeconds } from "../domain/duration.ts";
 import type { Command } from "commander";
 import type { App } from "../app.ts";
 import type { SourceInfo, VerificationView } from "../domain/source-info.ts";
@@ -9,7 +10,7 @@ import { observeSource } from "../operations/observe.ts";
 import type { SourceConfig } from "../policy/types.ts";
 import { newCommand, openReading, openViews, perform, withoutInventory } from "./action.ts";
 import type { CommonOptions, Tools } from "./action.ts";
-import { formatBytes, formatSeconds } from "./output.ts";
+import { formatBytes } from "./output.ts";
 import { formatTable } from "./table.ts";
 
 export function infoCommand(): Command {

@@ -1,3 +1,4 @@
+import { formatSeconds } from "../domain/duration.ts";
 import path from "node:path";
 import type { Command } from "commander";
 import { stopwatch } from "../clock.ts";
@@ -16,7 +17,6 @@ import type { RecordedRecovery, RecoveryOrder } from "../operations/recover/reco
 import { inspectTarget } from "../operations/restore/restore-target-folder.ts";
 import { newCommand, openReading, perform, requireOpenable } from "./action.ts";
 import type { CommonOptions, Reading, Tools } from "./action.ts";
-import { formatSeconds } from "./output.ts";
 import { recoveryParts } from "./recovery-parts.ts";
 
 interface RecoverOptions extends CommonOptions {

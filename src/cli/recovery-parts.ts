@@ -1,3 +1,4 @@
+import { formatSeconds } from "../domain/duration.ts";
 import { createInterface } from "node:readline/promises";
 import { STEP_TITLES } from "../domain/recovery-steps.ts";
 import type { RecoveryStep } from "../domain/recovery-steps.ts";
@@ -21,7 +22,7 @@ import { connect } from "../postgres/connection.ts";
 import { requireReachable } from "../postgres/process.ts";
 import type { ScratchCluster } from "../postgres/scratch-cluster.ts";
 import type { Reading, Tools } from "./action.ts";
-import { formatBytes, formatSeconds } from "./output.ts";
+import { formatBytes } from "./output.ts";
 import { chooseOwner, chooseSocketDirectory, planAll, restoreFromFirst } from "./restore.ts";
 
 /** What the steps of a recovery do here: the same code as `restore` and `drill`. */

@@ -1,8 +1,7 @@
+import { formatSeconds } from "../domain/duration.ts";
 import { parseSecretRef, resolveSecret } from "../config.ts";
 import type { RestoreTarget } from "../domain/restore-target.ts";
 import { HoldfastError, must } from "../errors.ts";
-import { newRunId } from "../operations/installation.ts";
-import { recordRun } from "../operations/record-run.ts";
 import { loadDumps, planDumpRestore } from "../operations/restore/load-dumps.ts";
 import type { DumpPlan, LoadedDumps } from "../operations/restore/load-dumps.ts";
 import { loadIntoNewCluster } from "../operations/restore/load-new-cluster.ts";
@@ -11,7 +10,8 @@ import { majorOf } from "../postgres/server-identity.ts";
 import { serverUser } from "../postgres/process.ts";
 import { openViews } from "./action.ts";
 import type { Reading, Tools } from "./action.ts";
-import { formatBytes, formatSeconds } from "./output.ts";
+import { formatBytes } from "./output.ts";
+import { recordedRestore } from "./recorded-restore.ts";
 
 /** What only a backup of a whole cluster has. */
 const OF_CLUSTERS = ["exclusive", "tablespace", "acceptGap", "port", "delta", "walDir", "standby", "primaryConninfo", "start"] as const;
@@ -56,8 +56,12 @@ export async function runDumpRestore(
     );
     return 0;
   }
-  const act = async (): Promise<LoadedDumps> => load(plan, folder, options, reading, tools);
-  const result = await (reading.app === null ? act() : recorded(reading, folder, act));
+  const result = await recordedRestore(
+    reading,
+    tools,
+    (watched) => load(plan, folder, options, reading, watched),
+    (loaded) => present(loaded, folder),
+  );
   tools.output.result(present(result, folder), () => describe(result, plan, folder));
   return 0;
 }
@@ -70,15 +74,6 @@ async function load(plan: DumpPlan, folder: string | null, options: DumpRestoreO
   if (reference === null) throw new HoldfastError("HF-USAGE", "--into names where the address is, not the address", { hint: "--into env:NAME, or file:/path" });
   const url = await resolveSecret(reference, "the server to load into");
   return loadDumps(plan, { url, clients: await requireClients(binaries, majorOf(plan.about.version)), databases }, tools.context);
-}
-
-async function recorded(reading: Reading, folder: string | null, act: () => Promise<LoadedDumps>): Promise<LoadedDumps> {
-  const app = must(reading.app, "an installation");
-  const spec = { id: newRunId(app.clock), source: reading.name, operation: "restore", type: null, trigger: "manual" as const, scheduledFor: null };
-  return recordRun(app.journal, spec, async () => {
-    const value = await act();
-    return { outcome: "succeeded", reason: null, figures: present(value, folder), value };
-  });
 }
 
 /** As every restore: what only a cluster has is null. */

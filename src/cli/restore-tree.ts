@@ -1,12 +1,12 @@
+import { formatSeconds } from "../domain/duration.ts";
 import type { RestoreTarget } from "../domain/restore-target.ts";
 import { DamageError, HoldfastError, must } from "../errors.ts";
-import { newRunId } from "../operations/installation.ts";
-import { recordRun } from "../operations/record-run.ts";
 import { planTreeRestore, restoreTree } from "../operations/restore/restore-tree.ts";
 import type { RestoredTree, TreePlan } from "../operations/restore/restore-tree.ts";
 import { openViews } from "./action.ts";
 import type { Reading, Tools } from "./action.ts";
-import { formatBytes, formatSeconds } from "./output.ts";
+import { formatBytes } from "./output.ts";
+import { recordedRestore } from "./recorded-restore.ts";
 
 /** What only a cluster has. */
 const OF_CLUSTERS = ["exclusive", "tablespace", "acceptGap", "owner", "port", "delta", "walDir", "database", "standby", "primaryConninfo", "start"] as const;
@@ -44,8 +44,7 @@ export async function runTreeRestore(reading: Reading, { target, folder }: { tar
     );
     return 0;
   }
-  const act = async (): Promise<RestoredTree> => restoreFromFirst(plans, folder, tools);
-  const result = await (reading.app === null ? act() : recorded(reading, act));
+  const result = await recordedRestore(reading, tools, (watched) => restoreFromFirst(plans, folder, watched), present);
   tools.output.result(present(result), () => describe(result));
   return 0;
 }
@@ -62,15 +61,6 @@ async function restoreFromFirst(plans: readonly TreePlan[], target: string, tool
     }
   }
   throw damage;
-}
-
-async function recorded(reading: Reading, act: () => Promise<RestoredTree>): Promise<RestoredTree> {
-  const app = must(reading.app, "an installation");
-  const spec = { id: newRunId(app.clock), source: reading.name, operation: "restore", type: null, trigger: "manual" as const, scheduledFor: null };
-  return recordRun(app.journal, spec, async () => {
-    const value = await act();
-    return { outcome: "succeeded", reason: null, figures: present(value), value };
-  });
 }
 
 /** As every restore: what only a cluster has is null. */

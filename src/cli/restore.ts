@@ -1,3 +1,4 @@
+import { formatSeconds } from "../domain/duration.ts";
 import { stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -10,11 +11,9 @@ import { parseRestoreTarget } from "../domain/restore-target.ts";
 import type { RestoreTarget } from "../domain/restore-target.ts";
 import { formatMicros } from "../domain/timestamp.ts";
 import { DamageError, HoldfastError, must } from "../errors.ts";
-import { newRunId } from "../operations/installation.ts";
 import { inspectDeltaTarget } from "../operations/restore/delta-target.ts";
 import { planRestore } from "../operations/restore/plan-restore.ts";
 import type { RestorePlan } from "../operations/restore/plan-restore.ts";
-import { recordRun } from "../operations/record-run.ts";
 import { existingPart, inspectTarget, ownerOf } from "../operations/restore/restore-target-folder.ts";
 import { restore } from "../operations/restore/restore.ts";
 import type { RestoreRequest, RestoreResult } from "../operations/restore/restore.ts";
@@ -23,7 +22,8 @@ import { findUser, requireReachable, serverUser } from "../postgres/process.ts";
 import type { RunAs } from "../postgres/process.ts";
 import { newCommand, openReading, openViews, perform, requireOpenable, withoutInventory } from "./action.ts";
 import type { CommonOptions, Reading, Tools } from "./action.ts";
-import { formatBytes, formatSeconds } from "./output.ts";
+import { formatBytes } from "./output.ts";
+import { recordedRestore } from "./recorded-restore.ts";
 import { findInventory } from "../app.ts";
 import { restoreInto, restoreOther } from "./restore-by-kind.ts";
 import { fetchCommandOf, specialRequest } from "./restore-request.ts";
@@ -119,8 +119,12 @@ async function runRestore(source: string | undefined, options: RestoreOptions, t
     socketDirectory,
     port: options.port === undefined ? null : Number(options.port),
   };
-  const act = (): Promise<{ result: RestoreResult; plan: RestorePlan }> => restoreFromFirst(plans, request, tools);
-  const { result, plan } = await (reading.app === null ? act() : recorded(reading, act));
+  const { result, plan } = await recordedRestore(
+    reading,
+    tools,
+    (watched) => restoreFromFirst(plans, request, watched),
+    (restored) => present(restored.result, restored.plan, { started: false, predicted: predict(reading, restored.plan) }),
+  );
   const started =
     options.start === true
       ? await startRestored(
@@ -217,15 +221,6 @@ export async function restoreFromFirst(plans: readonly RestorePlan[], request: O
     }
   }
   throw damage;
-}
-
-async function recorded(reading: Reading, act: () => Promise<{ result: RestoreResult; plan: RestorePlan }>): Promise<{ result: RestoreResult; plan: RestorePlan }> {
-  const app = must(reading.app, "an installation");
-  const spec = { id: newRunId(app.clock), source: reading.name, operation: "restore", type: null, trigger: "manual" as const, scheduledFor: null };
-  return recordRun(app.journal, spec, async () => {
-    const value = await act();
-    return { outcome: "succeeded", reason: null, figures: present(value.result, value.plan, { started: false, predicted: predict(reading, value.plan) }), value };
-  });
 }
 
 /** As root files must belong to somebody else: PostgreSQL does not run as root. */

@@ -1,3 +1,4 @@
+import { formatSeconds } from "../domain/duration.ts";
 import type { Command } from "commander";
 import { listOpenAlerts } from "../catalog/alerts.ts";
 import type { Alert } from "../catalog/alerts.ts";
@@ -10,7 +11,6 @@ import { chooseSources } from "../operations/installation.ts";
 import { observeAndKeep } from "../operations/observe.ts";
 import { newCommand, perform } from "./action.ts";
 import type { CommonOptions } from "./action.ts";
-import { formatSeconds } from "./output.ts";
 import { formatTable } from "./table.ts";
 
 const VERDICT_WORDS = { ok: "held", breached: "NOT HELD", unknown: "UNKNOWN" } as const;

@@ -1,8 +1,9 @@
+import { formatSeconds } from "../domain/duration.ts";
 import type { CopyExposure } from "../domain/compliance.ts";
 import type { ExposureSeries } from "../domain/exposure-series.ts";
 import { html } from "./html.ts";
 import type { Html } from "./html.ts";
-import { formatSeconds, formatTime } from "./report-format.ts";
+import { formatTime } from "./report-format.ts";
 
 /** Units of the drawing; it is stretched to the width there is, so that all lettering stands beside it in the page. */
 const WIDTH = 960;

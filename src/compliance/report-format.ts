@@ -1,3 +1,4 @@
+import { formatSeconds } from "../domain/duration.ts";
 import { html } from "./html.ts";
 import type { Html } from "./html.ts";
 
@@ -18,20 +19,6 @@ export function formatTime(at: string): string {
 
 export function duration(seconds: number | null, absent: Html = UNKNOWN): Html {
   return seconds === null ? absent : html`<data value="${seconds}">${formatSeconds(seconds)}</data>`;
-}
-
-const UNITS = [
-  { name: "d", seconds: 86_400, rest: { name: "h", seconds: 3600 } },
-  { name: "h", seconds: 3600, rest: { name: "min", seconds: 60 } },
-  { name: "min", seconds: 60, rest: { name: "s", seconds: 1 } },
-] as const;
-
-export function formatSeconds(seconds: number): string {
-  if (seconds < 60) return `${seconds < 10 ? trimmed(seconds, 1) : Math.round(seconds)} s`;
-  const unit = UNITS.find((candidate) => seconds >= candidate.seconds) ?? UNITS[2];
-  const whole = Math.floor(seconds / unit.seconds);
-  const rest = Math.floor((seconds - whole * unit.seconds) / unit.rest.seconds);
-  return rest === 0 ? `${whole} ${unit.name}` : `${whole} ${unit.name} ${rest} ${unit.rest.name}`;
 }
 
 /** A share of the time, in per cent. `rounded` to the side that does not flatter: 99.999 % is not all. */

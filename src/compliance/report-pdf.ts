@@ -1,8 +1,9 @@
+import { formatSeconds } from "../domain/duration.ts";
 import { FINDING_SEVERITIES } from "../domain/compliance.ts";
 import type { SourceReport, StreamedReport } from "../domain/compliance.ts";
 import { mostTelling } from "../domain/control-population.ts";
 import { PdfPages } from "./pdf-page.ts";
-import { formatSeconds, formatTime } from "./report-format.ts";
+import { formatTime } from "./report-format.ts";
 
 /** The report on paper: summary, findings, breaches, sources, drills and controls. The population is in CSV and JSON. */
 export async function renderPdf(report: StreamedReport): Promise<Buffer> {

@@ -45,7 +45,7 @@ ul { margin: 0; padding-left: 1.1rem; } li { margin: 0.15rem 0; } li::marker { c
 
 .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: 0.7rem 1.6rem; margin: 0 0 1.2rem; }
 .facts div { min-width: 0; } .facts dt { color: var(--soft); font-size: 0.8rem; } .facts dd { margin: 0; overflow-wrap: anywhere; }
-.facts div:has(code), .facts div:has(dd > time + time) { grid-column: 1 / -1; }
+.facts div:has(code:not(.short)), .facts div:has(dd > time + time) { grid-column: 1 / -1; }
 
 table { width: 100%; border-collapse: collapse; margin: 0.9rem 0 1.6rem; font-size: 0.86rem; line-height: 1.45; }
 caption { text-align: left; font-weight: 600; padding: 0 0 0.45rem; }

@@ -1,6 +1,7 @@
+import { formatSeconds } from "../domain/duration.ts";
 import { html } from "../compliance/html.ts";
 import type { Html, HtmlValue } from "../compliance/html.ts";
-import { duration, formatSeconds, formatTime, time, UNKNOWN } from "../compliance/report-format.ts";
+import { duration, formatTime, time, UNKNOWN } from "../compliance/report-format.ts";
 import { outcomeBadge } from "../compliance/report-parts.ts";
 import type { StatusReason } from "../domain/control-now.ts";
 import { counted } from "../domain/control-wording.ts";

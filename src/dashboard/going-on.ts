@@ -1,3 +1,4 @@
+import { formatSeconds } from "../domain/duration.ts";
 import { newestRun } from "../catalog/compliance-queries.ts";
 import { readProgress } from "../catalog/run-progress.ts";
 import type { RunProgress } from "../catalog/run-progress.ts";
@@ -5,7 +6,7 @@ import { openRuns } from "../catalog/runs.ts";
 import type { Run } from "../catalog/runs.ts";
 import { html, NOTHING } from "../compliance/html.ts";
 import type { Html, HtmlValue } from "../compliance/html.ts";
-import { formatBytes, formatSeconds, NONE } from "../compliance/report-format.ts";
+import { formatBytes, NONE } from "../compliance/report-format.ts";
 import { table } from "../compliance/report-parts.ts";
 import { counted } from "../domain/control-wording.ts";
 import { ago } from "./figures.ts";

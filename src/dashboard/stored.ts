@@ -15,7 +15,8 @@ export interface StoredBackup {
 
 export interface StoredSource {
   readonly name: string;
-  readonly backups: readonly StoredBackup[];
+  /** Null: nobody looked yet. */
+  readonly backups: readonly StoredBackup[] | null;
 }
 
 /** What is stored changes with the hours; to read it of a thousand sources is a second's work. */
@@ -44,7 +45,7 @@ async function readStored(catalog: Catalog, names: readonly string[]): Promise<r
   const stored: StoredSource[] = [];
   for (const [index, name] of names.entries()) {
     if (index % SOURCES_AT_ONCE === SOURCES_AT_ONCE - 1) await setImmediate();
-    stored.push({ name, backups: (readSnapshot(catalog, name)?.info.backups ?? []).map(storedBackup) });
+    stored.push({ name, backups: readSnapshot(catalog, name)?.info.backups.map(storedBackup) ?? null });
   }
   return stored;
 }

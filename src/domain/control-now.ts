@@ -1,7 +1,7 @@
 import type { DrillRecord } from "./control-population.ts";
 import { perRepository } from "./control-findings.ts";
 import { counted } from "./control-wording.ts";
-import { formatDuration } from "./duration.ts";
+import { formatDuration, formatSeconds } from "./duration.ts";
 import type { GapView } from "./source-info.ts";
 
 /** Whether a source holds its objectives at this moment. `unknown` is never `ok`: what nobody has seen is not kept. */
@@ -64,7 +64,7 @@ function aboutCopies({ copies, objectives: { rpoSeconds } }: NowFacts): StatusRe
       if (exposureSeconds === null) return [{ kind: "unknown", text: `exposure of the copy in ${repository} is not observed` }];
       if (exposureSeconds <= rpoSeconds) return [];
       return [
-        { kind: "breached", text: `the copy in ${repository} is exposed for ${Math.round(exposureSeconds)} s, the recovery point objective is ${formatDuration(rpoSeconds)}` },
+        { kind: "breached", text: `the copy in ${repository} is exposed for ${formatSeconds(exposureSeconds)}, the recovery point objective is ${formatDuration(rpoSeconds)}` },
       ];
     });
 }
@@ -87,7 +87,7 @@ function aboutDrill({ lastDrill, objectives: { rtoSeconds } }: NowFacts): Status
   const { rtoActualSeconds } = lastDrill;
   if (rtoActualSeconds === null) return [{ kind: "unknown", text: "the last drill did not measure the recovery time" }];
   return rtoActualSeconds > rtoSeconds
-    ? [{ kind: "breached", text: `the last drill took ${Math.round(rtoActualSeconds)} s, the recovery time objective is ${formatDuration(rtoSeconds)}` }]
+    ? [{ kind: "breached", text: `the last drill took ${formatSeconds(rtoActualSeconds)}, the recovery time objective is ${formatDuration(rtoSeconds)}` }]
     : [];
 }
 

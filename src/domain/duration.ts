@@ -26,3 +26,18 @@ export function formatDuration(seconds: number): string {
   const unit = (["w", "d", "h", "m"] as const).find((candidate) => whole % UNIT_SECONDS[candidate] === 0 && !(candidate === "w" && whole === UNIT_SECONDS.w)) ?? "s";
   return `${whole / UNIT_SECONDS[unit]}${unit}`;
 }
+
+const MEASURED_UNITS = [
+  { name: "d", seconds: 86_400, rest: { name: "h", seconds: 3600 } },
+  { name: "h", seconds: 3600, rest: { name: "min", seconds: 60 } },
+  { name: "min", seconds: 60, rest: { name: "s", seconds: 1 } },
+] as const;
+
+/** How a measured time is told to people: `2.3 s`, `42 s`, `7 min 52 s`, `4 d 23 h`. Rounded down from a minute on. */
+export function formatSeconds(seconds: number): string {
+  if (seconds < 60) return `${seconds < 10 ? Number(seconds.toFixed(1)) : Math.floor(seconds)} s`;
+  const unit = MEASURED_UNITS.find((candidate) => seconds >= candidate.seconds) ?? MEASURED_UNITS[2];
+  const whole = Math.floor(seconds / unit.seconds);
+  const rest = Math.floor((seconds - whole * unit.seconds) / unit.rest.seconds);
+  return rest === 0 ? `${whole} ${unit.name}` : `${whole} ${unit.name} ${rest} ${unit.rest.name}`;
+}

@@ -9,9 +9,10 @@ import { backupMark } from "./recovery-chart.ts";
 type Backup = SourceInfo["backups"][number];
 
 const LANES: readonly BackupType[] = ["full", "differential", "incremental"];
-const LANE_PX = 40;
+/** Room for the name of the lane above its marks: beside them there is none on a phone. */
+const LANE_PX = 48;
 const TOP = 14;
-const LEFT = 110;
+const LEFT = 24;
 
 /** Which backup was made from which: a lane for each kind, the oldest to the left, a line from each to its parent. A parent that is not in the picture is hinted at. */
 export function chainChart(source: string, backups: readonly Backup[]): Html {
@@ -28,7 +29,7 @@ export function chainChart(source: string, backups: readonly Backup[]): Html {
     heightPx: TOP + LANE_PX * LANES.length,
     label: `The chain of the newest ${backups.length} backups of ${source}; the table below names the parent of each`,
     stretched: links,
-    lettered: html`${LANES.map((type, lane) => html`<text class="row-name" x="0.4%" y="${laneY(lane) + 4}">${type}</text>`)}
+    lettered: html`${LANES.map((type, lane) => html`<text class="row-name" x="0.4%" y="${laneY(lane) - 11}">${type}</text>`)}
     ${placed.map(({ backup, x, y }) => backupMark(backup.type, percent(x), y, backup.id))}`,
   });
 }
@@ -39,5 +40,5 @@ function placeOf({ type }: Backup, index: number, total: number): { x: number; y
 }
 
 function laneY(lane: number): number {
-  return TOP + LANE_PX * lane + LANE_PX / 2 - 6;
+  return TOP + LANE_PX * lane + LANE_PX / 2;
 }

@@ -1,8 +1,8 @@
+import { formatSeconds } from "../../domain/duration.ts";
 import { scaleLinear } from "d3-scale";
 import { area, curveStepAfter, line } from "d3-shape";
 import { html } from "../../compliance/html.ts";
 import type { Html } from "../../compliance/html.ts";
-import { formatSeconds } from "../../compliance/report-format.ts";
 import type { CopyExposure } from "../../domain/compliance.ts";
 import { CANVAS_WIDTH, chart, pathOf, percent, round, timeAxis, timeScale } from "./chart.ts";
 import type { Span } from "./chart.ts";
@@ -68,7 +68,7 @@ function worstMark(x: number, y: number, seconds: number): Html {
       class="worst-text"
       x="${x}%"
       dx="${anchor === "end" ? -7 : 7}"
-      y="${Math.max(TOP + 10, y + 4)}"
+      y="${Math.max(TOP + 10, y - 6)}"
       text-anchor="${anchor}"
       >${formatSeconds(seconds)}</text
     >`;

@@ -1,7 +1,7 @@
+import { formatSeconds } from "../../domain/duration.ts";
 import { line, curveStep } from "d3-shape";
 import { html } from "../../compliance/html.ts";
 import type { Html } from "../../compliance/html.ts";
-import { formatSeconds } from "../../compliance/report-format.ts";
 import { round } from "./chart.ts";
 
 const WIDTH = 96;

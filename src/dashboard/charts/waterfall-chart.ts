@@ -1,7 +1,7 @@
+import { formatSeconds } from "../../domain/duration.ts";
 import { scaleLinear } from "d3-scale";
 import { html } from "../../compliance/html.ts";
 import type { Html } from "../../compliance/html.ts";
-import { formatSeconds } from "../../compliance/report-format.ts";
 import { CANVAS_WIDTH, chart, percent, round } from "./chart.ts";
 
 const ROW = 30;
@@ -34,8 +34,16 @@ export function waterfallChart(phases: readonly Phase[], objectiveSeconds: numbe
   });
 }
 
+/** What the words beside a bar need, in per cent of the width of a phone. Where neither side has it the bar is so long that they stand on it. */
+const ROOM_FOR_WORDS = 34;
+
 function phaseBar({ name, seconds }: Phase, left: number, right: number, y: number): Html {
   const words = `${name} ${formatSeconds(seconds)}`;
-  const inner = left > 55 ? html`<text x="${left}%" dx="-6" y="${y + 17}" text-anchor="end">${words}</text>` : html`<text x="${right}%" dx="6" y="${y + 17}">${words}</text>`;
+  const inner =
+    left >= ROOM_FOR_WORDS
+      ? html`<text x="${left}%" dx="-6" y="${y + 17}" text-anchor="end">${words}</text>`
+      : right <= 100 - ROOM_FOR_WORDS
+        ? html`<text x="${right}%" dx="6" y="${y + 17}">${words}</text>`
+        : html`<text class="on-bar" x="${left}%" dx="8" y="${y + 17}">${words}</text>`;
   return html`<rect class="phase" x="${left}%" y="${y + 4}" width="${Math.max(0.2, round(right - left))}%" height="18" rx="2" />${inner}`;
 }

@@ -18,13 +18,14 @@ export function alertsPage(view: View): Page {
   const { query, facts, now } = view;
   const page = pageNumber(view);
   const state = STATES.find((known) => known === query["state"]) ?? null;
-  const found = pageOfAlerts(facts.catalog, { source: null, severity: null, state, limit: ALERTS_A_PAGE + 1, offset: page * ALERTS_A_PAGE });
-  const shown = found.slice(0, ALERTS_A_PAGE).filter((alert) => view.seesAll || (alert.source !== null && view.sources.has(alert.source)));
+  const sources = view.seesAll ? null : [...view.sources.keys()];
+  const found = pageOfAlerts(facts.catalog, { sources, source: null, severity: null, state, limit: ALERTS_A_PAGE + 1, offset: page * ALERTS_A_PAGE, order: "worst-open" });
+  const shown = found.slice(0, ALERTS_A_PAGE);
   return {
     title: "Alerts",
     still: filterForm(pathTo.alerts, selectField("State", "state", query["state"], [["", "any"], ...STATES.map((known) => [known, known] as const)])),
     live: html`${table({
-        caption: "The newest first",
+        caption: "What is not over first, the worst of it on top; then the newest",
         columns: ["Severity", "State", "What is wrong", "Source", "Since", "What to do"],
         rows: shown.map((alert) => row(alert, view)),
         empty: state === null ? "there was never anything wrong" : "none",

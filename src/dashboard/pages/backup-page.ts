@@ -39,8 +39,8 @@ function figures(backup: Backup): Html {
     ["Size of the source", bytes(backup.sourceBytes)],
     ["Read", bytes(backup.readBytes)],
     ["Stored", bytes(backup.storedBytes)],
-    ["WAL from", backup.startLsn === null ? NONE : html`<code>${backup.startLsn}</code>`],
-    ["WAL to", backup.stopLsn === null ? NONE : html`<code>${backup.stopLsn}</code>`],
+    ["WAL from", backup.startLsn === null ? NONE : html`<code class="short">${backup.startLsn}</code>`],
+    ["WAL to", backup.stopLsn === null ? NONE : html`<code class="short">${backup.stopLsn}</code>`],
     ["What changed was known from", `${backup.changeSource.replaceAll("-", " ")}: ${backup.changeSourceReason}`],
     ["Expires", backup.expiresAt === null ? (backup.heldBy.length > 0 ? "held for dependents" : NONE) : time(backup.expiresAt)],
   ]);

@@ -1,7 +1,8 @@
+import { formatSeconds } from "../../domain/duration.ts";
 import { basename } from "node:path";
 import { html } from "../../compliance/html.ts";
 import type { Html, HtmlValue } from "../../compliance/html.ts";
-import { duration, formatSeconds, NONE, time } from "../../compliance/report-format.ts";
+import { duration, NONE, time } from "../../compliance/report-format.ts";
 import { outcomeBadge, table } from "../../compliance/report-parts.ts";
 import { explainPolicy } from "../../domain/explain.ts";
 import type { ExplainedCopy, ExplainedRun } from "../../domain/explain.ts";

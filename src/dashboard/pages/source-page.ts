@@ -1,3 +1,4 @@
+import { formatSeconds } from "../../domain/duration.ts";
 import { readSnapshot } from "../../catalog/snapshots.ts";
 import { pageOfRuns } from "../../catalog/compliance-queries.ts";
 import { exposureOf } from "../../compliance/copy-exposure.ts";
@@ -6,7 +7,7 @@ import type { CurrentStatus } from "../../compliance/current-status.ts";
 import { html, NOTHING } from "../../compliance/html.ts";
 import type { Html, HtmlValue } from "../../compliance/html.ts";
 import { predictRecovery } from "../../compliance/predicted-recovery.ts";
-import { bytes, count, duration, formatSeconds, NONE, share, time, UNKNOWN } from "../../compliance/report-format.ts";
+import { bytes, count, duration, NONE, share, time, UNKNOWN } from "../../compliance/report-format.ts";
 import { facts, objectiveBadge, table } from "../../compliance/report-parts.ts";
 import type { CurrentCopy } from "../../domain/control-now.ts";
 import { counted } from "../../domain/control-wording.ts";

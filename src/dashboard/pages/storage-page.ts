@@ -1,7 +1,7 @@
 import { readCapacity } from "../../catalog/capacity.ts";
 import { html } from "../../compliance/html.ts";
 import type { Html, HtmlValue } from "../../compliance/html.ts";
-import { bytes, count, NONE, time } from "../../compliance/report-format.ts";
+import { bytes, count, NONE, time, UNKNOWN } from "../../compliance/report-format.ts";
 import { table } from "../../compliance/report-parts.ts";
 import { projectFull } from "../../domain/capacity.ts";
 import { growthChart } from "../charts/growth-chart.ts";
@@ -18,7 +18,7 @@ const MOST_ROWS = 100;
 export async function storagePage(view: View): Promise<Page> {
   const words = (view.query["source"] ?? "").toLowerCase();
   const stored = (await view.facts.stored()).filter(({ name }) => view.sources.has(name) && name.toLowerCase().includes(words));
-  const levels = levelsOf(stored.flatMap(({ backups }) => backups));
+  const levels = levelsOf(stored.flatMap(({ backups }) => backups ?? []));
   const [first] = levels;
   return {
     title: "Storage",
@@ -78,15 +78,23 @@ function repositoryTable({ facts: { catalog, inventory }, now }: View): Html {
 }
 
 function sourceTable(stored: readonly StoredSource[]): Html {
-  const rows = stored.map(({ name, backups }) => ({ name, backups, total: backups.reduce((sum, { storedInAll }) => sum + storedInAll, 0) })).toSorted((a, b) => b.total - a.total);
+  const rows = stored
+    .map(({ name, backups }) => ({ name, backups, total: backups?.reduce((sum, { storedInAll }) => sum + storedInAll, 0) ?? null }))
+    .toSorted((a, b) => (b.total ?? -1) - (a.total ?? -1));
   return html`<section>
     <h2>By source</h2>
     ${table({
       caption: rows.length > MOST_ROWS ? `The largest ${MOST_ROWS} of ${rows.length}` : "The largest first",
       columns: ["Source", "Stored in all copies#", "Backups#", "Newest: the cluster#", "Newest: stored#"],
       rows: rows.slice(0, MOST_ROWS).map(({ name, backups, total }): HtmlValue[] => {
-        const newest = backups.toSorted((a, b) => (a.finishedAt < b.finishedAt ? 1 : -1))[0];
-        return [linkTo(pathTo.source(name), name), bytes(total), count(backups.length), bytes(newest?.sourceBytes ?? null), bytes(newest?.storedBytes ?? null)];
+        const newest = backups?.toSorted((a, b) => (a.finishedAt < b.finishedAt ? 1 : -1))[0];
+        return [
+          linkTo(pathTo.source(name), name),
+          bytes(total),
+          backups === null ? UNKNOWN : count(backups.length),
+          bytes(newest?.sourceBytes ?? null),
+          bytes(newest?.storedBytes ?? null),
+        ];
       }),
       empty: "nothing is protected yet",
     })}

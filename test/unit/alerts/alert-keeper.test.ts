@@ -96,6 +96,7 @@ describe("alerts", () => {
     const all = { source: null, severity: null, state: null, limit: 100, offset: 0 };
     const before = pageOfAlerts(history.catalog, all);
     expect(before.map(({ kind, state }) => `${kind} ${state}`)).toEqual(["scheduler_stopped resolved", "wal_gap acknowledged"]);
+    expect(pageOfAlerts(history.catalog, { ...all, order: "worst-open" }).map(({ kind }) => kind)).toEqual(["wal_gap", "scheduler_stopped"]);
     await using rebuilt = await openHistory();
     for (const entry of [...entries, ...entries]) applyEntry(rebuilt.catalog, entry);
     expect(pageOfAlerts(rebuilt.catalog, all)).toEqual(before);

@@ -72,7 +72,7 @@ test("a copy beyond the objective is a breach, and says so in figures and words"
   await using history = await healthy();
   history.observed({ repository: "cloud", from: "2026-11-08 12:00:07", to: "2026-11-08 12:00:08", seconds: () => 301.4 });
   const status = statusOf(history);
-  expect(status).toMatchObject({ verdict: "breached", reasons: [{ kind: "breached", text: "the copy in cloud is exposed for 301 s, the recovery point objective is 5m" }] });
+  expect(status).toMatchObject({ verdict: "breached", reasons: [{ kind: "breached", text: "the copy in cloud is exposed for 5 min 1 s, the recovery point objective is 5m" }] });
   expect(status.copies[1]).toMatchObject({ held: false, exposureSeconds: 301.4 });
 });
 

@@ -1,8 +1,9 @@
+import { formatSeconds } from "../../../src/domain/duration.ts";
 import { expect, test } from "vitest";
 import { html, Html } from "../../../src/compliance/html.ts";
 import { buildReport } from "../../../src/compliance/report.ts";
 import { renderReport } from "../../../src/compliance/report-html.ts";
-import { formatSeconds, share } from "../../../src/compliance/report-format.ts";
+import { share } from "../../../src/compliance/report-format.ts";
 import type { ComplianceReport } from "../../../src/domain/compliance.ts";
 import { eventfulDay, iso, loadTestInventory, openHistory, SNAPSHOT, VERIFY_FIGURES } from "./recorded-history.ts";
 import type { History } from "./recorded-history.ts";
