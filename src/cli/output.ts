@@ -89,3 +89,10 @@ export function formatBytes(bytes: number): string {
   while (value >= 1024 && unit < units.length - 1) [value, unit] = [value / 1024, unit + 1];
   return `${unit === 0 ? value.toFixed(0) : value.toFixed(1)} ${units[unit]}`;
 }
+
+/** A flat document for people: a line for each of its values. */
+export function plainLines(view: object): string {
+  return Object.entries(view)
+    .map(([name, value]) => `${name.padEnd(18)} ${String(value ?? "unknown")}\n`)
+    .join("");
+}

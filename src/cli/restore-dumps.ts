@@ -10,7 +10,7 @@ import { majorOf } from "../postgres/server-identity.ts";
 import { serverUser } from "../postgres/process.ts";
 import { openViews } from "./action.ts";
 import type { Reading, Tools } from "./action.ts";
-import { formatBytes } from "./output.ts";
+import { formatBytes, plainLines } from "./output.ts";
 import { recordedRestore } from "./recorded-restore.ts";
 
 /** What only a backup of a whole cluster has. */
@@ -49,11 +49,7 @@ export async function runDumpRestore(
       reachedTime: plan.stored.manifest.stop.at,
       bytes: plan.bytes,
     };
-    tools.output.result(shown, () =>
-      Object.entries(shown)
-        .map(([name, value]) => `${name.padEnd(18)} ${String(value)}\n`)
-        .join(""),
-    );
+    tools.output.result(shown, () => plainLines(shown));
     return 0;
   }
   const result = await recordedRestore(

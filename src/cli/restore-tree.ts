@@ -5,7 +5,7 @@ import { planTreeRestore, restoreTree } from "../operations/restore/restore-tree
 import type { RestoredTree, TreePlan } from "../operations/restore/restore-tree.ts";
 import { openViews } from "./action.ts";
 import type { Reading, Tools } from "./action.ts";
-import { formatBytes } from "./output.ts";
+import { formatBytes, plainLines } from "./output.ts";
 import { recordedRestore } from "./recorded-restore.ts";
 
 /** What only a cluster has. */
@@ -35,13 +35,7 @@ export async function runTreeRestore(reading: Reading, { target, folder }: { tar
       bytes,
       files: stored.manifest.sizes.files,
     };
-    tools.output.result(
-      plan,
-      () =>
-        `${Object.entries(plan)
-          .map(([name, value]) => `${name.padEnd(18)} ${String(value)}`)
-          .join("\n")}\n`,
-    );
+    tools.output.result(plan, () => plainLines(plan));
     return 0;
   }
   const result = await recordedRestore(reading, tools, (watched) => restoreFromFirst(plans, folder, watched), present);

@@ -22,7 +22,7 @@ import { findUser, requireReachable, serverUser } from "../postgres/process.ts";
 import type { RunAs } from "../postgres/process.ts";
 import { newCommand, openReading, openViews, perform, requireOpenable, withoutInventory } from "./action.ts";
 import type { CommonOptions, Reading, Tools } from "./action.ts";
-import { formatBytes } from "./output.ts";
+import { formatBytes, plainLines } from "./output.ts";
 import { recordedRestore } from "./recorded-restore.ts";
 import { findInventory } from "../app.ts";
 import { restoreInto, restoreOther } from "./restore-by-kind.ts";
@@ -96,13 +96,7 @@ async function runRestore(source: string | undefined, options: RestoreOptions, t
   if (options.plan === true) {
     const [plan] = plans;
     const view = describePlan(must(plan, "a plan"), predict(reading, must(plan, "a plan")));
-    tools.output.result(
-      view,
-      () =>
-        `${Object.entries(view)
-          .map(([name, value]) => `${name.padEnd(18)} ${String(value ?? "unknown")}`)
-          .join("\n")}\n`,
-    );
+    tools.output.result(view, () => plainLines(view));
     return 0;
   }
   const owner = await chooseOwner(options.owner, reading, folder);
