@@ -14,6 +14,7 @@ const CACHE_KIB = 32 * 1024;
 export class Catalog implements Disposable {
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, Prepared>();
+  readonly #kept = new Map<string, number>();
 
   private constructor(database: DatabaseSync) {
     this.#database = database;
@@ -43,6 +44,13 @@ export class Catalog implements Disposable {
     return statement.all(...inOrder(names, values)) as SqlRow[];
   }
 
+  /** A number that never changes once it is there, read at the first time only. Whatever a transaction that is taken back has read is forgotten with it. */
+  keepNumber(key: string, read: () => number): number {
+    let number = this.#kept.get(key);
+    if (number === undefined) this.#kept.set(key, (number = read()));
+    return number;
+  }
+
   /** Everything that `act` reads is as it is now, whatever other processes write meanwhile. Nothing may be written here in between. */
   async readTogether<T>(act: () => Promise<T>): Promise<T> {
     this.#database.exec("begin");
@@ -64,6 +72,7 @@ export class Catalog implements Disposable {
       this.#database.exec("commit");
       return result;
     } catch (error) {
+      this.#kept.clear();
       // Where the disk is full SQLite has rolled back by itself, and what it said first is what matters.
       if (this.#isInTransaction()) this.#database.exec("rollback");
       throw error;

@@ -14,7 +14,7 @@ import type { HistoryEntry } from "./history-entry.ts";
 import { applyPauseEntry } from "./pauses.ts";
 import { forgetProgress } from "./run-progress.ts";
 import { addToTotals, readTotals } from "./run-totals.ts";
-import { keepSchedule, SCHEDULE_NUMBER, SCHEDULE_TEXT } from "./schedules.ts";
+import { parseSchedule, SCHEDULE_TEXT, scheduleNumber } from "./schedules.ts";
 import { applySlots } from "./slot-intervals.ts";
 import { applyPolicyEntry } from "./policies.ts";
 import { applyTokenEntry } from "./tokens.ts";
@@ -84,10 +84,9 @@ function insertRun(catalog: Catalog, entry: HistoryEntry, outcome: RunOutcome): 
   const kind = { source: stringOr(facts["source"], ""), operation: stringOr(facts["operation"], ""), type: stringOrNull(facts["type"]) };
   const slots = numberOr(facts["slots"], 1);
   const schedule = facts["schedule"] === undefined || facts["schedule"] === null ? null : JSON.stringify(facts["schedule"]);
-  if (schedule !== null) keepSchedule(catalog, schedule);
   const inserted = catalog.run(
     `insert into runs (id, source, operation, type, trigger, scheduled_for, started_at, finished_at, outcome, reason, slots, until, holder, facts, sequence, schedule, attempt)
-     values (:id, :source, :operation, :type, :trigger, :scheduledFor, :startedAt, :finishedAt, :outcome, :reason, :slots, :until, :holder, '{}', :sequence, ${SCHEDULE_NUMBER}, :attempt)
+     values (:id, :source, :operation, :type, :trigger, :scheduledFor, :startedAt, :finishedAt, :outcome, :reason, :slots, :until, :holder, '{}', :sequence, :schedule, :attempt)
      on conflict (id) do nothing`,
     {
       id,
@@ -102,7 +101,7 @@ function insertRun(catalog: Catalog, entry: HistoryEntry, outcome: RunOutcome): 
       until: timeValueOrNull(stringOrNull(facts["until"])),
       holder: facts["holder"] === undefined ? null : JSON.stringify(facts["holder"]),
       sequence: entry.sequence,
-      schedule,
+      schedule: schedule === null ? null : scheduleNumber(catalog, schedule),
       attempt: numberOr(facts["attempt"], 1),
     },
   );
@@ -302,7 +301,7 @@ export function runOf(row: SqlRow): Run {
 }
 
 function scheduleOrNull(text: string | null): Schedule | null {
-  return text === null ? null : (JSON.parse(text) as Schedule);
+  return text === null ? null : parseSchedule(text);
 }
 
 function numberOr(value: unknown, fallback: number): number {

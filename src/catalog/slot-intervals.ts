@@ -4,7 +4,7 @@ import type { Catalog, SqlRow } from "./catalog.ts";
 import { numberOrNull, textOf, textOrNull, timeOf, timeOrNull, timeValue } from "./catalog.ts";
 import type { HistoryEntry } from "./history-entry.ts";
 import { addToTotals } from "./run-totals.ts";
-import { keepSchedule, SCHEDULE_NUMBER, SCHEDULE_TEXT } from "./schedules.ts";
+import { parseSchedule, SCHEDULE_TEXT, scheduleNumber } from "./schedules.ts";
 
 /**
  * Slots of frequent work (log backups, expiry) that were done in their time: stored as intervals, never one by one. A thousand sources have 35 million slots a year for their logs, and in an interval of
@@ -44,53 +44,51 @@ export interface SlotInterval {
 
 /** Brings a slot that was done into the catalog. Its entry is written later, by `pendingIntervals`. */
 export function recordSlotDone(catalog: Catalog, done: SlotDone): void {
-  const slotMs = done.slot.getTime();
-  const values = {
-    ...keyOf(done),
-    slot: slotMs,
-    dayStart: dayOf(slotMs),
-    previous: previousMs(done.schedule, slotMs),
+  const { source, operation, type, schedule, reason } = done;
+  const slot = done.slot.getTime();
+  const extended = catalog.run(EXTEND, {
+    source,
+    operation,
+    type,
+    reason,
+    schedule: scheduleNumber(catalog, scheduleText(schedule)),
+    slot,
+    dayStart: dayOf(slot),
+    previous: previousMs(schedule, slot),
     finishedAt: done.finishedAt.getTime(),
     facts: JSON.stringify(done.figures),
-  };
-  const extended = catalog.run(
-    `update runs set until = :slot, slots = slots + 1, finished_at = :finishedAt, facts = :facts, pending_from = coalesce(pending_from, :slot), pending_slots = pending_slots + 1
-     where ${EXTENDED}`,
-    values,
-  );
+  });
   if (extended > 0) return;
-  const slot = done.slot.toISOString();
-  insertInterval(catalog, { ...intervalOf(done), from: slot, until: slot, slots: 1 }, 1);
+  const from = done.slot.toISOString();
+  insertInterval(catalog, { ...intervalOf(done), from, until: from, slots: 1 }, 1);
 }
 
-const OF_SCHEDULE = `schedule = ${SCHEDULE_NUMBER}`;
-
 /** The interval that ends with the slot before: found along the index of slots, among the few of one day. */
-const EXTENDED = `source = :source and operation = :operation and type is :type and scheduled_for >= :dayStart and scheduled_for < :slot
-  and until = :previous and outcome = 'succeeded' and reason is :reason and ${OF_SCHEDULE}`;
+const EXTEND = `update runs set until = :slot, slots = slots + 1, finished_at = :finishedAt, facts = :facts, pending_from = coalesce(pending_from, :slot), pending_slots = pending_slots + 1
+  where source = :source and operation = :operation and type is :type and scheduled_for >= :dayStart and scheduled_for < :slot
+    and until = :previous and outcome = 'succeeded' and reason is :reason and schedule = :schedule`;
 
 /** What is not in the evidence yet, at most `limit` intervals; of one source, or of all. */
 export function pendingIntervals(catalog: Catalog, source: string | null, limit: number): SlotInterval[] {
-  const where = source === null ? "" : "and source = :source";
-  return catalog
-    .all(`select runs.*, ${SCHEDULE_TEXT} as schedule_text from runs where pending_from is not null ${where} order by source, pending_from limit :limit`, {
-      limit,
-      ...(source === null ? {} : { source }),
-    })
-    .map((row) => ({
-      source: textOf(row, "source"),
-      operation: textOf(row, "operation"),
-      type: textOrNull(row, "type"),
-      schedule: parseSchedule(textOf(row, "schedule_text")),
-      from: timeOf(row, "pending_from"),
-      until: timeOf(row, "until"),
-      slots: numberOrNull(row, "pending_slots") ?? 0,
-      startedAt: timeOf(row, "started_at"),
-      finishedAt: timeOf(row, "finished_at"),
-      reason: textOrNull(row, "reason"),
-      figures: JSON.parse(textOf(row, "facts")) as object,
-    }));
+  const rows = source === null ? catalog.all(PENDING, { limit }) : catalog.all(PENDING_OF_SOURCE, { source, limit });
+  return rows.map((row) => ({
+    source: textOf(row, "source"),
+    operation: textOf(row, "operation"),
+    type: textOrNull(row, "type"),
+    schedule: parseSchedule(textOf(row, "schedule_text")),
+    from: timeOf(row, "pending_from"),
+    until: timeOf(row, "until"),
+    slots: numberOrNull(row, "pending_slots") ?? 0,
+    startedAt: timeOf(row, "started_at"),
+    finishedAt: timeOf(row, "finished_at"),
+    reason: textOrNull(row, "reason"),
+    figures: JSON.parse(textOf(row, "facts")) as object,
+  }));
 }
+
+const PENDING_COLUMNS = `select source, operation, type, pending_from, until, pending_slots, started_at, finished_at, reason, facts, ${SCHEDULE_TEXT} as schedule_text from runs`;
+const PENDING = `${PENDING_COLUMNS} where pending_from is not null order by source, pending_from limit :limit`;
+const PENDING_OF_SOURCE = `${PENDING_COLUMNS} where pending_from is not null and source = :source order by source, pending_from limit :limit`;
 
 /** When the oldest slot that is not in the evidence yet was due; null: all are. */
 export function oldestPending(catalog: Catalog): string | null {
@@ -99,35 +97,47 @@ export function oldestPending(catalog: Catalog): string | null {
 }
 
 /** Brings an entry `run.slots` into the history: what the catalog knew already is no longer pending, what it did not know is added. Doing it twice changes nothing. */
-export function applySlots(catalog: Catalog, entry: HistoryEntry): void {
-  for (const interval of intervalsOf(entry)) {
-    if (settleWhole(catalog, interval)) continue;
-    const row = intervalBefore(catalog, interval);
-    if (row !== null && isCovered(row, interval)) settle(catalog, row, interval);
-    else if (row !== null && follows(row, interval)) extendBy(catalog, row, interval);
-    else insertInterval(catalog, interval, 0);
+export function applySlots(catalog: Catalog, { facts }: HistoryEntry): void {
+  for (const group of Array.isArray(facts["groups"]) ? (facts["groups"] as SlotGroup[]) : []) {
+    const settled = settleWhole(catalog, group);
+    for (const interval of intervalsOf(group)) {
+      const id = settled.get(interval.source);
+      if (id !== undefined) count(catalog, id, interval.startedAt, interval);
+      else applyInterval(catalog, interval);
+    }
   }
 }
 
-/** The usual case, in one step: nothing was done since the entry was made. */
-function settleWhole(catalog: Catalog, interval: SlotInterval): boolean {
-  const { source, operation, type, from, until, slots, startedAt } = interval;
-  const settled = catalog.all(
-    `update runs set pending_from = null, pending_slots = 0 where source = :source and operation = :operation and type is :type and scheduled_for >= :dayStart and scheduled_for <= :from
-       and pending_from = :from and pending_slots = :slots and until = :until returning id`,
-    { source, operation, type, from: timeValue(from), until: timeValue(until), slots, dayStart: dayOf(timeValue(from)) },
-  );
-  const [row] = settled;
-  if (row === undefined) return false;
-  count(catalog, textOf(row, "id"), startedAt, interval);
-  return true;
+/** The usual case, in one step for all sources of a group: nothing was done since the entry was made. Returns the ids of those by their source. */
+function settleWhole(catalog: Catalog, { operation, type, from, until, slots, sources }: SlotGroup): ReadonlyMap<string, string> {
+  const rows = catalog.all(SETTLE_WHOLE, {
+    sources: JSON.stringify(sources.map(({ name }) => name)),
+    operation,
+    type,
+    from: timeValue(from),
+    until: timeValue(until),
+    slots,
+    dayStart: dayOf(timeValue(from)),
+  });
+  return new Map(rows.map((row) => [textOf(row, "source"), textOf(row, "id")]));
+}
+
+const SETTLE_WHOLE = `update runs set pending_from = null, pending_slots = 0
+  where source in (select value from json_each(:sources)) and operation = :operation and type is :type and scheduled_for >= :dayStart and scheduled_for <= :from
+    and pending_from = :from and pending_slots = :slots and until = :until returning source, id`;
+
+function applyInterval(catalog: Catalog, interval: SlotInterval): void {
+  const row = intervalBefore(catalog, interval);
+  if (row !== null && isCovered(row, interval)) settle(catalog, row, interval);
+  else if (row !== null && follows(row, interval)) extendBy(catalog, row, interval);
+  else insertInterval(catalog, interval, 0);
 }
 
 function intervalBefore(catalog: Catalog, { from, ...interval }: SlotInterval): SqlRow | null {
   const [row] = catalog.all(
     `select * from runs where source = :source and operation = :operation and type is :type and scheduled_for >= :dayStart and scheduled_for <= :from
-       and until is not null and outcome = 'succeeded' and reason is :reason and ${OF_SCHEDULE} order by scheduled_for desc limit 1`,
-    { ...keyOf(interval), dayStart: dayOf(timeValue(from)), from: timeValue(from) },
+       and until is not null and outcome = 'succeeded' and reason is :reason and schedule = :schedule order by scheduled_for desc limit 1`,
+    { ...keyOf(catalog, interval), dayStart: dayOf(timeValue(from)), from: timeValue(from) },
   );
   return row ?? null;
 }
@@ -163,11 +173,10 @@ function extendBy(catalog: Catalog, row: SqlRow, interval: SlotInterval): void {
 
 function insertInterval(catalog: Catalog, interval: SlotInterval, pendingSlots: number): void {
   const id = `${interval.from.replaceAll(/[-:.]/g, "")}-${interval.operation}-${interval.source}`;
-  const key = keyOf(interval);
-  keepSchedule(catalog, key.schedule);
+  const key = keyOf(catalog, interval);
   const inserted = catalog.run(
     `insert into runs (id, source, operation, type, trigger, scheduled_for, started_at, finished_at, outcome, reason, slots, until, holder, facts, sequence, schedule, pending_from, pending_slots)
-     values (:id, :source, :operation, :type, 'schedule', :from, :startedAt, :finishedAt, 'succeeded', :reason, :slots, :until, null, :facts, 0, ${SCHEDULE_NUMBER}, :pendingFrom, :pendingSlots)
+     values (:id, :source, :operation, :type, 'schedule', :from, :startedAt, :finishedAt, 'succeeded', :reason, :slots, :until, null, :facts, 0, :schedule, :pendingFrom, :pendingSlots)
      on conflict (id) do nothing`,
     {
       ...key,
@@ -197,8 +206,8 @@ interface Keyed {
   readonly schedule: Schedule;
 }
 
-function keyOf({ source, operation, type, reason, schedule }: Keyed): Record<"source" | "operation", string> & { type: string | null; reason: string | null; schedule: string } {
-  return { source, operation, type, reason, schedule: scheduleText(schedule) };
+function keyOf(catalog: Catalog, { source, operation, type, reason, schedule }: Keyed): Omit<Keyed, "schedule"> & { schedule: number } {
+  return { source, operation, type, reason, schedule: scheduleNumber(catalog, scheduleText(schedule)) };
 }
 
 const texts = new WeakMap<Schedule, string>();
@@ -231,22 +240,12 @@ function dayOf(ms: number): number {
   return Math.floor(ms / DAY_MS) * DAY_MS;
 }
 
-const parsed = new Map<string, Schedule>();
-
-/** The same object for the same text: there are a handful, and what is known of a schedule is kept with it. */
-function parseSchedule(text: string): Schedule {
-  let schedule = parsed.get(text);
-  if (schedule === undefined) parsed.set(text, (schedule = JSON.parse(text) as Schedule));
-  return schedule;
+/** What a group says of each source, taken apart. */
+function intervalsOf({ sources, ...group }: SlotGroup): SlotInterval[] {
+  return sources.map(({ name, ...own }) => ({ ...group, ...own, source: name }));
 }
 
-/** What an entry says of each source, taken apart: sources with the same slots share a group. */
-function intervalsOf({ facts }: HistoryEntry): SlotInterval[] {
-  const groups = Array.isArray(facts["groups"]) ? (facts["groups"] as SlotGroup[]) : [];
-  return groups.flatMap(({ sources, ...group }) => sources.map(({ name, ...own }) => ({ ...group, ...own, source: name })));
-}
-
-/** Intervals that differ in nothing but their source and what its jobs found. */
+/** Intervals that differ in nothing but their source and what its jobs found: sources with the same slots share a group. */
 interface SlotGroup extends Omit<SlotInterval, "source" | "figures" | "startedAt" | "finishedAt"> {
   readonly sources: readonly (Pick<SlotInterval, "figures" | "startedAt" | "finishedAt"> & { readonly name: string })[];
 }

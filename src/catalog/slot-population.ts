@@ -2,7 +2,7 @@ import { expandSlots } from "../domain/slot-population.ts";
 import type { PopulatedSlot, SlotRecord } from "../domain/slot-population.ts";
 import type { Schedule } from "../domain/schedule.ts";
 import type { Catalog } from "./catalog.ts";
-import { SCHEDULE_TEXT } from "./schedules.ts";
+import { parseSchedule, SCHEDULE_TEXT } from "./schedules.ts";
 import { numberOrNull, textOf, textOrNull, timeOf, timeOrNull, timeValue } from "./catalog.ts";
 
 /** How many records are in memory at once. */
@@ -72,6 +72,6 @@ function recordOf(row: Parameters<typeof textOf>[0]): SlotRecord {
     outcome: textOf(row, "outcome"),
     attempt: numberOrNull(row, "attempt") ?? 1,
     reason: textOrNull(row, "reason"),
-    schedule: schedule === null ? null : (JSON.parse(schedule) as Schedule),
+    schedule: schedule === null ? null : parseSchedule(schedule),
   };
 }

@@ -35,27 +35,27 @@ export interface PopulatedSlot {
  * decides, else the last attempt. `fallback` takes intervals apart that do not say their schedule.
  */
 export function* expandSlots(records: Iterable<SlotRecord>, fallback: Schedule | null = null): Generator<PopulatedSlot> {
-  const pending: PopulatedSlot[] = [];
-  let last = "";
+  let [pending, pendingMs]: [PopulatedSlot | null, number] = [null, Number.NEGATIVE_INFINITY];
   for (const record of records) {
-    for (const slot of slotsOf(record, fallback)) {
-      if (slot.slot < last) continue;
-      const before = pending.pop();
-      if (before !== undefined && before.slot !== slot.slot) yield before;
-      pending.push(before?.slot === slot.slot ? decide(before, slot) : slot);
-      last = slot.slot;
+    for (const slotMs of slotsOf(record, fallback)) {
+      if (slotMs < pendingMs) continue;
+      const slot = { slot: new Date(slotMs).toISOString(), outcome: slotOutcome(record.outcome), record: record.id, attempts: record.attempt, reason: record.reason };
+      if (pending !== null && pendingMs !== slotMs) yield pending;
+      pending = pending !== null && pendingMs === slotMs ? decide(pending, slot) : slot;
+      pendingMs = slotMs;
     }
   }
-  yield* pending;
+  if (pending !== null) yield pending;
 }
 
-function* slotsOf(record: SlotRecord, fallback: Schedule | null): Generator<PopulatedSlot> {
-  const common = { outcome: slotOutcome(record.outcome), record: record.id, attempts: record.attempt, reason: record.reason };
-  yield { slot: record.scheduledFor, ...common };
+/** In milliseconds. */
+function* slotsOf(record: SlotRecord, fallback: Schedule | null): Generator<number> {
+  const from = new Date(record.scheduledFor);
+  yield from.getTime();
   const schedule = record.schedule ?? fallback;
   if (record.until === null || schedule === null) return;
-  for (let at = nextSlot(schedule, new Date(record.scheduledFor)); at !== null && at.toISOString() <= record.until; at = nextSlot(schedule, at))
-    yield { slot: at.toISOString(), ...common };
+  const untilMs = Date.parse(record.until);
+  for (let at = nextSlot(schedule, from); at !== null && at.getTime() <= untilMs; at = nextSlot(schedule, at)) yield at.getTime();
 }
 
 function decide(a: PopulatedSlot, b: PopulatedSlot): PopulatedSlot {
@@ -69,12 +69,4 @@ function slotOutcome(outcome: string): PopulatedSlot["outcome"] {
   if (outcome === "succeeded") return "done";
   const passed = SLOT_OUTCOMES.find((known) => known === outcome);
   return passed ?? (outcome === "running" ? "running" : "failed");
-}
-
-export type SlotCounts = Readonly<Record<SlotOutcome | "running", number>>;
-
-export function countOutcomes(slots: Iterable<PopulatedSlot>): SlotCounts {
-  const counts = { done: 0, failed: 0, missed: 0, superseded: 0, skipped: 0, running: 0 };
-  for (const { outcome } of slots) counts[outcome]++;
-  return counts;
 }
