@@ -21,6 +21,8 @@ export interface YearOptions {
   readonly from: Date;
   readonly until: Date;
   readonly fates: Fates;
+  /** Of the evidence that is counted. */
+  readonly writer: string;
   readonly onDay: (day: Date) => void;
 }
 
@@ -94,12 +96,12 @@ class Year {
     const pause = this.#options.fates.pauseOf(source, this.#now);
     if (pause === null || (this.#pauses.get(source) ?? []).includes(pause)) return;
     this.#pauses.set(source, [...(this.#pauses.get(source) ?? []), pause]);
-    this.#append("source.paused", { id: `p${this.#sequence}`, source, until: pause.until.toISOString(), reason: pause.reason, by: "year" });
+    this.#append("source.paused", { id: `p${this.#sequence}-${source}`, source, until: pause.until.toISOString(), reason: pause.reason, by: "year" });
   }
 
   #passOver({ slot, ...passed }: PassedOver): void {
     this.#recordPendingOf(passed.source);
-    this.#append("run.missed", { run: `m${this.#sequence}`, ...passed, trigger: "schedule", scheduledFor: slot });
+    this.#append("run.missed", { run: `m${this.#sequence}-${passed.source}`, ...passed, trigger: "schedule", scheduledFor: slot });
     this.#history.remember(passed.source, passed.operation, passed.type, {
       slot: new Date(passed.until ?? slot),
       outcome: passed.outcome,
@@ -143,9 +145,10 @@ class Year {
   }
 
   #append(kind: string, facts: Record<string, unknown>, at: Date = this.#now): void {
+    const { catalog, writer } = this.#options;
     this.#sequence++;
     this.#bytes += JSON.stringify(facts).length;
-    applyEntry(this.#options.catalog, { writer: "a".repeat(64), sequence: this.#sequence, at: at.toISOString(), kind, facts });
+    applyEntry(catalog, { writer, sequence: this.#sequence, at: at.toISOString(), kind, facts });
   }
 }
 

@@ -26,7 +26,7 @@ const WRITER = "b".repeat(64);
 export function fillYearCatalog({ file, sources, played, from, until }: YearCatalog): void {
   using catalog = Catalog.open(file);
   const first = sources.slice(0, played);
-  simulateYear({ catalog, sources: first, from, until, fates: new YearFates(from), onDay: () => undefined });
+  simulateYear({ catalog, sources: first, from, until, fates: new YearFates(from), writer: "a".repeat(64), onDay: () => undefined });
   observeYear(catalog, first, from, until, sources.length);
   for (const [index, source] of sources.entries()) {
     const model = first[index % played];

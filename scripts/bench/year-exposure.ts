@@ -1,12 +1,11 @@
 import type { Catalog } from "../../src/catalog/catalog.ts";
-import { thinSamples } from "../../src/catalog/exposure-spans.ts";
 import { recordExposure } from "../../src/catalog/observations.ts";
 import { saveSnapshot } from "../../src/catalog/snapshots.ts";
-import { fullResolutionMs } from "../../src/domain/exposure-spans.ts";
+import { BY_HOUR_MS, fullResolutionMs, SPAN_STEPS_MS } from "../../src/domain/exposure-spans.ts";
 import type { SourceConfig } from "../../src/policy/types.ts";
 import { snapshotOf } from "./year-sources.ts";
 
-const DAY_MS = 86_400_000;
+const DAY_MS = SPAN_STEPS_MS.day;
 
 /** What serve would have left of observing: every sample of the last hours, stretches of an hour for weeks, of a day before; and what it last saw. */
 export function observeYear(catalog: Catalog, sources: readonly SourceConfig[], from: Date, until: Date, ofSources: number = sources.length): void {
@@ -29,16 +28,13 @@ interface ObservedCopy {
 function observeCopy({ catalog, source, repository, from, until, fullMs }: ObservedCopy): void {
   const of = { source: source.name, repository };
   catalog.transaction(() => {
-    // Sampled every minute where it will be merged anyway, with an hour each day that nobody observed.
-    for (let ms = until.getTime() - 2 * DAY_MS; ms < until.getTime() - fullMs; ms += 60_000)
-      if (new Date(ms).getUTCHours() !== 5) recordExposure(catalog, { ...of, at: new Date(ms).toISOString(), seconds: (ms / 1000) % 900, bytes: 1000 });
     for (let ms = until.getTime() - fullMs; ms < until.getTime(); ms += 15_000)
       recordExposure(catalog, { ...of, at: new Date(ms).toISOString(), seconds: (ms / 1000) % 900, bytes: 1000 });
-    thinSamples(catalog, of, { now: until, fullSince: new Date(until.getTime() - fullMs), objectiveSeconds: source.objectives.rpoSeconds });
-    for (let day = from.getTime(); day < until.getTime() - 2 * DAY_MS; day += DAY_MS) {
-      const stepMs = day < until.getTime() - 35 * DAY_MS ? DAY_MS : 3_600_000;
-      for (let ms = day; ms < day + DAY_MS; ms += stepMs) span(catalog, of, ms, ms + stepMs);
-    }
+    const byHourFrom = until.getTime() - BY_HOUR_MS;
+    for (let day = from.getTime(); day < byHourFrom; day += DAY_MS) span(catalog, of, day, day + DAY_MS);
+    // With an hour each day that nobody observed.
+    for (let ms = Math.max(from.getTime(), byHourFrom); ms < until.getTime() - fullMs; ms += SPAN_STEPS_MS.hour)
+      if (new Date(ms).getUTCHours() !== 5) span(catalog, of, ms, Math.min(ms + SPAN_STEPS_MS.hour, until.getTime() - fullMs));
   });
 }
 

@@ -5,8 +5,6 @@ import type { Catalog } from "../../src/catalog/catalog.ts";
 import { listSlots } from "../../src/catalog/slot-population.ts";
 import { nextSlot } from "../../src/domain/schedule.ts";
 import type { Schedule } from "../../src/domain/schedule.ts";
-import { countOutcomes } from "../../src/domain/slot-population.ts";
-import type { SlotCounts } from "../../src/domain/slot-population.ts";
 import type { SourceInfo } from "../../src/domain/source-info.ts";
 import { loadInventory } from "../../src/policy/load.ts";
 import type { SourceConfig } from "../../src/policy/types.ts";
@@ -41,50 +39,75 @@ export interface YearAccount {
   readonly due: number;
   readonly dueLogs: number;
   readonly dueBackups: number;
-  readonly outcomes: SlotCounts;
+  readonly outcomes: Readonly<Record<keyof typeof NO_SLOTS, number>>;
   readonly problems: readonly string[];
 }
 
 /**
- * Every slot by the schedules alone, beside every slot that is on record: for each source and kind the same, each once. The schedules are walked anew here, by nothing that the planner uses but the next
- * slot after another.
+ * Every slot by the schedules alone, beside every slot that is on record, one by one: for each source and kind the same, each once. The schedules are walked anew here, by nothing that the planner uses but
+ * the next slot after another.
  */
-export function accountFor(catalog: Catalog, sources: readonly SourceConfig[], from: Date, until: Date, say: (text: string) => void): YearAccount {
-  const outcomes = { done: 0, failed: 0, missed: 0, superseded: 0, skipped: 0, running: 0 };
+export function accountFor(catalog: Catalog, sources: readonly SourceConfig[], from: Date, until: Date): YearAccount {
+  const outcomes = { ...NO_SLOTS };
   const problems: string[] = [];
   const due = { all: 0, logs: 0, backups: 0 };
-  const dueCounts = new Map<Schedule, number>();
-  for (const [index, source] of sources.entries()) {
-    if (index % 100 === 0) say(`accounting for source ${index + 1} of ${sources.length}`);
+  const walked = new Map<string, readonly string[]>();
+  for (const source of sources) {
     for (const { operation, type, schedule } of kindsOf(source)) {
-      const first = firstDue(catalog, source.name, operation, type, from);
-      const expected = operation === "backup" ? countDue(schedule, from, until, dueCounts) : countDue(schedule, first, until);
-      const counts = countOutcomes(listSlots(catalog, { source: source.name, operation, type }, first, until));
-      const sum = Object.values(counts).reduce((all, count) => all + count, 0);
-      if (sum !== expected || counts.running > 0) problems.push(`${source.name} ${operation} ${type}: ${expected} were due, on record are ${JSON.stringify(counts)}`);
-      due.all += expected;
-      if (operation === "log") due.logs += expected;
-      if (operation === "backup") due.backups += expected;
-      for (const outcome of Object.keys(outcomes) as (keyof typeof outcomes)[]) outcomes[outcome] += counts[outcome];
+      const first = firstDue(catalog, source.name, operation, from);
+      const expected = walk(schedule, from, until, walked);
+      let next = expected.findIndex((slot) => slot >= first);
+      const count = next === -1 ? 0 : expected.length - next;
+      for (const { slot, outcome } of listSlots(catalog, { source: source.name, operation, type }, new Date(first), until)) {
+        if (slot !== expected[next++]) problems.push(`${source.name} ${operation} ${type}: ${slot} is on record, and due was ${expected[next - 1]}`);
+        if (outcome === "running") problems.push(`${source.name} ${operation} ${type}: ${slot} has no end`);
+        outcomes[outcome]++;
+        if (problems.length > MOST_PROBLEMS) break;
+      }
+      if (count > 0 && next !== expected.length) problems.push(`${source.name} ${operation} ${type}: nothing is on record from ${expected[next]} on`);
+      due.all += count;
+      if (operation === "log") due.logs += count;
+      if (operation === "backup") due.backups += count;
     }
   }
-  return { due: due.all, dueLogs: due.logs, dueBackups: due.backups, outcomes, problems };
+  return { due: due.all, dueLogs: due.logs, dueBackups: due.backups, outcomes, problems: problems.slice(0, MOST_PROBLEMS) };
 }
+
+const MOST_PROBLEMS = 100;
+
+/** Of several parts of the sources, together. */
+export function sumAccounts(accounts: readonly YearAccount[]): YearAccount {
+  const outcomes = { ...NO_SLOTS };
+  for (const account of accounts) for (const outcome of OUTCOMES) outcomes[outcome] += account.outcomes[outcome];
+  const sum = (of: (account: YearAccount) => number): number => accounts.reduce((all, account) => all + of(account), 0);
+  return {
+    due: sum(({ due }) => due),
+    dueLogs: sum(({ dueLogs }) => dueLogs),
+    dueBackups: sum(({ dueBackups }) => dueBackups),
+    outcomes,
+    problems: accounts.flatMap(({ problems }) => problems),
+  };
+}
+
+const NO_SLOTS = { done: 0, failed: 0, missed: 0, superseded: 0, skipped: 0, running: 0 };
+const OUTCOMES = Object.keys(NO_SLOTS) as (keyof typeof NO_SLOTS)[];
 
 /** All but backups begins after the first backup: it is due from the slot after it on. */
-function firstDue(catalog: Catalog, source: string, operation: string, type: string | null, from: Date): Date {
-  if (operation === "backup") return from;
+function firstDue(catalog: Catalog, source: string, operation: string, from: Date): string {
+  if (operation === "backup") return from.toISOString();
   const [row] = catalog.all("select min(started_at) as at from runs where source = :source and operation = 'backup' and outcome = 'succeeded'", { source });
-  return typeof row?.["at"] === "number" ? new Date(row["at"] + 1) : from;
+  return new Date(typeof row?.["at"] === "number" ? row["at"] + 1 : from.getTime()).toISOString();
 }
 
-function countDue(schedule: Schedule, from: Date, until: Date, known?: Map<Schedule, number>): number {
-  const before = known?.get(schedule);
-  if (before !== undefined) return before;
-  let count = 0;
-  for (let slot = nextSlot(schedule, new Date(from.getTime() - 1)); slot !== null && slot < until; slot = nextSlot(schedule, slot)) count++;
-  known?.set(schedule, count);
-  return count;
+/** All slots of a schedule, walked once: a thousand sources have the same. */
+function walk(schedule: Schedule, from: Date, until: Date, walked: Map<string, readonly string[]>): readonly string[] {
+  const key = JSON.stringify(schedule);
+  const known = walked.get(key);
+  if (known !== undefined) return known;
+  const slots: string[] = [];
+  for (let slot = nextSlot(schedule, new Date(from.getTime() - 1)); slot !== null && slot < until; slot = nextSlot(schedule, slot)) slots.push(slot.toISOString());
+  walked.set(key, slots);
+  return slots;
 }
 
 function kindsOf({ policy }: SourceConfig): { operation: string; type: string | null; schedule: Schedule }[] {
