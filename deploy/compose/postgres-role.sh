@@ -2,6 +2,13 @@
 # The role that backups are made with: just what is needed. Run once, by the image of PostgreSQL, when the cluster is new.
 set -euo pipefail
 
+# psql would take what it cannot read for an empty password, and make a role that nobody can be.
+password=/run/secrets-of-postgres/holdfast
+[ -r "$password" ] && [ -s "$password" ] || {
+  echo "$password cannot be read by $(id -un) ($(id -u)): was it made for another account? see make-secrets.sh" >&2
+  exit 1
+}
+
 # The password is read by psql itself: it is in no argument that others could see.
 psql --no-psqlrc --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres <<'SQL'
 \set password `cat /run/secrets-of-postgres/holdfast`
