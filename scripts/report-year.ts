@@ -9,8 +9,8 @@ import { fillYearCatalog } from "./bench/year-catalog.ts";
 import { writeGuideInventory } from "./bench/year-sources.ts";
 
 /**
- * `npm run year:report`: the compliance report over a year of policies/guide.yaml for a thousand sources, by the command itself. Prints how long each format took, the most memory it had, and the size of the files.
- * Ends with 1 where a bound is not held. `--dir` keeps the catalog, and takes it if it is there.
+ * `npm run year:report`: the compliance report over a year of policies/guide.yaml for a thousand sources, by the command itself. Prints how long each format took, on the clock and of the processor (on a machine
+ * with nothing else to do they are about the same), the most memory it had, and the size of the files. Ends with 1 where a bound is not held. `--dir` keeps the catalog, and takes it if it is there.
  */
 const { values } = parseArgs({
   options: {
@@ -22,9 +22,7 @@ const { values } = parseArgs({
   },
   allowPositionals: true,
 });
-/** What shows that memory is bounded: with more, what is no longer needed is not cleared away as soon. */
-const HEAP_MB = 2048;
-const BOUNDS = { seconds: 60, peakBytes: 1e9 } as const;
+const BOUNDS = { cpuSeconds: 60, peakBytes: 500e6 } as const;
 const DAY_MS = 86_400_000;
 const FROM = new Date("2025-11-01T00:00:00Z");
 const until = new Date(FROM.getTime() + Number(values.days) * DAY_MS);
@@ -46,7 +44,7 @@ const results: Record<string, unknown>[] = [];
 // All at once, and each by itself.
 for (const format of values.format) results.push(await timeReport(format === "" ? [...REPORT_FORMATS] : [format]));
 console.log(JSON.stringify({ sources: Number(values.sources), days: Number(values.days), catalogBytes: (await stat(catalogFile)).size, results }, null, 2));
-const broken = results.filter(({ seconds, peakBytes }) => Number(seconds) > BOUNDS.seconds || Number(peakBytes) > BOUNDS.peakBytes);
+const broken = results.filter(({ cpuSeconds, peakBytes }) => !(Number(cpuSeconds) <= BOUNDS.cpuSeconds) || Number(peakBytes) > BOUNDS.peakBytes);
 for (const result of broken) say(`beyond ${JSON.stringify(BOUNDS)}: ${JSON.stringify(result)}`);
 process.exitCode = broken.length === 0 ? 0 : 1;
 
@@ -59,7 +57,6 @@ async function timeReport(formats: readonly string[]): Promise<Record<string, un
   const { stdout } = await execa(
     process.execPath,
     [
-      `--max-old-space-size=${HEAP_MB}`,
       "--import",
       join(root, "test/support/peak-memory.ts"),
       join(root, "src/main.ts"),
@@ -80,5 +77,6 @@ async function timeReport(formats: readonly string[]): Promise<Record<string, un
   const sizes = await Promise.all(files.map(async (file) => [file.slice(out.length + 1), (await stat(file)).size] as const));
   const promised = completeness.reduce((sum, each) => sum + each.promised, 0);
   const onRecord = completeness.reduce((sum, each) => sum + each.onRecord, 0);
-  return { formats, seconds, peakBytes: Number(await readFile(memory, "utf8")) * 1024, promised, onRecord, files: Object.fromEntries(sizes) };
+  const [peakKib, cpuSeconds] = (await readFile(memory, "utf8")).split("\n").map(Number);
+  return { formats, seconds, cpuSeconds, peakBytes: Number(peakKib) * 1024, promised, onRecord, files: Object.fromEntries(sizes) };
 }

@@ -1,41 +1,15 @@
-import type { Catalog, SqlRow, SqlValue } from "./catalog.ts";
+import type { Catalog, SqlValue } from "./catalog.ts";
 import { numberOrNull, textOf, timeOf, timeOrNull, timeValue } from "./catalog.ts";
+import { isoTime } from "../domain/iso-time.ts";
 import type { ExposureSpan } from "../domain/exposure-spans.ts";
 import { readSpans } from "./exposure-spans.ts";
 import { readTotals, uncountedSlots } from "./run-totals.ts";
-import { findRun, listRuns, openRuns, RUN_COLUMNS, runOf } from "./runs.ts";
+import { findRun, IS_PASSED_OVER, listRuns, openRuns } from "./runs.ts";
 import type { Run, RunFilter, RunOutcome } from "./runs.ts";
 
 /** What reports, status and metrics ask of the catalog beyond what commands do. Every query goes along an index: most are asked for each source, again and again. */
 
-/**
- * Every record of a source that belongs to [from, to), oldest first: a run to the time it began, slots that were passed over, and intervals of slots, to the time of the slot.
- * So each record belongs to exactly one of two adjacent periods, but for an interval that reaches over the border.
- */
-export function* recordsOfPeriod(catalog: Catalog, period: { source: string; from: string; to: string; operation?: string }): Generator<Run> {
-  const kinds = kindsOnRecord(catalog, period.source).filter(({ operation }) => operation === (period.operation ?? operation));
-  // So much of one source is in memory at once: a year of frequent work that fails is more than there is room for.
-  for (let from = period.from; from < period.to;) {
-    const to = earlier(new Date(Date.parse(from) + TOGETHER_MS).toISOString(), period.to);
-    const found = kinds.flatMap((kind) => rowsOfPeriod(catalog, { source: period.source, from, to, ...kind }, from === period.from));
-    for (const row of found.toSorted(byTime)) yield runOf(row);
-    from = to;
-  }
-}
-
-const TOGETHER_MS = 90 * 86_400_000;
-
-function earlier(a: string, b: string): string {
-  return a < b ? a : b;
-}
-
-function byTime(a: SqlRow, b: SqlRow): number {
-  const number = (row: SqlRow, column: string): number => numberOrNull(row, column) ?? 0;
-  const [atA, atB] = [number(a, "at"), number(b, "at")];
-  return atA === atB ? number(a, "sequence") - number(b, "sequence") : atA - atB;
-}
-
-interface KindOnRecord {
+export interface KindOnRecord {
   readonly operation: string;
   readonly type: string | null;
 }
@@ -44,38 +18,6 @@ interface KindOnRecord {
 export function kindsOnRecord(catalog: Catalog, source: string): KindOnRecord[] {
   const kinds = [...readTotals(catalog, source), ...openRuns(catalog).filter((run) => run.source === source)];
   return [...new Map(kinds.map(({ operation, type }) => [`${operation} ${type}`, { operation, type }])).values()];
-}
-
-/** No interval of slots that were done is longer than a day. */
-const INTERVAL_MS = 86_400_000;
-
-const IS_PASSED_OVER = "outcome in ('missed', 'superseded', 'skipped')";
-
-/**
- * Two ways into the records, each along an index and no further than the period: runs that began in it, and slots in it. In the first part of a period also intervals that reach into it: of slots that were
- * done, which are no longer than a day, and of what was passed over.
- */
-function rowsOfPeriod(catalog: Catalog, period: KindOnRecord & { source: string; from: string; to: string }, isFirst: boolean): SqlRow[] {
-  const key = { source: period.source, operation: period.operation, type: period.type };
-  const [from, to] = [timeValue(period.from), timeValue(period.to)];
-  const inside = catalog.all(
-    `select ${RUN_COLUMNS}, started_at as at from runs
-       where source = :source and operation = :operation and started_at >= :from and started_at < :to and type is :type and until is null and not ${IS_PASSED_OVER}
-     union all
-     select ${RUN_COLUMNS}, scheduled_for from runs
-       where source = :source and operation = :operation and type is :type and scheduled_for >= :from and scheduled_for < :to and (until is not null or ${IS_PASSED_OVER})`,
-    { ...key, from, to },
-  );
-  if (!isFirst) return inside;
-  const reaching = catalog.all(
-    `select ${RUN_COLUMNS}, scheduled_for as at from runs
-       where source = :source and operation = :operation and type is :type and scheduled_for >= :near and scheduled_for < :from and until is not null and until >= :from
-     union all
-     select ${RUN_COLUMNS}, scheduled_for from runs
-       where source = :source and operation = :operation and ${IS_PASSED_OVER} and scheduled_for < :near and type is :type and until is not null and until >= :from`,
-    { ...key, from, near: from - INTERVAL_MS },
-  );
-  return [...reaching, ...inside];
 }
 
 export interface Success {
@@ -237,14 +179,14 @@ export function* readSamples(catalog: Catalog, of: { source: string; repository:
 
 function readSomeSamples(catalog: Catalog, of: { source: string; repository: string; from: string; to: string }, beginning: ">=" | ">"): CopySample[] {
   return catalog
-    .all(`select at, seconds, bytes from exposure where source = :source and repository = :repository and at ${beginning} :from and at < :to order by at limit :limit`, {
+    .lists(`select at, seconds, bytes from exposure where source = :source and repository = :repository and at ${beginning} :from and at < :to order by at limit :limit`, {
       source: of.source,
       repository: of.repository,
       from: timeValue(of.from),
       to: timeValue(of.to),
       limit: SAMPLES_AT_ONCE,
     })
-    .map((row) => ({ at: timeOf(row, "at"), seconds: numberOrNull(row, "seconds"), bytes: numberOrNull(row, "bytes") }));
+    .map(([at, seconds, bytes]) => ({ at: isoTime(Number(at)), seconds: typeof seconds === "number" ? seconds : null, bytes: typeof bytes === "number" ? bytes : null }));
 }
 
 /** Copies of a source that were ever sampled. Steps from one to the next along the index instead of reading all samples. */

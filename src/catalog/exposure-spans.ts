@@ -1,5 +1,6 @@
 import { BY_HOUR_MS, mergeSpans, spansOf, SPAN_STEPS_MS } from "../domain/exposure-spans.ts";
 import type { ExposureSpan } from "../domain/exposure-spans.ts";
+import { isoTime } from "../domain/iso-time.ts";
 import type { Catalog } from "./catalog.ts";
 import { numberOrNull, timeOf, timeOrNull, timeValue } from "./catalog.ts";
 
@@ -84,13 +85,22 @@ export function readSpans(catalog: Catalog, copy: CopyOf, from: string, to: stri
   // None is longer than a day.
   const near = timeValue(from) - SPAN_STEPS_MS.day;
   return catalog
-    .all("select * from exposure_spans where source = :source and repository = :repository and at >= :near and at < :to and until > :from order by at", {
-      ...copy,
-      near,
-      from: timeValue(from),
-      to: timeValue(to),
-    })
-    .map(spanOf);
+    .lists(
+      "select at, until, seconds, bytes, samples from exposure_spans where source = :source and repository = :repository and at >= :near and at < :to and until > :from order by at",
+      {
+        ...copy,
+        near,
+        from: timeValue(from),
+        to: timeValue(to),
+      },
+    )
+    .map(([at, until, seconds, bytes, samples]) => ({
+      at: isoTime(Number(at)),
+      until: isoTime(Number(until)),
+      seconds: Number(seconds),
+      bytes: typeof bytes === "number" ? bytes : null,
+      samples: Number(samples ?? 1),
+    }));
 }
 
 function spanOf(row: Parameters<typeof timeOf>[0]): ExposureSpan {

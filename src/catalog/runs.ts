@@ -26,6 +26,9 @@ export const OUTCOMES = ["running", "succeeded", "failed", "cancelled", "interru
 const PASSED_OVER = ["missed", "superseded", "skipped"] as const;
 export type RunOutcome = (typeof OUTCOMES)[number];
 
+/** In SQL about runs. */
+export const IS_PASSED_OVER = "outcome in ('missed', 'superseded', 'skipped')";
+
 export interface Run extends RunFacts {
   readonly outcome: RunOutcome;
   /** 1, and more where it failed for its slot before. */
@@ -183,7 +186,7 @@ const CONDITIONS = {
 const FILTERS = ["sources", "source", "operation", "outcome", "from", "to"] as const;
 
 /** Of a schedule a run has the number. */
-export const RUN_COLUMNS = `runs.*, ${SCHEDULE_TEXT} as schedule_text`;
+const RUN_COLUMNS = `runs.*, ${SCHEDULE_TEXT} as schedule_text`;
 
 /** Runs that match, newest first. Only the conditions that are asked for are in the query, so that an index can serve them. */
 export function listRuns(catalog: Catalog, filter: RunFilter = {}): Run[] {
@@ -279,7 +282,7 @@ export function listVerified(catalog: Catalog, source: string): Verified[] {
 }
 
 /** A row of the table as a run. */
-export function runOf(row: SqlRow): Run {
+function runOf(row: SqlRow): Run {
   return {
     id: textOf(row, "id"),
     source: textOf(row, "source"),

@@ -22,3 +22,9 @@ export function parseSchedule(text: string): Schedule {
   if (schedule === undefined) parsed.set(text, (schedule = JSON.parse(text) as Schedule));
   return schedule;
 }
+
+/** The schedules by their number, each read once. */
+export function schedulesOf(catalog: Catalog): (number: number) => Schedule | null {
+  const schedules = new Map(catalog.lists("select id, text from schedules").map(([id, text]) => [Number(id), parseSchedule(String(text))]));
+  return (number) => schedules.get(number) ?? null;
+}

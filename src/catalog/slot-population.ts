@@ -1,8 +1,9 @@
+import type { SlotsOnRecord } from "../domain/promised-slots.ts";
 import { expandSlots } from "../domain/slot-population.ts";
 import type { PopulatedSlot, SlotRecord } from "../domain/slot-population.ts";
 import type { Schedule } from "../domain/schedule.ts";
 import type { Catalog } from "./catalog.ts";
-import { parseSchedule, SCHEDULE_TEXT } from "./schedules.ts";
+import { parseSchedule, SCHEDULE_TEXT, schedulesOf } from "./schedules.ts";
 import { numberOrNull, textOf, textOrNull, timeOf, timeOrNull, timeValue } from "./catalog.ts";
 
 /** How many records are in memory at once. */
@@ -29,7 +30,7 @@ export function* listSlots(catalog: Catalog, kind: KindOfSource, from: Date, to:
 const COLUMNS = `id, scheduled_for, until, slots, outcome, attempt, reason, ${SCHEDULE_TEXT} as schedule, started_at, sequence`;
 
 /** The records that those slots are in, in order of their first slot; some may lie before `from`. */
-export function* readRecords(catalog: Catalog, kind: KindOfSource, first: string, last: string): Generator<SlotRecord> {
+function* readRecords(catalog: Catalog, kind: KindOfSource, first: string, last: string): Generator<SlotRecord> {
   const [from, to] = [timeValue(first), timeValue(last)];
   const near = from - DAY_MS;
   const ofKind = "source = :source and operation = :operation and type is :type";
@@ -60,6 +61,24 @@ export function* readRecords(catalog: Catalog, kind: KindOfSource, first: string
     yield* all.map(recordOf);
     if (rows.length < RECORDS_AT_ONCE) return;
   }
+}
+
+/** Which slots in [first, last) anything is on record about, and some before them: no more than that, for who counts them by the million. */
+export function slotsOnRecord(catalog: Catalog, kind: KindOfSource, first: string, last: string): SlotsOnRecord[] {
+  const scheduleOf = schedulesOf(catalog);
+  const [from, to] = [timeValue(first), timeValue(last)];
+  const rows = catalog.lists(
+    `select scheduled_for, until, schedule from runs
+       where source = :source and operation = :operation and type is :type and outcome in ('missed', 'superseded', 'skipped') and scheduled_for < :near and until is not null and until >= :from
+     union all
+     select scheduled_for, until, schedule from runs where source = :source and operation = :operation and type is :type and scheduled_for >= :near and scheduled_for < :to`,
+    { source: kind.source, operation: kind.operation, type: kind.type, from, to, near: from - DAY_MS },
+  );
+  return rows.map(([slot, until, schedule]) => ({
+    fromMs: Number(slot),
+    untilMs: typeof until === "number" ? until : null,
+    schedule: typeof schedule === "number" ? scheduleOf(schedule) : null,
+  }));
 }
 
 function recordOf(row: Parameters<typeof textOf>[0]): SlotRecord {

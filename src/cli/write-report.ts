@@ -5,18 +5,21 @@ import type { Catalog } from "../catalog/catalog.ts";
 import { signDigests } from "../compliance/attestation.ts";
 import { completenessOf } from "../compliance/completeness.ts";
 import { streamReport } from "../compliance/report.ts";
-import { csvLines, completenessTable, csvTables, RECORD_TABLES, sampleTable, slotTable } from "../compliance/report-csv.ts";
+import { csvLines, completenessTable, csvTables, sampleTable, slotTable } from "../compliance/report-csv.ts";
+import { ExtractMaker } from "../compliance/report-extract.ts";
+import type { ReportExtract, ReportSink } from "../compliance/report-extract.ts";
 import { pagePieces } from "../compliance/report-html.ts";
 import { slotBySlot } from "../compliance/slot-list.ts";
 import { jsonPieces } from "../compliance/report-json.ts";
 import type { Completeness } from "../compliance/completeness.ts";
-import type { EvidenceHead, ReportSource, StreamedReport } from "../domain/compliance.ts";
+import type { EvidenceHead, ReportFigures, ReportSource } from "../domain/compliance.ts";
 import type { RunRecord } from "../domain/control-population.ts";
 import { Sampler } from "../domain/sample.ts";
 import { messageOf, HoldfastError } from "../errors.ts";
 import { openCatalogAsOf } from "../operations/evidence/catalog-as-of.ts";
 import { recordEntry } from "../operations/record-run.ts";
-import { GrowingFile, RecordFiles } from "./record-files.ts";
+import { ClearAway } from "./clear-away.ts";
+import { GrowingFile, LongFiles } from "./long-files.ts";
 
 export const REPORT_FORMATS = ["json", "csv", "html", "pdf"] as const;
 export type ReportFormat = (typeof REPORT_FORMATS)[number];
@@ -37,7 +40,7 @@ export interface ReportOrder {
 }
 
 export interface WrittenReport {
-  readonly report: StreamedReport;
+  readonly report: ReportFigures;
   readonly files: readonly string[];
   readonly attestation: string;
   readonly evidenceEntries: number;
@@ -87,18 +90,16 @@ async function writeFiles(app: App, order: ReportOrder, { now, evidenceHead, rec
   const sampler = order.sample === null ? null : new Sampler<RunRecord>(order.sample.size, order.sample.seed ?? evidenceHead?.sha256 ?? "", sha256);
   try {
     // Nothing is touched before it is known that the report can be made: the files come with the first records.
-    let records: RecordFiles | null = null;
-    const openRecords = (): RecordFiles => (records ??= resources.use(new RecordFiles(order.folder, order.formats)));
+    let opened: LongFiles | null = null;
+    const files = (): LongFiles => (opened ??= resources.use(new LongFiles(order.folder, order.formats)));
+    const extracting = new ExtractMaker();
     const report = streamReport(
       { catalog: app.catalog, inventory: app.inventory, from: order.from, to: order.to, now, sources: order.sources, evidenceHead, asOf },
-      (population) => {
-        openRecords().take(population);
-        if (sampler !== null) for (const run of population.runs) sampler.take(run);
-      },
+      toAll(files, extracting, sampler),
     );
     const drawn = sampler?.sample() ?? null;
     const sample = drawn === null ? null : { seed: drawn.seed, of: drawn.of, runs: drawn.drawn.map(({ id }) => id) };
-    const parts = order.formats.flatMap((format) => partsOf(format, report, openRecords()));
+    const parts = order.formats.flatMap((format) => partsOf(format, report, extracting.extract(), files()));
     if (drawn !== null) parts.push(pieces("sample.csv", csvLines(sampleTable(drawn.drawn))));
     // Slots of the last day may wait for another operation, and are on record only when they are taken up.
     const settled = new Date(Math.min(order.to.getTime(), (order.asOf ?? now).getTime() - DAY_MS));
@@ -106,19 +107,42 @@ async function writeFiles(app: App, order: ReportOrder, { now, evidenceHead, rec
     if (order.formats.includes("csv")) parts.push(pieces("completeness.csv", csvLines(completenessTable(completeness))));
     if (order.slots) parts.push(pieces("slots.csv", csvLines(slotTable(slotBySlot(record, sourcesIn(app, report), order.from, order.to)))));
     const facts = { from: order.from.toISOString(), to: order.to.toISOString(), status: report.status, sample, ...(asOf === null ? {} : { asOf: asOf.at.toISOString() }) };
-    const files: { name: string; sha256: string }[] = [];
-    for (const part of parts) files.push(await writePart(order.folder, part));
-    files.push(...openRecords().tables());
-    const attestation = signDigests(app.host.signer, files, { ...facts, writtenAt: now.toISOString(), evidenceHead });
+    const written: { name: string; sha256: string }[] = [];
+    for (const part of parts) written.push(await writePart(order.folder, part));
+    written.push(...files().tables());
+    const attestation = signDigests(app.host.signer, written, { ...facts, writtenAt: now.toISOString(), evidenceHead });
     await writePart(order.folder, pieces(ATTESTATION, [attestation]));
-    return { report, files, sample, completeness, facts };
+    return { report, files: written, sample, completeness, facts };
   } catch (cause) {
     if (cause instanceof HoldfastError || !(cause instanceof Error && "code" in cause)) throw cause;
     throw new HoldfastError("HF-STORAGE", `cannot write the report to ${order.folder}: ${messageOf(cause)}`, { hint: "choose another folder with --out", cause });
   }
 }
 
-function sourcesIn({ inventory }: App, { cover }: StreamedReport): ReportSource[] {
+/** A source needs a megabyte or two, and leaves ten. */
+const MOST_LEFT_BYTES = 64 << 20;
+
+function toAll(files: () => LongFiles, extracting: ExtractMaker, sampler: Sampler<RunRecord> | null): ReportSink {
+  const clearing = new ClearAway(MOST_LEFT_BYTES);
+  return {
+    run: (run) => {
+      files().run(run);
+      extracting.run(run);
+      sampler?.take(run);
+    },
+    drill: (drill) => {
+      files().drill(drill);
+      extracting.drill(drill);
+    },
+    source: (source) => {
+      files().source(source);
+      extracting.source(source);
+      clearing.now();
+    },
+  };
+}
+
+function sourcesIn({ inventory }: App, { cover }: ReportFigures): ReportSource[] {
   return cover.scope.sources.flatMap((name) => inventory.sources.get(name) ?? []);
 }
 
@@ -126,18 +150,16 @@ const DAY_MS = 86_400_000;
 const ATTESTATION = "report.dsse.json";
 
 /** Without the tables of records, which are written already. */
-function partsOf(format: ReportFormat, report: StreamedReport, records: RecordFiles): ReportPart[] {
+function partsOf(format: ReportFormat, report: ReportFigures, extract: ReportExtract, long: LongFiles): ReportPart[] {
   switch (format) {
     case "json":
-      return [pieces("report.json", jsonPieces(report, records.lines()))];
+      return [pieces("report.json", jsonPieces(report, long.lines()))];
     case "html":
-      return [pieces("report.html", pagePieces(report))];
+      return [pieces("report.html", pagePieces(report, extract))];
     case "csv":
-      return csvTables(report)
-        .filter(({ name }) => !Object.values<string>(RECORD_TABLES).includes(name))
-        .map((table) => pieces(table.name, csvLines(table)));
+      return csvTables(report).map((table) => pieces(table.name, csvLines(table)));
     case "pdf":
-      return [{ name: "report.pdf", write: async (put) => put(await (await import("../compliance/report-pdf.ts")).renderPdf(report)) }];
+      return [{ name: "report.pdf", write: async (put) => put(await (await import("../compliance/report-pdf.ts")).renderPdf(report, extract)) }];
   }
 }
 

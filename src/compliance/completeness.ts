@@ -1,6 +1,6 @@
 import type { Catalog } from "../catalog/catalog.ts";
 import { promisesIn } from "../catalog/commitments.ts";
-import { readRecords } from "../catalog/slot-population.ts";
+import { slotsOnRecord } from "../catalog/slot-population.ts";
 import { findMissing, joinPromises } from "../domain/promised-slots.ts";
 import type { PromisedRange } from "../domain/promised-slots.ts";
 
@@ -24,7 +24,7 @@ const MOST_NAMED = 10;
 export function completenessOf(catalog: Catalog, sources: readonly string[], from: Date, to: Date): Completeness[] {
   const [first, last] = [from.toISOString(), to.toISOString()];
   return kindsPromised(catalog, new Set(sources), first, last).map(({ ranges, ...kind }) => {
-    const { promised, missing, named } = findMissing(ranges, { from, to }, readRecords(catalog, kind, first, last), MOST_NAMED);
+    const { promised, missing, named } = findMissing(ranges, { from, to }, slotsOnRecord(catalog, kind, first, last), MOST_NAMED);
     return { ...kind, promised, onRecord: promised - missing, unaccounted: named };
   });
 }

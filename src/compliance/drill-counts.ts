@@ -3,15 +3,17 @@ import { failureProbabilityUpperBound95 } from "../domain/compliance.ts";
 import type { DrillCounts, RecoveryTime } from "../domain/compliance.ts";
 import type { DrillRecord } from "../domain/control-population.ts";
 import { cameToResult, passed } from "./drill-record.ts";
-import { dueSlots } from "./work-counts.ts";
+import { SlotCount } from "./work-tally.ts";
 
 /** `drills`: of one source in the period, oldest first. `successes`: the newest of each kind to this day. */
 export function countDrills(drills: readonly DrillRecord[], successes: readonly Success[], unaccounted: number | null): DrillCounts {
   const executed = drills.filter(cameToResult);
   const failed = executed.filter(({ verdict }) => verdict === "fail");
   const last = executed.at(-1);
+  const due = new SlotCount();
+  for (const { scheduledFor, slots } of drills) due.take(scheduledFor, slots);
   return {
-    due: dueSlots(drills),
+    due: due.count(),
     run: executed.length,
     passed: executed.filter(passed).length,
     passedWithWarnings: executed.filter(({ verdict }) => verdict === "pass_with_warnings").length,

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Run } from "../catalog/runs.ts";
+import type { RecordedRun } from "../catalog/period-records.ts";
 import type { DrillRecord } from "../domain/control-population.ts";
 import { DRILL_FAULTS, DRILL_VERDICTS } from "../domain/drill-verdict.ts";
 
@@ -26,7 +26,7 @@ const figuresSchema = z.object({
 });
 
 /** `slots`: how many slots of the period it stands for. */
-export function drillRecord(run: Run, slots: number): DrillRecord {
+export function drillRecord(run: RecordedRun, slots: number): DrillRecord {
   const { source, scheduledFor, startedAt, finishedAt, outcome, reason } = run;
   return { run: run.id, source, scheduledFor, slots, startedAt, finishedAt, outcome, reason, ...figuresSchema.parse(run.facts) };
 }

@@ -34,7 +34,10 @@ function render(value: HtmlValue): string {
 
 const ENTITIES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
 
+const ESCAPED = /[&<>"'\p{Cc}\p{Bidi_Control}]/u;
+
 function escape(text: string): string {
+  if (!ESCAPED.test(text)) return text;
   // Other control characters have no place in a page: they would hide what a name really is.
   return text.replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? "").replaceAll(/[\p{Cc}\p{Bidi_Control}]/gu, "\uFFFD");
 }

@@ -1,6 +1,6 @@
 import type { Completeness } from "./completeness.ts";
-import type { StreamedReport } from "../domain/compliance.ts";
-import type { RunRecord } from "../domain/control-population.ts";
+import type { ReportFigures } from "../domain/compliance.ts";
+import type { HeldPopulation, RunRecord } from "../domain/control-population.ts";
 import type { ListedSlot } from "./slot-list.ts";
 
 /**
@@ -16,9 +16,9 @@ export interface CsvTable {
 /** The tables of the records, which are written as they are read. */
 export const RECORD_TABLES = { runs: "runs.csv", drills: "drills.csv" } as const;
 
-/** The tables of a report. Each has its head also where it has no rows. */
-export function csvTables(report: StreamedReport): CsvTable[] {
-  const { sources, population } = report;
+/** The tables of the figures of a report. Each has its head also where it has no rows. */
+export function csvTables(report: ReportFigures): CsvTable[] {
+  const { sources } = report;
   return [
     { name: "summary.csv", columns: SUMMARY, rows: report.summary },
     { name: "sources.csv", columns: SOURCES, rows: sources },
@@ -36,8 +36,14 @@ export function csvTables(report: StreamedReport): CsvTable[] {
     },
     { name: "findings.csv", columns: FINDINGS, rows: report.findings },
     { name: "controls.csv", columns: CONTROLS, rows: report.controls },
-    { name: RECORD_TABLES.drills, columns: DRILLS, rows: population.drills },
-    { name: RECORD_TABLES.runs, columns: RUNS, rows: population.runs },
+  ];
+}
+
+/** Those of its records, where they are in memory. */
+export function recordTables({ drills, runs }: HeldPopulation): CsvTable[] {
+  return [
+    { name: RECORD_TABLES.drills, columns: DRILLS, rows: drills },
+    { name: RECORD_TABLES.runs, columns: RUNS, rows: runs },
   ];
 }
 

@@ -1,17 +1,12 @@
-import { mostTelling } from "../domain/control-population.ts";
-import type { DrillRecord, Records, RunRecord } from "../domain/control-population.ts";
+import type { DrillRecord, RunRecord, Told } from "../domain/control-population.ts";
 import { html, NOTHING } from "./html.ts";
 import type { Html } from "./html.ts";
 import { count, duration, NONE, time } from "./report-format.ts";
 import { outcomeBadge, table } from "./report-parts.ts";
 
-/** A page with more rows is no longer one that can be read or printed. */
-const MOST_ROWS = 2000;
-
 /** Every drill and every slot for one; of very many those first that did not pass. */
-export function drillRegister(drills: Records<DrillRecord>): Html {
-  const shown = mostTelling(drills, MOST_ROWS, ({ verdict }) => verdict !== "pass");
-  const note = shown.length < drills.length ? html`<p>${shown.length} of ${count(drills.length)}, those first that did not pass; the JSON has every one.</p>` : NOTHING;
+export function drillRegister({ length, shown }: Told<DrillRecord>): Html {
+  const note = shown.length < length ? html`<p>${shown.length} of ${count(length)}, those first that did not pass; the JSON has every one.</p>` : NOTHING;
   return html`<section>
     <h2>Drill register</h2>
     ${note}${table({
@@ -48,15 +43,14 @@ function apartFromSource({ segregation }: DrillRecord): Html {
 const ROUTINE: readonly string[] = ["expire", "log"];
 
 /** Every run; of very many those first that did not succeed. */
-export function runPopulation(all: Records<RunRecord>): Html {
+export function runPopulation({ length, shown }: Told<RunRecord>): Html {
   const isRoutine = ({ operation, outcome }: RunRecord): boolean => ROUTINE.includes(operation) && outcome === "succeeded";
-  const isOdd = ({ outcome }: RunRecord): boolean => outcome !== "succeeded" && outcome !== "superseded";
-  const runs = mostTelling(all, MOST_ROWS, isOdd).filter((run) => !isRoutine(run));
+  const runs = shown.filter((run) => !isRoutine(run));
   const note =
-    runs.length < all.length
+    runs.length < length
       ? html`<p>
-          ${runs.length} of ${count(all.length)} records. Left out are successful runs of expire and log, and beyond ${MOST_ROWS} rows first those that succeeded; the JSON has
-          every one.
+          ${runs.length} of ${count(length)} records. Left out are successful runs of expire and log, and where there are too many for a page first those that succeeded; the JSON
+          has every one.
         </p>`
       : NOTHING;
   return html`<section>

@@ -1,4 +1,4 @@
-import type { CopyExposure, DrillCounts, SourceReport, StreamedReport, WorkCounts } from "../domain/compliance.ts";
+import type { CopyExposure, DrillCounts, ReportFigures, SourceReport, WorkCounts } from "../domain/compliance.ts";
 import { RULES } from "../domain/control-map.ts";
 import { counted } from "../domain/control-wording.ts";
 import { exposureFigure } from "./exposure-figure.ts";
@@ -8,7 +8,7 @@ import { bytes, count, duration, NONE, share, tally, time, UNKNOWN } from "./rep
 import { facts, objectiveBadge, outcomeBadge, statusBadge, table, tile, yesNoBadge } from "./report-parts.ts";
 
 /** The chapter of one source. */
-export function sourceChapter(source: SourceReport, { cover }: Pick<StreamedReport, "cover">): Html {
+export function sourceChapter(source: SourceReport, { cover }: Pick<ReportFigures, "cover">): Html {
   return html`<section class="source">
     <h2>${source.name} ${statusBadge(source.status)}</h2>
     ${facts([
@@ -170,11 +170,19 @@ function recoveryTable({ recoveryTime: { actual } }: SourceReport): Html {
   });
 }
 
+/** Of a year of daily ones the newest, and before them those that found something. */
+const MOST_VERIFICATIONS = 60;
+
 function verificationTable({ verification: { runs } }: SourceReport): Html {
+  const newest = new Set(runs.slice(-MOST_VERIFICATIONS));
+  const shown = [...runs.filter((run) => run.ok !== true && !newest.has(run)).slice(-MOST_VERIFICATIONS), ...newest];
   return table({
-    caption: "Verifications of the period",
+    caption:
+      shown.length < runs.length
+        ? `Verifications of the period (the newest ${newest.size} of ${runs.length}, and what did not find all good; the JSON has every one)`
+        : "Verifications of the period",
     columns: ["At", "Result", "Tier", "Copies", "Objects#", "Read#", "Damaged#"],
-    rows: runs.map((run) => [
+    rows: shown.map((run) => [
       time(run.at),
       yesNoBadge(run.ok, { yes: "good", no: "damage", none: "no result" }),
       run.tier ?? UNKNOWN,

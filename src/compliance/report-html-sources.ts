@@ -1,11 +1,11 @@
-import type { SourceReport, WorkCounts } from "../domain/compliance.ts";
+import type { SourceLine, WorkCounts } from "../domain/compliance.ts";
 import { html, NOTHING } from "./html.ts";
 import type { Html } from "./html.ts";
 import { count, duration, tally } from "./report-format.ts";
 import { objectiveBadge, statusBadge, table } from "./report-parts.ts";
 
 /** All sources in one table, where there are several. `chapters`: how many of them have one on this page. */
-export function sourcesTable(sources: readonly SourceReport[], chapters: number): Html {
+export function sourcesTable(sources: readonly SourceLine[], chapters: number): Html {
   if (sources.length < 2) return NOTHING;
   const note =
     chapters < sources.length
@@ -40,7 +40,7 @@ export function sourcesTable(sources: readonly SourceReport[], chapters: number)
 }
 
 /** The worst exposure of the copies that must hold the objective; null: not seen. */
-function worstOf({ exposure }: SourceReport): number | null {
+function worstOf({ exposure }: SourceLine): number | null {
   const worst = exposure.flatMap((copy) => (copy.objectiveApplies && copy.worst !== null ? [copy.worst.seconds] : []));
   return worst.length === 0 ? null : Math.max(...worst);
 }

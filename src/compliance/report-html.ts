@@ -1,12 +1,13 @@
 import { FINDING_SEVERITIES } from "../domain/compliance.ts";
-import type { EvidenceState, FindingSeverity, SourceReport, StreamedReport } from "../domain/compliance.ts";
-import { compareStatus } from "../domain/control-status.ts";
+import type { ComplianceReport, EvidenceState, FindingSeverity, ReportFigures } from "../domain/compliance.ts";
 import type { ControlResult } from "../domain/control-status.ts";
 import { RULES } from "../domain/control-map.ts";
 import { counted } from "../domain/control-wording.ts";
 import { html, Html, NOTHING } from "./html.ts";
 import type { HtmlValue } from "./html.ts";
 import { count, formatTime, NONE, time, UNKNOWN } from "./report-format.ts";
+import { extractOf } from "./report-extract.ts";
+import type { ReportExtract } from "./report-extract.ts";
 import { drillRegister, runPopulation } from "./report-html-population.ts";
 import { sourcesTable } from "./report-html-sources.ts";
 import { sourceChapter } from "./report-html-source.ts";
@@ -14,12 +15,12 @@ import { facts, list, objectiveBadge, severityBadge, statusBadge, table, tile } 
 import { REPORT_STYLE } from "./report-style.ts";
 
 /** The report as one page that needs nothing else: no script, no font, no picture from elsewhere. The same figures as the JSON. */
-export function renderReport(report: StreamedReport): string {
-  return [...pagePieces(report)].join("");
+export function renderReport(report: ComplianceReport): string {
+  return [...pagePieces(report, extractOf(report))].join("");
 }
 
 /** The same, piece by piece. */
-export function* pagePieces(report: StreamedReport): Generator<string> {
+export function* pagePieces(report: ReportFigures, extract: ReportExtract): Generator<string> {
   const { cover } = report;
   const title = `Backup and recovery evidence, ${formatTime(cover.period.from).slice(0, 10)} to ${formatTime(cover.period.to).slice(0, 10)}`;
   const page = html`<!doctype html>
@@ -41,7 +42,7 @@ export function* pagePieces(report: StreamedReport): Generator<string> {
     </html> `.toString();
   const [before = "", after = ""] = page.split(BODY);
   yield before;
-  for (const part of bodyParts(report)) yield part.toString();
+  for (const part of bodyParts(report, extract)) yield part.toString();
   yield after;
 }
 
@@ -49,13 +50,12 @@ export function* pagePieces(report: StreamedReport): Generator<string> {
 const BODY = "<!-- body -->";
 
 /** What it says, without the page around it: the dashboard shows it inside of its own. */
-export function reportBody(report: StreamedReport): Html {
-  return html`${[...bodyParts(report)]}`;
+export function reportBody(report: ComplianceReport): Html {
+  return html`${[...bodyParts(report, extractOf(report))]}`;
 }
 
-function* bodyParts(report: StreamedReport): Generator<Html> {
-  const { cover, sources, population } = report;
-  const chapters = chaptersOf(sources);
+function* bodyParts(report: ReportFigures, { chapters, drills, runs }: ReportExtract): Generator<Html> {
+  const { cover, sources } = report;
   yield html`<header>
       <p class="kind">Holdfast · backup and recovery evidence</p>
       <h1>${formatTime(cover.period.from).slice(0, 16)} <span class="dash">to</span> ${formatTime(cover.period.to).slice(0, 16)}</h1>
@@ -66,18 +66,10 @@ function* bodyParts(report: StreamedReport): Generator<Html> {
     </header>
     ${summary(report)} ${findings(report)} ${coverFacts(report)} ${tiers(report)} ${sourcesTable(sources, chapters.length)}`;
   for (const source of chapters) yield sourceChapter(source, report);
-  yield html`${controls(report.controls)} ${drillRegister(population.drills)} ${runPopulation(population.runs)} ${closing(report)}`;
+  yield html`${controls(report.controls)} ${drillRegister(drills)} ${runPopulation(runs)} ${closing(report)}`;
 }
 
-/** A page with more chapters no browser shows and nobody reads. */
-const MOST_CHAPTERS = 50;
-
-/** All, or of many the worst. */
-function chaptersOf(sources: readonly SourceReport[]): readonly SourceReport[] {
-  return sources.length <= MOST_CHAPTERS ? sources : sources.toSorted((a, b) => compareStatus(a.status, b.status)).slice(0, MOST_CHAPTERS);
-}
-
-function summary({ sources, findings: all, population }: StreamedReport): Html {
+function summary({ sources, findings: all, population }: ReportFigures): Html {
   const held = (verdict: string): number => sources.filter(({ recoveryPoint }) => recoveryPoint === verdict).length;
   const fast = (verdict: string): number => sources.filter(({ recoveryTime }) => recoveryTime.verdict === verdict).length;
   const total = (of: "passed" | "failed" | "run"): number => sources.reduce((sum, { drills }) => sum + drills[of], 0);
@@ -97,7 +89,7 @@ const SEVERITY_NOUNS: Readonly<Record<FindingSeverity, readonly [string, string]
   exception: ["exception", "exceptions"],
 };
 
-function findings({ findings: all }: StreamedReport): Html {
+function findings({ findings: all }: ReportFigures): Html {
   const worstFirst = all.toSorted((a, b) => FINDING_SEVERITIES.indexOf(a.severity) - FINDING_SEVERITIES.indexOf(b.severity));
   const note = all.length > MOST_FINDINGS ? html`<p>The first ${MOST_FINDINGS} of ${count(all.length)}; the JSON has every one.</p>` : NOTHING;
   return html`<section>
@@ -129,7 +121,7 @@ const MOST_FINDINGS = 1000;
 /** So many are worth reading in a table cell. */
 const MOST_REFERENCES = 3;
 
-function coverFacts({ cover, sources }: StreamedReport): Html {
+function coverFacts({ cover, sources }: ReportFigures): Html {
   return html`<section>
     <h2>Scope</h2>
     ${facts([
@@ -156,7 +148,7 @@ function evidence({ head, includedSequence, complete }: EvidenceState): Html {
   return html`${head.sequence} entries of writer <code>${head.writer}</code>, the last with SHA-256 <code>${head.sha256}</code>; ${included}`;
 }
 
-function tiers({ summary: all }: StreamedReport): Html {
+function tiers({ summary: all }: ReportFigures): Html {
   return html`<section>
     <h2>By tier</h2>
     ${table({
@@ -216,7 +208,7 @@ function why(status: ControlResult["status"], bySource: ControlResult["bySource"
   return list(deciding.length > MOST_REASONS ? [...shown, `and ${deciding.length - MOST_REASONS} more`] : shown);
 }
 
-function closing({ limits }: StreamedReport): Html {
+function closing({ limits }: ReportFigures): Html {
   return html`<section>
     <h2>What this cannot show, and how to check it</h2>
     ${list(limits)}

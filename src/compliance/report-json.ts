@@ -1,35 +1,47 @@
-import type { StreamedReport } from "../domain/compliance.ts";
+import type { ComplianceReport, ReportFigures } from "../domain/compliance.ts";
 
-/** The records of a report as they stand in its JSON: lines by `recordLine`, one after the other. */
-export interface RecordLines {
+/** What is long in a report as it stands in its JSON: lines by `recordLine`, one after the other. */
+export interface ReportLines {
+  readonly sources: Iterable<string | Buffer>;
   readonly runs: Iterable<string | Buffer>;
   readonly drills: Iterable<string | Buffer>;
 }
 
-/** A report as JSON, piece by piece: a year of many sources is longer than a text can be. Each record of the population is a line; they may have been made before. */
-export function* jsonPieces(report: StreamedReport, records: RecordLines = linesOf(report)): Generator<string | Buffer> {
+/** A report as JSON, piece by piece: a year of many sources is longer than a text can be. Each source and each record of the population is a line; they may have been made before. */
+export function* jsonPieces(report: ReportFigures, long: ReportLines): Generator<string | Buffer> {
   // Inside a text every quotation mark is escaped, so that this can only be ours.
-  const [before = "", rest = ""] = JSON.stringify({ ...report, sources: null, population: null }, null, 2).split('\n  "sources": null');
-  const [between = "", after = ""] = rest.split('\n  "population": null');
-  yield `${before}\n  "sources": [`;
-  for (const [index, source] of report.sources.entries()) yield `${index === 0 ? "" : ","}\n    ${JSON.stringify(source, null, 2).replaceAll("\n", "\n    ")}`;
-  yield `${report.sources.length > 0 ? "\n  " : ""}]${between}\n  "population": {\n    "runs": [`;
-  yield* records.runs;
-  yield `${report.population.runs.length > 0 ? "\n    " : ""}],\n    "drills": [`;
-  yield* records.drills;
-  yield `${report.population.drills.length > 0 ? "\n    " : ""}]\n  }${after}\n`;
+  const [before = "", rest = ""] = JSON.stringify({ ...report, sources: null, controls: null, population: null }, null, 2).split('\n  "sources": null');
+  const [between = "", others = ""] = rest.split('\n  "controls": null');
+  const [inFront = "", after = ""] = others.split('\n  "population": null');
+  yield `${before}\n  "sources": `;
+  yield* list(long.sources, report.sources.length, "  ");
+  yield `${between}\n  "controls": `;
+  yield* list(linesOf(report.controls), report.controls.length, "  ");
+  yield `${inFront}\n  "population": {\n    "runs": `;
+  yield* list(long.runs, report.population.runs.length, "    ");
+  yield `,\n    "drills": `;
+  yield* list(long.drills, report.population.drills.length, "    ");
+  yield `\n  }${after}\n`;
 }
 
-/** One record. */
+/** The same of one that is in memory. */
+export function jsonOf(report: ComplianceReport): Generator<string | Buffer> {
+  const { sources, population } = report;
+  return jsonPieces(report, { sources: linesOf(sources), runs: linesOf(population.runs), drills: linesOf(population.drills) });
+}
+
+function* list(lines: Iterable<string | Buffer>, length: number, indent: string): Generator<string | Buffer> {
+  yield "[";
+  yield* lines;
+  yield length > 0 ? `\n${indent}]` : "]";
+}
+
+/** One of a list. */
 export function recordLine(record: object, isFirst: boolean): string {
   return `${isFirst ? "" : ","}\n      ${JSON.stringify(record)}`;
 }
 
-function linesOf({ population }: StreamedReport): RecordLines {
-  return { runs: lines(population.runs), drills: lines(population.drills) };
-}
-
-function* lines(records: Iterable<object>): Generator<string> {
+function* linesOf(records: Iterable<object>): Generator<string> {
   let isFirst = true;
   for (const record of records) {
     yield recordLine(record, isFirst);

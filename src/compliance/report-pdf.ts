@@ -1,12 +1,14 @@
 import { formatSeconds } from "../domain/duration.ts";
 import { FINDING_SEVERITIES } from "../domain/compliance.ts";
-import type { SourceReport, StreamedReport } from "../domain/compliance.ts";
-import { mostTelling } from "../domain/control-population.ts";
+import type { ReportFigures, SourceLine } from "../domain/compliance.ts";
+import { MostTelling } from "../domain/control-population.ts";
+import type { DrillRecord } from "../domain/control-population.ts";
 import { PdfPages } from "./pdf-page.ts";
+import type { ReportExtract } from "./report-extract.ts";
 import { formatTime } from "./report-format.ts";
 
 /** The report on paper: summary, findings, breaches, sources, drills and controls. The population is in CSV and JSON. */
-export async function renderPdf(report: StreamedReport): Promise<Buffer> {
+export async function renderPdf(report: ReportFigures, { drills }: ReportExtract): Promise<Buffer> {
   const { cover } = report;
   const title = `${formatTime(cover.period.from).slice(0, 16)} to ${formatTime(cover.period.to).slice(0, 16)}`;
   const pages = new PdfPages({ title: `Backup and recovery evidence, ${title}`, at: new Date(cover.generatedAt) });
@@ -18,7 +20,7 @@ export async function renderPdf(report: StreamedReport): Promise<Buffer> {
   writeSummary(pages, report);
   writeFindings(pages, report);
   writeSources(pages, report.sources);
-  writeDrills(pages, report);
+  writeDrills(pages, drills);
   writeControls(pages, report);
   pages.heading("What this cannot show, and how to check it");
   for (const limit of report.limits) pages.paragraph(limit);
@@ -28,7 +30,7 @@ export async function renderPdf(report: StreamedReport): Promise<Buffer> {
   return pages.end();
 }
 
-function writeScope(pages: PdfPages, { cover, sources }: StreamedReport): void {
+function writeScope(pages: PdfPages, { cover, sources }: ReportFigures): void {
   const { head, complete, includedSequence } = cover.evidence;
   const included = complete === true ? "all of them are in the figures" : `the figures are made from the first ${includedSequence ?? 0}`;
   pages.facts([
@@ -43,7 +45,7 @@ function writeScope(pages: PdfPages, { cover, sources }: StreamedReport): void {
 
 const MOST_NAMED = 20;
 
-function writeSummary(pages: PdfPages, { summary }: StreamedReport): void {
+function writeSummary(pages: PdfPages, { summary }: ReportFigures): void {
   pages.heading("Summary");
   const names = ["Sources#", "RPO held#", "RPO breached#", "RPO not evidenced#", "RTO held#", "RTO breached#", "RTO not evidenced#"];
   const drills = ["Drills due#", "Run#", "Passed#", "Failed#", "Inconclusive#", "Missed#"];
@@ -61,7 +63,7 @@ function writeSummary(pages: PdfPages, { summary }: StreamedReport): void {
 /** More rows of a table are no longer read on paper; the CSV has every one. */
 const MOST_ROWS = 1000;
 
-function writeFindings(pages: PdfPages, { findings, sources }: StreamedReport): void {
+function writeFindings(pages: PdfPages, { findings, sources }: ReportFigures): void {
   pages.heading(`Findings: ${findings.length}`);
   if (findings.length > MOST_ROWS) pages.paragraph(`The first ${MOST_ROWS}; findings.csv and the JSON have every one.`);
   pages.table({
@@ -95,7 +97,7 @@ function writeFindings(pages: PdfPages, { findings, sources }: StreamedReport): 
   });
 }
 
-function writeSources(pages: PdfPages, sources: readonly SourceReport[]): void {
+function writeSources(pages: PdfPages, sources: readonly SourceLine[]): void {
   pages.heading("Sources");
   pages.table({
     caption: "Each source over the period",
@@ -147,29 +149,32 @@ function writeSources(pages: PdfPages, sources: readonly SourceReport[]): void {
 
 const MOST_DRILLS = 500;
 
-function writeDrills(pages: PdfPages, { population: { drills } }: StreamedReport): void {
+function writeDrills(pages: PdfPages, drills: ReportExtract["drills"]): void {
   pages.heading(`Drill register: ${drills.length} on record`);
   if (drills.length > MOST_DRILLS) pages.paragraph(`The first ${MOST_DRILLS} of those that did not pass, and then of the others; drills.csv and the JSON have every one.`);
-  const shown = mostTelling(drills, MOST_DRILLS, ({ verdict }) => verdict !== "pass");
+  const telling = new MostTelling<DrillRecord>(MOST_DRILLS, ({ verdict }) => verdict !== "pass");
+  for (const drill of drills.shown) telling.take(drill);
   pages.table({
     caption: "Drills, and slots for one",
     columns: columns(["Slot", 2.3], ["Began", 2.3], ["Source", 2.5], ["Outcome", 2], ["Copy", 1.5], ["Backup", 3], ["RTO#", 1.2], ["RPO#", 1.2], ["Why", 5]),
-    rows: shown.map((drill) => [
-      time(drill.scheduledFor),
-      drill.outcome === "missed" ? "-" : time(drill.startedAt),
-      drill.source,
-      words(drill.verdict ?? drill.outcome),
-      drill.repository ?? "-",
-      drill.backupId ?? "-",
-      seconds(drill.rtoActualSeconds),
-      seconds(drill.rpoActualSeconds),
-      drill.reason ?? "",
-    ]),
+    rows: telling
+      .told()
+      .shown.map((drill) => [
+        time(drill.scheduledFor),
+        drill.outcome === "missed" ? "-" : time(drill.startedAt),
+        drill.source,
+        words(drill.verdict ?? drill.outcome),
+        drill.repository ?? "-",
+        drill.backupId ?? "-",
+        seconds(drill.rtoActualSeconds),
+        seconds(drill.rpoActualSeconds),
+        drill.reason ?? "",
+      ]),
     empty: "no drill, and no slot for one, is on record in the period",
   });
 }
 
-function writeControls(pages: PdfPages, { controls }: StreamedReport): void {
+function writeControls(pages: PdfPages, { controls }: ReportFigures): void {
   pages.heading("Controls");
   pages.paragraph("Each row says which control the evidence supports, and how well. Not evidenced means that no record shows it, which is not the same as not applicable.");
   pages.table({

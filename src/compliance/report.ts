@@ -1,17 +1,29 @@
 import { setImmediate } from "node:timers/promises";
 import type { Catalog } from "../catalog/catalog.ts";
 import { lastApplied } from "../catalog/runs.ts";
-import type { ComplianceReport, EvidenceHead, EvidenceState, Finding, ObjectiveVerdict, ReportSource, SourceReport, StreamedReport, TierSummary } from "../domain/compliance.ts";
+import { lineOf } from "../domain/compliance.ts";
+import type {
+  ComplianceReport,
+  EvidenceHead,
+  EvidenceState,
+  Finding,
+  ObjectiveVerdict,
+  ReportFigures,
+  ReportSource,
+  SourceLine,
+  SourceReport,
+  TierSummary,
+} from "../domain/compliance.ts";
 import { findingsOfRecord } from "../domain/control-findings.ts";
 import { CONTROLS } from "../domain/control-map.ts";
-import type { HeldPopulation } from "../domain/control-population.ts";
+import type { DrillRecord, RunRecord } from "../domain/control-population.ts";
 import { evaluateControls, worstStatus } from "../domain/control-status.ts";
 import { HoldfastError } from "../errors.ts";
 import { VERSION } from "../version.ts";
 import type { Period } from "./run-record.ts";
 import { buildSourceReport } from "./source-report.ts";
-import { recordedPopulation } from "./recorded-population.ts";
-import type { BuiltSource, SourceReportRequest } from "./source-report.ts";
+import type { ReportSink } from "./report-extract.ts";
+import type { SourceReportRequest } from "./source-report.ts";
 
 export interface ReportRequest {
   readonly catalog: Catalog;
@@ -33,40 +45,74 @@ export interface ReportRequest {
 /** The compliance report of a period, from what is on record in the catalog. Throws `HF-USAGE` for a period without length and for a source that is not in the inventory. */
 export function buildReport(request: ReportRequest): ComplianceReport {
   const plan = planReport(request);
-  return hold(request, plan, plan.sources.map(buildSourceReport));
+  const held = new HeldReport();
+  return held.report(
+    request,
+    plan,
+    plan.sources.map((source) => buildSourceReport(source, held)).flatMap(({ findings }) => findings),
+  );
 }
 
 /**
- * The same with the records left in the catalog, which are read from there whenever somebody goes through them. Memory is taken by the figures of the sources, however long the period is. What reads the
- * records must see the catalog that the figures were made from: `Catalog.readTogether`. `onRecords` is told those of each source as its figures are made, so that who wants all need not read them again.
+ * The same in little memory, however long the period is and however many sources there are: `sink` is given every record, and the figures of each source when they are made; what is left is a few thousand bytes
+ * a source. Each record is read once.
  */
-export function streamReport(request: ReportRequest, onRecords: (population: HeldPopulation) => void = () => undefined): StreamedReport {
+export function streamReport(request: ReportRequest, sink: ReportSink): ReportFigures {
   const plan = planReport(request);
-  const counts = { runs: 0, drills: 0 };
-  const built = plan.sources.map((source) => {
-    const { report, findings, population } = buildSourceReport(source);
-    counts.runs += population.runs.length;
-    counts.drills += population.drills.length;
-    onRecords(population);
-    return { report, findings };
-  });
-  return { ...assemble(request, plan, built), population: recordedPopulation(plan.sources, counts) };
+  const counts = { runs: { length: 0 }, drills: { length: 0 } };
+  const lines: SourceLine[] = [];
+  const findings: Finding[] = [];
+  const counting: ReportSink = {
+    run: (record) => {
+      counts.runs.length++;
+      sink.run(record);
+    },
+    drill: (record) => {
+      counts.drills.length++;
+      sink.drill(record);
+    },
+    source: (report) => {
+      lines.push(lineOf(report));
+      sink.source(report);
+    },
+  };
+  for (const source of plan.sources) findings.push(...buildSourceReport(source, counting).findings);
+  return { ...assemble(request, plan, lines, findings), population: counts };
 }
 
-/** The same for a process that has other things to do: a month of one source takes up to half a second, and after each source others get their turn. */
+/** The whole report for a process that has other things to do: a month of one source takes up to half a second, and after each source others get their turn. */
 export async function buildReportInTurns(request: ReportRequest): Promise<ComplianceReport> {
   const plan = planReport(request);
-  const built: BuiltSource[] = [];
+  const held = new HeldReport();
+  const findings: Finding[] = [];
   for (const source of plan.sources) {
-    built.push(buildSourceReport(source));
+    findings.push(...buildSourceReport(source, held).findings);
     await setImmediate();
   }
-  return hold(request, plan, built);
+  return held.report(request, plan, findings);
 }
 
-function hold(request: ReportRequest, plan: ReportPlan, built: readonly BuiltSource[]): ComplianceReport {
-  const population = { runs: built.flatMap(({ population: { runs } }) => runs), drills: built.flatMap(({ population: { drills } }) => drills) };
-  return { ...assemble(request, plan, built), population };
+/** Keeps all that goes by. */
+class HeldReport implements ReportSink {
+  readonly #runs: RunRecord[] = [];
+  readonly #drills: DrillRecord[] = [];
+  readonly #sources: SourceReport[] = [];
+
+  run(record: RunRecord): void {
+    this.#runs.push(record);
+  }
+
+  drill(record: DrillRecord): void {
+    this.#drills.push(record);
+  }
+
+  source(report: SourceReport): void {
+    this.#sources.push(report);
+  }
+
+  report(request: ReportRequest, plan: ReportPlan, findings: readonly Finding[]): ComplianceReport {
+    return { ...assemble(request, plan, this.#sources, findings), population: { runs: this.#runs, drills: this.#drills } };
+  }
 }
 
 interface ReportPlan {
@@ -85,12 +131,12 @@ function planReport({ catalog: samples, inventory, from, to, now: generatedAt, s
   return { period, measuredUntil, sources: names.map((name) => ({ catalog, samples, source: sourceNamed(inventory.sources, name), period, measuredUntil, now })) };
 }
 
-function assemble(
+function assemble<T extends SourceLine>(
   { catalog, inventory, now, evidenceHead, asOf = null }: ReportRequest,
   { period, measuredUntil }: ReportPlan,
-  built: readonly { readonly report: SourceReport; readonly findings: readonly Finding[] }[],
-): Omit<StreamedReport, "population"> {
-  const sources = built.map(({ report }) => report);
+  sources: readonly T[],
+  findings: readonly Finding[],
+): Omit<ReportFigures, "population" | "sources"> & { readonly sources: readonly T[] } {
   const names = sources.map(({ name }) => name);
   const evidence = evidenceState(asOf?.record ?? catalog, evidenceHead);
   return {
@@ -107,7 +153,7 @@ function assemble(
     },
     status: worstStatus(sources.map(({ status }) => status)),
     summary: summariseTiers(sources),
-    findings: [...findingsOfRecord(evidence), ...built.flatMap(({ findings }) => findings)],
+    findings: [...findingsOfRecord(evidence), ...findings],
     sources,
     controls: evaluateControls(CONTROLS, sources),
     limits: asOf === null ? LIMITS : [...LIMITS, ...LIMITS_AS_OF],
@@ -145,9 +191,9 @@ function evidenceState(catalog: Catalog, head: EvidenceHead | null): EvidenceSta
   return { head, includedSequence, complete: includedSequence >= head.sequence };
 }
 
-function summariseTiers(sources: readonly SourceReport[]): TierSummary[] {
+function summariseTiers(sources: readonly SourceLine[]): TierSummary[] {
   return [...Map.groupBy(sources, ({ tier }) => tier)].map(([tier, members]) => {
-    const total = (of: (source: SourceReport) => number): number => members.reduce((sum, source) => sum + of(source), 0);
+    const total = (of: (source: SourceLine) => number): number => members.reduce((sum, source) => sum + of(source), 0);
     return {
       tier,
       sources: members.length,

@@ -1,4 +1,4 @@
-import type { Run } from "../catalog/runs.ts";
+import type { RecordedRun } from "../catalog/period-records.ts";
 import type { ReportSource } from "../domain/compliance.ts";
 import type { RunRecord } from "../domain/control-population.ts";
 import type { Schedule } from "../domain/schedule.ts";
@@ -11,33 +11,37 @@ export interface Period {
 }
 
 /** A run as the population lists it. */
-export function runRecord(run: Run, slots: number): RunRecord {
-  const { id, source, operation, type, trigger, scheduledFor, until, startedAt, finishedAt, outcome, reason, facts } = run;
+export function runRecord(run: RecordedRun, slots: number): RunRecord {
+  const { id, source, operation, type, trigger, scheduledFor, until, startedAt, finishedAt, outcome, reason } = run;
   const durationSeconds = finishedAt === null || isPassedOver(run) ? null : (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000;
-  const backupId = operation === "backup" && typeof facts["id"] === "string" ? facts["id"] : null;
+  const backupId = operation === "backup" ? textOrNull(run.facts["id"]) : null;
   return { id, source, operation, type, trigger, scheduledFor, until, slots, startedAt, finishedAt, durationSeconds, outcome, reason, backupId };
 }
 
+function textOrNull(value: unknown): string | null {
+  return typeof value === "string" ? value : null;
+}
+
 /** A slot that nothing ran for: its record has no beginning and no end, only the time it was written. */
-function isPassedOver({ outcome }: Pick<Run, "outcome">): boolean {
+function isPassedOver({ outcome }: Pick<RecordedRun, "outcome">): boolean {
   return outcome === "missed" || outcome === "superseded" || outcome === "skipped";
 }
 
 /** How many slots of the period a run stands for, by the policy of its source. */
-export function slotsOf(run: Run, source: ReportSource, period: Period): number {
-  return slotsInPeriod(run, scheduleOf(source, run.operation, run.type), period);
+export function slotsOf(run: RecordedRun, source: ReportSource, period: Period): number {
+  if (run.scheduledFor === null) return 0;
+  if (run.until === null || (run.scheduledFor >= period.from && run.until < period.to)) return run.slots;
+  return slotsInPeriod({ scheduledFor: run.scheduledFor, until: run.until, slots: run.slots, by: run.schedule ?? scheduleOf(source, run.operation, run.type) }, period);
 }
 
 /**
  * How many slots of the period a record stands for. An interval that reaches over a border is divided by the schedule that it names, else by that of today, if that explains its count;
  * after a change of schedule it counts as a whole, which can only make the period look worse.
  */
-function slotsInPeriod(run: Run, schedule: Schedule | null, { from, to }: Period): number {
-  if (run.scheduledFor === null) return 0;
-  const by = run.schedule ?? schedule;
-  if (run.until === null || (run.scheduledFor >= from && run.until < to) || by === null) return run.slots;
-  const [first, last] = [Date.parse(run.scheduledFor), Date.parse(run.until)];
-  if (slotsIn(by, first - 1, last) !== run.slots) return run.slots;
+function slotsInPeriod({ scheduledFor, until, slots, by }: { scheduledFor: string; until: string; slots: number; by: Schedule | null }, { from, to }: Period): number {
+  if (by === null) return slots;
+  const [first, last] = [Date.parse(scheduledFor), Date.parse(until)];
+  if (slotsIn(by, first - 1, last) !== slots) return slots;
   return slotsIn(by, Math.max(first, Date.parse(from)) - 1, Math.min(last, Date.parse(to) - 1));
 }
 

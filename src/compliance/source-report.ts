@@ -1,10 +1,10 @@
 import type { Catalog } from "../catalog/catalog.ts";
-import { firstRecordAt, recordsOfPeriod, newestSuccesses } from "../catalog/compliance-queries.ts";
+import { firstRecordAt, newestSuccesses } from "../catalog/compliance-queries.ts";
+import { recordsOfPeriod } from "../catalog/period-records.ts";
 import { listVerified } from "../catalog/runs.ts";
-import type { Run } from "../catalog/runs.ts";
 import { readSnapshot } from "../catalog/snapshots.ts";
-import type { Finding, ReportSource, SourceReport } from "../domain/compliance.ts";
-import type { DrillRecord, HeldPopulation, RunRecord } from "../domain/control-population.ts";
+import type { Finding, ReportSource, SourceReport, VerifyRun } from "../domain/compliance.ts";
+import type { DrillRecord } from "../domain/control-population.ts";
 import { findingsOf } from "../domain/control-findings.ts";
 import { evaluateRules, SOURCE_RULES } from "../domain/control-rules.ts";
 import { worstStatus } from "../domain/control-status.ts";
@@ -14,8 +14,10 @@ import { countDrills, recoveryTimeOf } from "./drill-counts.ts";
 import { drillRecord } from "./drill-record.ts";
 import { runRecord, slotsOf } from "./run-record.ts";
 import type { Period } from "./run-record.ts";
-import { verificationOf } from "./verification.ts";
+import type { ReportSink } from "./report-extract.ts";
+import { verificationOf, verifyRun } from "./verification.ts";
 import { countBackups, countOtherWork, unaccountedSlots } from "./work-counts.ts";
+import { WorkTallies } from "./work-tally.ts";
 
 export interface SourceReportRequest {
   readonly catalog: Catalog;
@@ -31,16 +33,15 @@ export interface SourceReportRequest {
 export interface BuiltSource {
   readonly report: SourceReport;
   readonly findings: readonly Finding[];
-  readonly population: HeldPopulation;
 }
 
-/** One source over the period, and the records that its figures are made from. */
-export function buildSourceReport(request: SourceReportRequest): BuiltSource {
+/** One source over the period. `sink` is given the records that its figures are made from, and then these. */
+export function buildSourceReport(request: SourceReportRequest, sink: ReportSink): BuiltSource {
   const { catalog, source, period, measuredUntil, now } = request;
-  const { records, drills, verifications } = readRecords(request);
+  const { work, runs, drills, verifications } = readRecords(request, sink);
   const successes = newestSuccesses(catalog, source.name, period.from);
   const snapshot = readSnapshot(catalog, source.name);
-  const facts = { catalog, source, records, successes, now, measuredUntil };
+  const facts = { catalog, source, work, successes, now, measuredUntil };
   const figures = {
     backups: countBackups(facts),
     otherWork: countOtherWork(facts),
@@ -50,7 +51,7 @@ export function buildSourceReport(request: SourceReportRequest): BuiltSource {
     exposure: exposureOf(request.samples, source, { from: new Date(period.from), to: measuredUntil }, catalog),
     gaps: snapshot?.info.gaps ?? null,
   };
-  const rules = evaluateRules({ ...figures, drillRecords: drills, period, firstRecordAt: firstRecordAt(catalog, source.name), runs: records.length });
+  const rules = evaluateRules({ ...figures, drillRecords: drills, period, firstRecordAt: firstRecordAt(catalog, source.name), runs });
   const report = {
     name: source.name,
     tier: source.tier,
@@ -64,7 +65,9 @@ export function buildSourceReport(request: SourceReportRequest): BuiltSource {
     seenAt: snapshot?.at ?? null,
   };
   const findings = findingsOf(report);
-  return { report: { ...report, status: statusOf(rules, findings) }, findings, population: { runs: records, drills } };
+  const built = { report: { ...report, status: statusOf(rules, findings) }, findings };
+  sink.source(built.report);
+  return built;
 }
 
 /** The worst of the rules; and a deficiency that stands is never less than deficient, whichever rule would have looked past it. */
@@ -73,15 +76,22 @@ function statusOf(rules: readonly RuleResult[], findings: readonly Finding[]): C
   return worstStatus(rules.filter(({ rule }) => SOURCE_RULES.includes(rule)).map(({ status }) => status));
 }
 
-function readRecords({ catalog, source, period }: SourceReportRequest): { records: RunRecord[]; drills: DrillRecord[]; verifications: Run[] } {
-  const records: RunRecord[] = [];
+function readRecords({ catalog, source, period }: SourceReportRequest, sink: ReportSink): { work: WorkTallies; runs: number; drills: DrillRecord[]; verifications: VerifyRun[] } {
+  const work = new WorkTallies();
+  let runs = 0;
   const drills: DrillRecord[] = [];
-  const verifications: Run[] = [];
+  const verifications: VerifyRun[] = [];
   for (const run of recordsOfPeriod(catalog, { source: source.name, ...period })) {
     const slots = slotsOf(run, source, period);
-    records.push(runRecord(run, slots));
-    if (run.operation === "drill") drills.push(drillRecord(run, slots));
-    if (run.operation === "verify") verifications.push(run);
+    const record = runRecord(run, slots);
+    work.take(record);
+    runs++;
+    sink.run(record);
+    if (run.operation === "drill") {
+      const drill = drillRecord(run, slots);
+      drills.push(drill);
+      sink.drill(drill);
+    } else if (run.operation === "verify" && run.finishedAt !== null) verifications.push(verifyRun(run));
   }
-  return { records, drills, verifications };
+  return { work, runs, drills, verifications };
 }

@@ -1,5 +1,5 @@
 import type { BackupType } from "./backup-id.ts";
-import type { HeldPopulation, Population } from "./control-population.ts";
+import type { Counted, HeldPopulation } from "./control-population.ts";
 import type { ControlResult, ControlStatus, RuleResult } from "./control-status.ts";
 import type { DrillVerdict } from "./drill-verdict.ts";
 import type { ExposureSummary } from "./exposure-series.ts";
@@ -11,12 +11,13 @@ import type { GapView, SourceInfo, VerificationView } from "./source-info.ts";
  * The compliance report of a period: what was due, what was done, what was measured, and what that supports evidence for. Plain data, the same for JSON, HTML and the API.
  * Times are RFC 3339 in UTC; unknown is null and never 0; shares are between 0 and 1.
  */
-export interface ComplianceReport extends StreamedReport {
+export interface ComplianceReport extends ReportFigures {
+  readonly sources: readonly SourceReport[];
   readonly population: HeldPopulation;
 }
 
-/** The same report, whose records are read as they are asked for: a year of a thousand sources has millions. */
-export interface StreamedReport {
+/** The same report without what is long, which goes by as it is made: a year of a thousand sources has millions of records, and half a gigabyte of figures by source. */
+export interface ReportFigures {
   readonly kind: "holdfast.compliance-report";
   readonly version: 1;
   readonly cover: ReportCover;
@@ -24,9 +25,9 @@ export interface StreamedReport {
   readonly status: ControlStatus;
   readonly summary: readonly TierSummary[];
   readonly findings: readonly Finding[];
-  readonly sources: readonly SourceReport[];
+  readonly sources: readonly SourceLine[];
   readonly controls: readonly ControlResult[];
-  readonly population: Population;
+  readonly population: { readonly runs: Counted; readonly drills: Counted };
   /** What the report cannot show, in sentences. */
   readonly limits: readonly string[];
 }
@@ -95,6 +96,16 @@ export interface SourceReport {
   readonly gaps: readonly GapView[] | null;
   /** When the repositories were last looked at. */
   readonly seenAt: string | null;
+}
+
+/** A source without its series, and without a list of what was done: what tables and totals take. */
+export interface SourceLine extends Omit<SourceReport, "verification" | "exposure" | "recoveryTime"> {
+  readonly recoveryTime: Omit<RecoveryTime, "actual">;
+  readonly exposure: readonly Omit<CopyExposure, "series">[];
+}
+
+export function lineOf({ verification: _verification, exposure, recoveryTime: { actual: _actual, ...recoveryTime }, ...rest }: SourceReport): SourceLine {
+  return { ...rest, recoveryTime, exposure: exposure.map(({ series: _series, ...copy }) => copy) };
 }
 
 /** One kind of scheduled work in the period. An interval of slots that were missed together counts for each of them. */

@@ -1,33 +1,47 @@
 import type { DrillFacts, DrillSegregation, DrillVerdict } from "./drill-verdict.ts";
 
-/** Records that can be gone through more than once, and need not be in memory together: an array is one, and so is what a catalog reads as it is asked. */
-export interface Records<T> extends Iterable<T> {
+/** Of records that went by, how many there were. */
+export interface Counted {
   readonly length: number;
 }
 
 /** Every run and every slot of the period, those that did not happen too: what an auditor samples from. */
-export interface Population {
-  readonly runs: Records<RunRecord>;
-  readonly drills: Records<DrillRecord>;
-}
-
-/** The same, in memory. */
-export interface HeldPopulation extends Population {
+export interface HeldPopulation {
   readonly runs: readonly RunRecord[];
   readonly drills: readonly DrillRecord[];
 }
 
-/** At most `limit` of the records, those that tell something before the others, each group in its order. Stops reading once there are enough. */
-export function mostTelling<T>(records: Records<T>, limit: number, isTelling: (record: T) => boolean): readonly T[] {
-  if (records.length <= limit) return [...records];
-  const telling: T[] = [];
-  const others: T[] = [];
-  for (const record of records) {
-    if (isTelling(record)) telling.push(record);
-    else if (others.length < limit) others.push(record);
-    if (telling.length === limit) break;
+/** Of many records those that are shown. */
+export interface Told<T> extends Counted {
+  readonly shown: readonly T[];
+}
+
+/** Chooses at most `limit` records as they go by: all, or of too many those that tell something before the others, each group in its order. */
+export class MostTelling<T> {
+  readonly #limit: number;
+  readonly #isTelling: (record: T) => boolean;
+  readonly #first: T[] = [];
+  readonly #telling: T[] = [];
+  #length = 0;
+
+  constructor(limit: number, isTelling: (record: T) => boolean) {
+    this.#limit = limit;
+    this.#isTelling = isTelling;
   }
-  return [...telling, ...others].slice(0, limit);
+
+  take(record: T): void {
+    this.#length++;
+    if (this.#first.length < this.#limit) this.#first.push(record);
+    if (this.#telling.length < this.#limit && this.#isTelling(record)) this.#telling.push(record);
+  }
+
+  told(): Told<T> {
+    const length = this.#length;
+    if (length <= this.#limit) return { length, shown: this.#first };
+    // Among the first there are as many others as there is room for.
+    const others = this.#first.filter((record) => !this.#isTelling(record));
+    return { length, shown: [...this.#telling, ...others].slice(0, this.#limit) };
+  }
 }
 
 /** What is on record of a run, or of slots that nothing ran for. */

@@ -1,6 +1,5 @@
 import { nextSlot } from "./schedule.ts";
 import type { Schedule } from "./schedule.ts";
-import type { SlotRecord } from "./slot-population.ts";
 
 /**
  * Which of the slots that were promised nothing is on record about. A year of log backups is 35,000 slots of a source: those that a record covers as an interval, by the schedule that was promised, are counted
@@ -33,6 +32,15 @@ export function joinPromises(promises: readonly PromisedByMany[]): PromisedByMan
   return [...joined, ...open.values()].toSorted((a, b) => (a.from < b.from ? -1 : a.from > b.from ? 1 : 0));
 }
 
+/** Slots that something is on record about: one, or an interval of them by a schedule. */
+export interface SlotsOnRecord {
+  readonly fromMs: number;
+  /** The last slot of an interval; null: one slot. */
+  readonly untilMs: number | null;
+  /** Null where it was not written down. */
+  readonly schedule: Schedule | null;
+}
+
 export interface MissingSlots {
   readonly promised: number;
   readonly missing: number;
@@ -41,8 +49,8 @@ export interface MissingSlots {
 }
 
 /** Of one kind of work of one source in [from, to). */
-export function findMissing(ranges: readonly PromisedRange[], { from, to }: { from: Date; to: Date }, records: Iterable<SlotRecord>, most: number): MissingSlots {
-  const onRecord = slotsOnRecord(records, new Set(ranges.map(({ schedule }) => scheduleKey(schedule))));
+export function findMissing(ranges: readonly PromisedRange[], { from, to }: { from: Date; to: Date }, records: Iterable<SlotsOnRecord>, most: number): MissingSlots {
+  const onRecord = gather(records, new Set(ranges.map(({ schedule }) => scheduleKey(schedule))));
   const missing = new Set<number>();
   const promised = ranges.length > 1 ? new Set<number>() : null;
   let count = 0;
@@ -66,23 +74,22 @@ interface Interval {
   readonly untilMs: number;
 }
 
-interface SlotsOnRecord {
+interface Gathered {
   readonly single: ReadonlySet<number>;
   /** By their schedule: every slot of it in between is on record. */
   readonly intervals: ReadonlyMap<string, readonly Interval[]>;
 }
 
-function slotsOnRecord(records: Iterable<SlotRecord>, promised: ReadonlySet<string>): SlotsOnRecord {
+function gather(records: Iterable<SlotsOnRecord>, promised: ReadonlySet<string>): Gathered {
   const single = new Set<number>();
   const intervals = new Map<string, Interval[]>();
-  for (const { scheduledFor, until, schedule } of records) {
-    const fromMs = Date.parse(scheduledFor);
-    if (until === null || schedule === null) single.add(fromMs);
+  for (const { fromMs, untilMs, schedule } of records) {
+    if (untilMs === null || schedule === null) single.add(fromMs);
     else {
       const key = scheduleKey(schedule);
       const known = intervals.get(key);
-      if (known === undefined) intervals.set(key, [{ fromMs, untilMs: Date.parse(until) }]);
-      else known.push({ fromMs, untilMs: Date.parse(until) });
+      if (known === undefined) intervals.set(key, [{ fromMs, untilMs }]);
+      else known.push({ fromMs, untilMs });
     }
   }
   // What was done by another schedule than the one that was promised is known slot by slot.
@@ -118,8 +125,15 @@ function* slotsIn(schedule: Schedule, afterMs: number, untilMs: number): Generat
   for (let at = nextSlot(schedule, new Date(afterMs)); at !== null && at.getTime() <= untilMs; at = nextSlot(schedule, at)) yield at.getTime();
 }
 
+const keys = new WeakMap<Schedule, string>();
+
 function scheduleKey(schedule: Schedule): string {
-  return JSON.stringify(schedule.kind === "every" ? { kind: "every", seconds: schedule.seconds } : { kind: "cron", expression: schedule.expression, zone: schedule.zone });
+  let key = keys.get(schedule);
+  if (key === undefined) {
+    key = JSON.stringify(schedule.kind === "every" ? { kind: "every", seconds: schedule.seconds } : { kind: "cron", expression: schedule.expression, zone: schedule.zone });
+    keys.set(schedule, key);
+  }
+  return key;
 }
 
 function scheduleOf(key: string): Schedule {

@@ -40,7 +40,11 @@ export function planRestatements({ gaps, windows }: Pick<SourceInfo, "gaps" | "w
  * Observations of one copy as they are known to have been: within a restated stretch a copy was as exposed as its oldest commit that was missing is old. What nobody observed stays unobserved.
  * `objectiveSeconds`: a merged stretch is divided where it went beyond.
  */
-export function* restate(observations: Iterable<Observation>, restatements: readonly Restatement[], objectiveSeconds: number): Generator<Observation> {
+export function restate(observations: Iterable<Observation>, restatements: readonly Restatement[], objectiveSeconds: number): Iterable<Observation> {
+  return restatements.length === 0 ? observations : restateEach(observations, restatements, objectiveSeconds);
+}
+
+function* restateEach(observations: Iterable<Observation>, restatements: readonly Restatement[], objectiveSeconds: number): Generator<Observation> {
   for (const observation of observations)
     yield* restatements.reduce<Observation[]>((parts, restated) => parts.flatMap((part) => apply(part, restated, objectiveSeconds)), [observation]);
 }

@@ -1,8 +1,9 @@
 import { Readable } from "node:stream";
 import { html } from "../../compliance/html.ts";
 import type { Html, HtmlValue } from "../../compliance/html.ts";
-import { csvLines, csvTables } from "../../compliance/report-csv.ts";
-import { jsonPieces } from "../../compliance/report-json.ts";
+import { csvLines, csvTables, recordTables } from "../../compliance/report-csv.ts";
+import { extractOf } from "../../compliance/report-extract.ts";
+import { jsonOf } from "../../compliance/report-json.ts";
 import { renderReport, reportBody } from "../../compliance/report-html.ts";
 import { buildReportInTurns } from "../../compliance/report.ts";
 import type { ComplianceReport } from "../../domain/compliance.ts";
@@ -76,13 +77,13 @@ export async function reportDownload(view: View): Promise<Download> {
   const name = `holdfast-report-${asked.from.toISOString().slice(0, 10)}`;
   switch (format) {
     case "json":
-      return { name: `${name}.json`, type: "application/json; charset=utf-8", body: Readable.from(jsonPieces(report)) };
+      return { name: `${name}.json`, type: "application/json; charset=utf-8", body: Readable.from(jsonOf(report)) };
     case "csv": {
-      const found = csvTables(report).find((each) => each.name === `${table}.csv`);
+      const found = [...csvTables(report), ...recordTables(report.population)].find((each) => each.name === `${table}.csv`);
       return { name: `${name}-${table}.csv`, type: "text/csv; charset=utf-8", body: Readable.from(found === undefined ? [] : csvLines(found)) };
     }
     case "pdf":
-      return { name: `${name}.pdf`, type: "application/pdf", body: await (await import("../../compliance/report-pdf.ts")).renderPdf(report) };
+      return { name: `${name}.pdf`, type: "application/pdf", body: await (await import("../../compliance/report-pdf.ts")).renderPdf(report, extractOf(report)) };
     default:
       return { name: `${name}.html`, type: "text/html; charset=utf-8", body: renderReport(report) };
   }

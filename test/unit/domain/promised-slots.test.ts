@@ -1,8 +1,7 @@
 import { expect, test } from "vitest";
 import { findMissing, joinPromises } from "../../../src/domain/promised-slots.ts";
-import type { PromisedByMany } from "../../../src/domain/promised-slots.ts";
+import type { PromisedByMany, SlotsOnRecord } from "../../../src/domain/promised-slots.ts";
 import type { Schedule } from "../../../src/domain/schedule.ts";
-import type { SlotRecord } from "../../../src/domain/slot-population.ts";
 
 const QUARTERS: Schedule = { kind: "every", seconds: 900 };
 const day = { from: new Date("2026-11-01T00:00:00Z"), to: new Date("2026-11-02T00:00:00Z") };
@@ -11,9 +10,9 @@ function promise(from: string, until: string, schedule: Schedule = QUARTERS): Pr
   return { from: `2026-11-${from}Z`, until: `2026-11-${until}Z`, schedule, operation: "log", type: "log", sources: ["orders"] };
 }
 
-function record(from: string, until: string | null = null, schedule: Schedule | null = QUARTERS): SlotRecord {
-  const at = (text: string): string => `2026-11-01T${text}:00.000Z`;
-  return { id: from, scheduledFor: at(from), until: until === null ? null : at(until), slots: 1, outcome: "succeeded", attempt: 1, reason: null, schedule };
+function record(from: string, until: string | null = null, schedule: Schedule | null = QUARTERS): SlotsOnRecord {
+  const at = (text: string): number => Date.parse(`2026-11-01T${text}:00.000Z`);
+  return { fromMs: at(from), untilMs: until === null ? null : at(until), schedule };
 }
 
 test("promises made day by day are one, until a schedule or a source is another", () => {

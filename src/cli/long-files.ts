@@ -3,19 +3,23 @@ import { closeSync, mkdirSync, openSync, readSync, rmSync, writeSync } from "nod
 import path from "node:path";
 import { csvHead, DRILLS, RECORD_TABLES, rowWriter, RUNS } from "../compliance/report-csv.ts";
 import { recordLine } from "../compliance/report-json.ts";
-import type { RecordLines } from "../compliance/report-json.ts";
-import type { HeldPopulation } from "../domain/control-population.ts";
+import type { ReportLines } from "../compliance/report-json.ts";
+import type { ReportSink } from "../compliance/report-extract.ts";
+import type { SourceReport } from "../domain/compliance.ts";
+import type { DrillRecord, RunRecord } from "../domain/control-population.ts";
 
 /** Small pieces go to the disk together. */
 const WRITE_BYTES = 1 << 18;
+/** Of a character, in UTF-8. */
+const MOST_BYTES = 3;
 
 /** A file that is written piece by piece, and its digest. */
 export class GrowingFile implements Disposable {
   readonly file: string;
   readonly #descriptor: number;
   readonly #hash = createHash("sha256");
-  #held: string[] = [];
-  #heldLength = 0;
+  readonly #held = Buffer.allocUnsafeSlow(WRITE_BYTES);
+  #heldBytes = 0;
 
   constructor(file: string) {
     this.file = file;
@@ -28,9 +32,9 @@ export class GrowingFile implements Disposable {
       this.#write(piece);
       return;
     }
-    this.#held.push(piece);
-    this.#heldLength += piece.length;
-    if (this.#heldLength >= WRITE_BYTES) this.#flush();
+    if (piece.length * MOST_BYTES > WRITE_BYTES - this.#heldBytes) this.#flush();
+    if (piece.length * MOST_BYTES > WRITE_BYTES) this.#write(Buffer.from(piece));
+    else this.#heldBytes += this.#held.write(piece, this.#heldBytes);
   }
 
   /** Hex, of all that was put. */
@@ -39,11 +43,11 @@ export class GrowingFile implements Disposable {
     return this.#hash.digest("hex");
   }
 
-  /** What was put, in pieces. */
+  /** What was put, in pieces. Each is good until the next one. */
   *pieces(): Generator<Buffer> {
     this.#flush();
+    const piece = Buffer.allocUnsafeSlow(WRITE_BYTES);
     for (let at = 0; ;) {
-      const piece = Buffer.allocUnsafe(WRITE_BYTES);
       const length = readSync(this.#descriptor, piece, 0, WRITE_BYTES, at);
       if (length === 0) return;
       yield piece.subarray(0, length);
@@ -56,9 +60,8 @@ export class GrowingFile implements Disposable {
   }
 
   #flush(): void {
-    const text = this.#held.join("");
-    [this.#held, this.#heldLength] = [[], 0];
-    this.#write(Buffer.from(text));
+    this.#write(this.#held.subarray(0, this.#heldBytes));
+    this.#heldBytes = 0;
   }
 
   #write(bytes: Buffer): void {
@@ -68,32 +71,38 @@ export class GrowingFile implements Disposable {
 }
 
 /**
- * The records of a report, written as they are read: they are gone through once, and never held. As tables they are files of the report; as JSON they wait beside it, in a file that goes away, for the
- * figures that stand before them.
+ * What is long in a report, written as it goes by: it is gone through once, and never held. Records as tables are files of the report; as JSON they, and what is long of each source, wait beside it, in files
+ * that go away, for what stands before them.
  */
-export class RecordFiles implements Disposable {
+export class LongFiles implements ReportSink, Disposable {
   readonly #open = new DisposableStack();
-  readonly #tables: Record<"runs" | "drills", GrowingFile> | null;
-  readonly #lines: Record<"runs" | "drills", GrowingFile> | null;
+  readonly #tables: Readonly<Record<"runs" | "drills", GrowingFile>> | null;
+  readonly #lines: Readonly<Record<"sources" | "runs" | "drills", GrowingFile>> | null;
   readonly #toRow = { runs: rowWriter(RUNS), drills: rowWriter(DRILLS) };
-  readonly #isFirst = { runs: true, drills: true };
+  readonly #isFirst = { sources: true, runs: true, drills: true };
 
   constructor(folder: string, formats: readonly string[]) {
     mkdirSync(folder, { recursive: true });
     const file = (name: string): GrowingFile => this.#open.use(new GrowingFile(path.join(folder, name)));
     this.#tables = formats.includes("csv") ? { runs: file(RECORD_TABLES.runs), drills: file(RECORD_TABLES.drills) } : null;
-    this.#lines = formats.includes("json") ? { runs: this.#passing(file("runs.json.part")), drills: this.#passing(file("drills.json.part")) } : null;
+    const passing = (name: string): GrowingFile => this.#passing(file(`${name}.json.part`));
+    this.#lines = formats.includes("json") ? { sources: passing("sources"), runs: passing("runs"), drills: passing("drills") } : null;
     this.#tables?.runs.put(csvHead(RUNS));
     this.#tables?.drills.put(csvHead(DRILLS));
   }
 
-  take(population: HeldPopulation): void {
-    for (const kind of ["runs", "drills"] as const)
-      for (const record of population[kind]) {
-        this.#tables?.[kind].put(this.#toRow[kind](record));
-        this.#lines?.[kind].put(recordLine(record, this.#isFirst[kind]));
-        this.#isFirst[kind] = false;
-      }
+  run(record: RunRecord): void {
+    this.#tables?.runs.put(this.#toRow.runs(record));
+    this.#putLine("runs", record);
+  }
+
+  drill(record: DrillRecord): void {
+    this.#tables?.drills.put(this.#toRow.drills(record));
+    this.#putLine("drills", record);
+  }
+
+  source(report: SourceReport): void {
+    this.#putLine("sources", report);
   }
 
   /** Those that are files of the report. */
@@ -106,12 +115,18 @@ export class RecordFiles implements Disposable {
   }
 
   /** As they stand in the JSON. */
-  lines(): RecordLines {
-    return { runs: this.#lines?.runs.pieces() ?? [], drills: this.#lines?.drills.pieces() ?? [] };
+  lines(): ReportLines {
+    const pieces = (kind: "sources" | "runs" | "drills"): Iterable<Buffer> => this.#lines?.[kind].pieces() ?? [];
+    return { sources: pieces("sources"), runs: pieces("runs"), drills: pieces("drills") };
   }
 
   [Symbol.dispose](): void {
     this.#open.dispose();
+  }
+
+  #putLine(kind: "sources" | "runs" | "drills", value: object): void {
+    this.#lines?.[kind].put(recordLine(value, this.#isFirst[kind]));
+    this.#isFirst[kind] = false;
   }
 
   #passing(growing: GrowingFile): GrowingFile {
