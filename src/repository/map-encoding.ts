@@ -188,6 +188,13 @@ export function decodeRoot(bytes: Buffer, object: string): MapRoot {
   return { digestSeed: BigInt(`0x${digestSeed}`), chunks, late, digests };
 }
 
+/** Where the digests of each data pack lie: found at once, however many packs a backup has. Of two places that a root gives one pack, the first counts. */
+export function digestsByPack({ digests }: Pick<MapRoot, "digests">): ReadonlyMap<number, DigestsRef> {
+  const byPack = new Map<number, DigestsRef>();
+  for (const ref of digests) if (!byPack.has(ref.dataPack)) byPack.set(ref.dataPack, ref);
+  return byPack;
+}
+
 function parseLine<T extends z.ZodType>(schema: T, line: string, object: string): z.infer<T> {
   let json: unknown;
   try {

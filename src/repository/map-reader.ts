@@ -6,8 +6,8 @@ import { FrameReader, openContainer } from "./container-reader.ts";
 import { keys } from "./layout.ts";
 import { LruCache } from "./lru-cache.ts";
 import type { StoredManifest } from "./manifest.ts";
-import { decodeChunk, decodeRoot } from "./map-encoding.ts";
-import type { ChunkRef, MapRoot } from "./map-encoding.ts";
+import { decodeChunk, decodeRoot, digestsByPack } from "./map-encoding.ts";
+import type { ChunkRef, DigestsRef, MapRoot } from "./map-encoding.ts";
 import { readAhead } from "./read-ahead.ts";
 import type { Repository } from "./repository.ts";
 
@@ -21,6 +21,8 @@ const MOST_ROOT_BYTES = 16 << 20;
 /** Chunks of the map read before their turn, each counted as what it may take. */
 const CHUNKS_AHEAD = 4;
 const CHUNK_BYTES = 4 << 20;
+/** Of at most 1 MiB each. */
+const EXTENTS_AT_HAND = 4;
 
 /** Where else a chain can be read, and who is told when it was. */
 export interface Elsewhere {
@@ -40,7 +42,9 @@ export class ChainReader {
   readonly #containers = new LruCache<string, Promise<FrameReader>>(OPEN_CONTAINERS);
   readonly #digests = new LruCache<string, Promise<BigUint64Array[]>>(DIGEST_FRAMES);
   readonly #roots = new Map<string, Promise<MapRoot>>();
-
+  readonly #digestRefs = new Map<string, Promise<ReadonlyMap<number, DigestsRef>>>();
+  /** Extents of small files, which share them: the documents of a backup are read one by one. */
+  readonly #extents = new LruCache<string, Promise<Buffer>>(EXTENTS_AT_HAND);
   readonly #elsewhere: Elsewhere | null;
   #isAway = false;
 
@@ -132,6 +136,18 @@ export class ChainReader {
     return found;
   }
 
+  /** One extent, of the last few that were asked for without a way to the store. Not to be changed. */
+  extent(backup: string, pack: number, frame: number): Promise<Buffer> {
+    const name = `${backup}/${pack}/${frame}`;
+    let extent = this.#extents.get(name);
+    if (extent === undefined) {
+      extent = this.usePack(backup, "data", pack, async (reader) => reader.read(frame));
+      this.#extents.set(name, extent);
+      extent.catch(() => this.#extents.delete(name));
+    }
+    return extent;
+  }
+
   /** An opened pack of a backup of this chain. */
   pack(backup: string, kind: "data" | "map", pack: number): Promise<FrameReader> {
     const name = `${backup}/${kind}/${pack}`;
@@ -157,7 +173,9 @@ export class ChainReader {
   }
 
   async #readDigests(backup: string, dataPack: number): Promise<BigUint64Array[]> {
-    const ref = (await this.root(backup)).digests.find((candidate) => candidate.dataPack === dataPack);
+    let byPack = this.#digestRefs.get(backup);
+    if (byPack === undefined) this.#digestRefs.set(backup, (byPack = this.root(backup).then(digestsByPack)));
+    const ref = (await byPack).get(dataPack);
     if (ref === undefined) throw new DamageError(keys.pack(this.sourceName, backup, "data", dataPack), "the root names no digests for it");
     return this.usePack(backup, "map", ref.pack, async (reader) => {
       const digests = decodeDigests(await reader.read(ref.frame));

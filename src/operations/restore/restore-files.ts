@@ -8,6 +8,7 @@ import { blocksOf, placeRuns } from "../../domain/file-map.ts";
 import { codeOf, DamageError, HoldfastError, messageOf } from "../../errors.ts";
 import { releaseFrame } from "../../repository/container-reader.ts";
 import type { FrameReader } from "../../repository/container-reader.ts";
+import { keys } from "../../repository/layout.ts";
 import type { ChainReader } from "../../repository/map-reader.ts";
 import type { OperationContext } from "../context.ts";
 import { openExisting } from "./delta-target.ts";
@@ -246,11 +247,8 @@ export async function readFile(chain: ChainReader, entry: FileEntry, blockSize: 
   for (const run of entry.runs) {
     if (run.at !== null) {
       const { backup, pack, frame, block } = run.at;
-      const plain = await chain.usePack(backup, "data", pack, async (reader) => {
-        const extent = await reader.read(frame);
-        if ((block + run.blocks) * blockSize > extent.length) throw new DamageError(reader.container.objectKey, `extent ${frame} is shorter than the map says`);
-        return extent;
-      });
+      const plain = await chain.extent(backup, pack, frame);
+      if ((block + run.blocks) * blockSize > plain.length) throw new DamageError(keys.pack(chain.sourceName, backup, "data", pack), `extent ${frame} is shorter than the map says`);
       plain.copy(bytes, at, run.at.block * blockSize, (run.at.block + run.blocks) * blockSize);
     }
     at += run.blocks * blockSize;
