@@ -94,14 +94,15 @@ export async function openApp(options: OpenOptions): Promise<App> {
     return pending;
   };
   const copyToRepositories = async (): Promise<void> => {
-    for (const name of written.repositories.keys()) {
+    const copyTo = async (name: string): Promise<void> => {
       try {
         await evidence.copyTo(await repository(name));
       } catch (error) {
         if (!(error instanceof HoldfastError)) throw error;
         options.onNotice(`evidence is not yet in ${name}: ${error.message}`);
       }
-    }
+    };
+    await Promise.all([...written.repositories.keys()].map(copyTo));
   };
   const journal: Journal = { evidence, catalog, clock, hostName: hostname(), copyToRepositories };
   await catchUp(catalog, evidence);

@@ -5,6 +5,8 @@ import type { ObjectStore } from "../storage/object-store.ts";
 import { sha256 } from "./container-format.ts";
 import { parseJson, readDocument, readOrDamage, requireBelieved, writeDocument } from "./document.ts";
 import { isSignedBy, parseEnvelope, signEnvelope } from "./dsse.ts";
+import { checkpointSchema, ENTRY_NAME, isCheckpoint, listWriters, lookAround, newestNames } from "./evidence-heads.ts";
+import type { Head } from "./evidence-heads.ts";
 import { baseName, keys } from "./layout.ts";
 import { readMatching } from "./matching-version.ts";
 import type { Repository, WritableRepository } from "./repository.ts";
@@ -147,14 +149,26 @@ export class EvidenceLog {
   async copyTo(repository: WritableRepository): Promise<number> {
     const head = await this.#currentHead();
     if (head === null) return 0;
-    let from = head.sequence;
-    while (from > 0 && (await repository.store.size(keys.evidenceEntry(this.writer, from))) === null) from--;
+    const folder = keys.writer(this.writer);
+    // What is asked at once need not be waited for in turn: a store may be far away.
+    const [names, writers] = await Promise.all([newestNames(repository, this.writer, head.sequence), listWriters(repository)]);
+    const held = names.filter((name) => ENTRY_NAME.test(name)).map((name) => Number(baseName(name)));
+    const from = held.findLast((sequence) => sequence <= head.sequence) ?? 0;
+    const checkpoint = keys.checkpoint(this.writer, head.sequence);
+    const isCovered = names.includes(checkpoint.slice(folder.length));
+    const seen = isCovered ? null : lookAround(repository, this.writer, names, writers);
+    // Its failure is told when its turn comes.
+    seen?.catch(() => undefined);
     if (from > 0) await this.#assertSameEntry(repository, from);
+    // One after the other: whoever reads meanwhile, or after we died, must not find one without the one before it.
     for (let sequence = from + 1; sequence <= head.sequence; sequence++) {
       const key = keys.evidenceEntry(this.writer, sequence);
       await putIfAbsent(repository.store, key, await this.#local.read(key));
     }
-    await writeCheckpoint(repository, { writer: this.writer, ...head });
+    if (seen === null) return head.sequence - from;
+    const { heads, previous } = await seen;
+    const own = { writer: this.writer, ...head };
+    await writeDocument(repository, checkpoint, "checkpoint", { head: own, heads: [own, ...heads], previous }, repository.signer);
     return head.sequence - from;
   }
 
@@ -205,38 +219,9 @@ export function decodeEvidence(key: string, bytes: Buffer, findSigner: Repositor
   return { writer, sequence, previous, at, kind, facts, subject, sha256: digest };
 }
 
-const headSchema = z.strictObject({ writer: z.string(), sequence: z.number().int().positive(), sha256: z.string() });
-export const checkpointSchema = z.object({ head: headSchema, heads: z.array(headSchema), previous: z.strictObject({ object: z.string(), sha256: z.string() }).nullable() });
-type Head = z.infer<typeof headSchema>;
-
-async function writeCheckpoint(repository: WritableRepository, head: Head): Promise<void> {
-  const key = keys.checkpoint(head.writer, head.sequence);
-  if ((await repository.store.size(key)) !== null) return;
-  const heads = [head];
-  for (const writer of await listWriters(repository)) {
-    const last = (await repository.store.listNames(keys.writer(writer))).findLast((name) => ENTRY_NAME.test(name));
-    if (writer === head.writer || last === undefined) continue;
-    heads.push({ writer, sequence: Number(baseName(last)), sha256: sha256(await repository.store.read(keys.writer(writer) + last)).toString("hex") });
-  }
-  await writeDocument(repository, key, "checkpoint", { head, heads, previous: await lastCheckpoint(repository, head.writer) }, repository.signer);
-}
-
-async function lastCheckpoint(repository: Repository, writer: string): Promise<{ object: string; sha256: string } | null> {
-  const last = (await repository.store.listNames(keys.writer(writer))).findLast((name) => name.endsWith(".checkpoint.json"));
-  if (last === undefined) return null;
-  const object = keys.writer(writer) + last;
-  return { object, sha256: sha256(await repository.store.read(object)).toString("hex") };
-}
-
-export const ENTRY_NAME = /^\d{12}\.json$/;
 const MOST_NAMED_MISSING = 1000;
 /** What a run found may be long to tell. */
 export const MOST_ENTRY_BYTES = 16 << 20;
-
-/** Who has a folder by the name of a host's key. What else lies there is nobody's evidence. */
-export async function listWriters(repository: Repository): Promise<string[]> {
-  return (await repository.store.listNames(keys.evidence())).filter((name) => /^[0-9a-f]{64}\/$/.test(name)).map((name) => name.slice(0, -1));
-}
 
 export interface EvidenceReading {
   readonly entries: readonly EvidenceEntry[];
@@ -317,7 +302,7 @@ async function readCheckpoints(
   damage: DamageError[],
 ): Promise<void> {
   const digests = new Map<string, string>();
-  for (const name of names.filter((entry) => entry.endsWith(".checkpoint.json"))) {
+  for (const name of names.filter(isCheckpoint)) {
     const key = keys.writer(writer) + name;
     await collect(async () => {
       const { payload, signer, sha256: digest } = await readDocument(repository, key, "checkpoint", checkpointSchema);

@@ -39,10 +39,10 @@ export function openLocalStore(root: string): ObjectStore {
       await guarded(`list ${prefix}`, assertSameRoot);
       yield* listFiles(root, prefix);
     },
-    listNames: (prefix) =>
+    listNames: (prefix, after = "") =>
       guarded(`list ${prefix}`, async () => {
         await assertSameRoot();
-        return listFolder(root, prefix);
+        return (await listFolder(root, prefix)).filter((name) => name > after);
       }),
     remove: (keys) =>
       guarded("delete", async () => {

@@ -23,8 +23,11 @@ export interface ObjectStore {
   size(key: string): Promise<number | null>;
   /** Every object whose key begins with `prefix`, in bytewise order of keys. */
   list(prefix: string): AsyncIterable<ObjectInfo>;
-  /** The next path segments below `prefix` (which is empty or ends in `/`): names of objects, and of folders with a trailing `/`. In order. */
-  listNames(prefix: string): Promise<string[]>;
+  /**
+   * The next path segments below `prefix` (which is empty or ends in `/`): names of objects, and of folders with a trailing `/`. In order. `after`: only those behind this name, so that what
+   * is new in a long row is found without all of the row.
+   */
+  listNames(prefix: string, after?: string): Promise<string[]>;
   /** Removes objects, with everything that was put over them. One that is not there is no error; one that is locked stays, and is named in the answer. */
   remove(keys: readonly string[]): Promise<readonly LockedObject[]>;
   /** Free bytes where the store can say, else null. */

@@ -15,18 +15,20 @@ export async function* listObjects(place: S3Place, prefix: string): AsyncGenerat
     }
 }
 
-export async function listFolder(place: S3Place, prefix: string): Promise<string[]> {
+/** `after`: only names behind this one. */
+export async function listFolder(place: S3Place, prefix: string, after = ""): Promise<string[]> {
   const names: string[] = [];
   const start = place.prefix.length + prefix.length;
-  for await (const page of pages(place, prefix, true)) {
+  for await (const page of pages(place, prefix, true, after)) {
     for (const { Key: key = "" } of page.Contents ?? []) names.push(key.slice(start));
     for (const { Prefix: folder = "" } of page.CommonPrefixes ?? []) names.push(folder.slice(start));
   }
-  return names.filter((name) => isValidKey(name.replace(/\/$/, ""))).toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+  return names.filter((name) => name > after && isValidKey(name.replace(/\/$/, ""))).toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0));
 }
 
-async function* pages(place: S3Place, prefix: string, byFolder: boolean): AsyncGenerator<ListObjectsV2CommandOutput> {
-  const input = { Bucket: place.bucket, Prefix: place.prefix + prefix, ...(byFolder ? { Delimiter: "/" } : {}) };
+async function* pages(place: S3Place, prefix: string, byFolder: boolean, after = ""): AsyncGenerator<ListObjectsV2CommandOutput> {
+  const start = after === "" ? {} : { StartAfter: place.prefix + prefix + after };
+  const input = { Bucket: place.bucket, Prefix: place.prefix + prefix, ...(byFolder ? { Delimiter: "/" } : {}), ...start };
   for (let token: string | undefined; ;) {
     const from = token === undefined ? {} : { ContinuationToken: token };
     const page = await guarded(place, `list ${prefix === "" ? "the repository" : prefix}`, () =>

@@ -37,7 +37,7 @@ export function openS3Store(address: S3Address, options: S3Options): ObjectStore
     ...readsOf(place, null),
     size: async (key) => guarded(place, `look at ${key}`, () => sizeOf(place, { key: checked(key) })),
     list: (prefix) => (seesThrough ? listUnhidden(place, prefix) : listObjects(place, prefix)),
-    listNames: (prefix) => (seesThrough ? listFolderUnhidden(place, prefix) : listFolder(place, prefix)),
+    listNames: (prefix, after) => (seesThrough ? listFolderUnhidden(place, prefix, after) : listFolder(place, prefix, after)),
     remove: async (keys) => guarded(place, "delete", async () => removeObjects(place, keys.map(checked), keys.length > 0 && (await isVersioned()))),
     freeBytes: async () => null,
     sweep: async (prefix, before) => guarded(place, "look for unfinished uploads", () => sweepUploads(place, prefix, before)),

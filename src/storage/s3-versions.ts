@@ -52,9 +52,10 @@ function versionsIn(place: S3Place, { Versions: objects = [], DeleteMarkers: mar
     .toSorted((a, b) => bytewise(a.key, b.key));
 }
 
-async function* versionPages(place: S3Place, prefix: string, byFolder: boolean): AsyncGenerator<ListObjectVersionsCommandOutput> {
+async function* versionPages(place: S3Place, prefix: string, byFolder: boolean, after = ""): AsyncGenerator<ListObjectVersionsCommandOutput> {
   const input: ListObjectVersionsCommandInput = { Bucket: place.bucket, Prefix: place.prefix + prefix, ...(byFolder ? { Delimiter: "/" } : {}) };
-  for (let from: Pick<ListObjectVersionsCommandInput, "KeyMarker" | "VersionIdMarker"> = {}; ;) {
+  const start = after === "" ? {} : { KeyMarker: place.prefix + prefix + after };
+  for (let from: Pick<ListObjectVersionsCommandInput, "KeyMarker" | "VersionIdMarker"> = start; ;) {
     const request = new ListObjectVersionsCommand({ ...input, ...from });
     const page: ListObjectVersionsCommandOutput = await guarded(place, `list versions of ${prefix === "" ? "the repository" : prefix}`, () =>
       place.small.run(() => place.client.send(request)),
@@ -98,14 +99,14 @@ export async function* listUnhidden(place: S3Place, prefix: string): AsyncGenera
 }
 
 /** Names below a folder, in the same way; a folder is there also where markers are all that is in it. */
-export async function listFolderUnhidden(place: S3Place, prefix: string): Promise<string[]> {
+export async function listFolderUnhidden(place: S3Place, prefix: string, after = ""): Promise<string[]> {
   const names = new Set<string>();
   const start = place.prefix.length + prefix.length;
-  for await (const page of versionPages(place, prefix, true)) {
+  for await (const page of versionPages(place, prefix, true, after)) {
     for (const { Key: key = "" } of page.Versions ?? []) names.add(key.slice(start));
     for (const { Prefix: folder = "" } of page.CommonPrefixes ?? []) names.add(folder.slice(start));
   }
-  return [...names].filter((name) => isValidKey(name.replace(/\/$/, ""))).toSorted(bytewise);
+  return [...names].filter((name) => name > after && isValidKey(name.replace(/\/$/, ""))).toSorted(bytewise);
 }
 
 /** The version that a key shows, or would if no marker hid it; null: there is none. */

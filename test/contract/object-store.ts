@@ -206,6 +206,14 @@ export function describeObjectStore(name: string, open: () => Promise<StoreUnder
         expect(await store.listNames("nowhere/")).toEqual([]);
         expect(await store.listNames("b/")).toEqual([]);
       });
+
+      test("names behind one, whether it is there or not", async () => {
+        expect(await store.listNames("a/", "10")).toEqual(["2/", "B", "b"]);
+        expect(await store.listNames("a/", "A")).toEqual(["B", "b"]);
+        expect(await store.listNames("a/", "b")).toEqual([]);
+        expect(await store.listNames("", "a.b")).toEqual(["a/", "a0", "aa/", "b"]);
+        expect(await store.listNames("", "a/")).toEqual(["a0", "aa/", "b"]);
+      });
     });
 
     describe("removing", () => {

@@ -75,7 +75,7 @@ export function withFaults(inner: ObjectStore): FaultyStore {
       await through("list", prefix, async () => undefined);
       yield* inner.list(prefix);
     },
-    listNames: (prefix) => through("listNames", prefix, () => inner.listNames(prefix)),
+    listNames: (prefix, after) => through("listNames", prefix, () => inner.listNames(prefix, after)),
     remove: (keys) => through("remove", keys[0] ?? "", () => inner.remove(keys)),
     freeBytes: () => through("freeBytes", "", () => inner.freeBytes()),
     sweep: (prefix, before) => through("sweep", prefix, () => inner.sweep(prefix, before)),
