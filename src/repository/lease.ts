@@ -49,6 +49,8 @@ export interface Lease {
   assertHeld(): Promise<void>;
   /** Renews now, with a new position. Where it is on another timeline, the one before is remembered as left. */
   note(position: Omit<LeasePosition, "left">): Promise<void>;
+  /** As `note`, but written down with the next renewal, or with the release: for who is about to end. */
+  remember(position: Omit<LeasePosition, "left">): void;
   release(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -71,7 +73,8 @@ export async function acquireLease(repository: WritableRepository, request: Leas
     const newest = await waitUntilFree(repository, request, await newestLease(repository, request.scope));
     const epoch = (newest?.epoch ?? 0) + 1;
     const position = newest?.state?.position ?? null;
-    if (await writeEpoch(repository, request, epoch, "held", position)) return hold(repository, request, epoch, position);
+    const older = await renewAs(repository, request, epoch, position);
+    if (older !== null) return new HeldLease(repository, request, { epoch, position, older });
   }
 }
 
@@ -124,7 +127,25 @@ function busy(scope: string, state: LeaseState): HoldfastError {
   });
 }
 
-async function writeEpoch(repository: WritableRepository, request: LeaseRequest, epoch: number, state: LeaseState["state"], position: LeasePosition | null): Promise<boolean> {
+/** Creates the epoch that says that we hold the lease. Null where another process was faster; else the keys of the epochs before it: they mean nothing any more. */
+async function renewAs(repository: WritableRepository, request: LeaseRequest, epoch: number, position: LeasePosition | null): Promise<readonly string[] | null> {
+  if (!(await createEpoch(repository, request, epoch, "held", position))) return null;
+  const names = await listOrUndo(repository, request.scope, epoch);
+  // Older epochs are deleted, so that one somebody read of long ago is free to be created again, and means nothing: only the highest counts.
+  if (names.some((name) => epochOf(name) > epoch)) {
+    await repository.store.remove([keys.lease(request.scope, epoch)]);
+    return null;
+  }
+  return names.filter((name) => epochOf(name) < epoch).map((name) => keys.leases(request.scope) + name);
+}
+
+function epochOf(name: string): number {
+  return Number(baseName(name));
+}
+
+/** False where another process was faster. An answer that was lost on its way leaves an epoch that is there: it is ours if it says what we wrote. */
+async function createEpoch(repository: WritableRepository, request: LeaseRequest, epoch: number, state: LeaseState["state"], position: LeasePosition | null): Promise<boolean> {
+  const key = keys.lease(request.scope, epoch);
   const payload: LeaseState = {
     epoch,
     state,
@@ -135,21 +156,6 @@ async function writeEpoch(repository: WritableRepository, request: LeaseRequest,
     ttlSeconds: LEASE_TTL_SECONDS,
     position,
   };
-  if (!(await createEpoch(repository, keys.lease(request.scope, epoch), payload))) return false;
-  const names = await listOrUndo(repository, request.scope, epoch);
-  // Older epochs are deleted, so that one somebody read of long ago is free to be created again, and means nothing: only the highest counts.
-  if (names.some((name) => Number(baseName(name)) > epoch)) {
-    await repository.store.remove([keys.lease(request.scope, epoch)]);
-    return false;
-  }
-  const older = names.filter((name) => Number(baseName(name)) < epoch);
-  // They mean nothing any more: where they stay, the next epoch takes them along.
-  await repository.store.remove(older.map((name) => keys.leases(request.scope) + name)).catch(() => undefined);
-  return true;
-}
-
-/** False where another process was faster. An answer that was lost on its way leaves an epoch that is there: it is ours if it says what we wrote. */
-async function createEpoch(repository: WritableRepository, key: string, payload: LeaseState): Promise<boolean> {
   try {
     return (await writeDocument(repository, key, "lease", payload, repository.signer)) === "created";
   } catch (error) {
@@ -174,67 +180,112 @@ function holderOf(repository: WritableRepository): Holder {
 }
 
 /** Keeps a lease alive with a timer until it is released. One renewal at a time; all changes go through one queue. */
-function hold(repository: WritableRepository, request: LeaseRequest, firstEpoch: number, firstPosition: LeasePosition | null): Lease {
-  const lost = new AbortController();
-  let epoch = firstEpoch;
-  let position = firstPosition;
-  let released = false;
-  let renewedMs = request.clock.monotonicMs();
-  let queue: Promise<void> = Promise.resolve();
+class HeldLease implements Lease {
+  readonly #repository: WritableRepository;
+  readonly #request: LeaseRequest;
+  readonly #lost = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+  #epoch: number;
+  #position: LeasePosition | null;
+  #isReleased = false;
+  #renewedMs: number;
+  #queue: Promise<void> = Promise.resolve();
+  /** Older epochs on their way out. Nobody waits for that but the next change: where they stay, the epoch after takes them along. */
+  #clearing: Promise<unknown> = Promise.resolve();
 
-  const advance = (state: LeaseState["state"]): Promise<void> => {
-    const next = queue.then(async () => {
-      if (released || lost.signal.aborted) return;
-      if (!(await writeEpoch(repository, request, epoch + 1, state, position))) {
-        lost.abort(lostError(request.scope));
-        return;
-      }
-      epoch++;
-      renewedMs = request.clock.monotonicMs();
-      released = state === "released";
-    });
-    queue = next.catch(() => undefined);
-    return next;
-  };
-  const timer = setInterval(() => {
-    advance("held").catch(() => {
-      // The store does not answer. Others may take the lease when its time is over, so that is when we stop counting on it.
-      if (request.clock.monotonicMs() - renewedMs > LEASE_TTL_SECONDS * 750) lost.abort(lostError(request.scope));
-    });
-  }, LEASE_TTL_SECONDS * 333);
-  timer.unref();
-  const release = async (): Promise<void> => {
-    clearInterval(timer);
+  constructor(repository: WritableRepository, request: LeaseRequest, first: { epoch: number; position: LeasePosition | null; older: readonly string[] }) {
+    this.#repository = repository;
+    this.#request = request;
+    this.#epoch = first.epoch;
+    this.#position = first.position;
+    this.#renewedMs = request.clock.monotonicMs();
+    this.#clear(first.older);
+    this.#timer = setInterval(() => {
+      this.#renew().catch(() => {
+        // The store does not answer. Others may take the lease when its time is over, so that is when we stop counting on it.
+        if (request.clock.monotonicMs() - this.#renewedMs > LEASE_TTL_SECONDS * 750) this.#lost.abort(lostError(request.scope));
+      });
+    }, LEASE_TTL_SECONDS * 333);
+    this.#timer.unref();
+  }
+
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  get position(): LeasePosition | null {
+    return this.#position;
+  }
+
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  async assertHeld(): Promise<void> {
+    await this.#queue;
+    this.lost.throwIfAborted();
+    const { scope } = this.#request;
+    const newest = (await this.#repository.store.listNames(keys.leases(scope))).at(-1);
+    if (newest === undefined || epochOf(newest) !== this.#epoch) throw lostError(scope);
+  }
+
+  async note(position: Omit<LeasePosition, "left">): Promise<void> {
+    this.remember(position);
+    return this.#renew();
+  }
+
+  remember(position: Omit<LeasePosition, "left">): void {
+    this.#position = { ...position, left: leftBehind(this.#position, position.timeline) };
+  }
+
+  async release(): Promise<void> {
+    clearInterval(this.#timer);
     // What is not released is held for as long as this process lives, though nobody holds it: a store that does not answer is asked again.
     for (let attempt = 1; ; attempt++)
       try {
-        return await advance("released");
+        await this.#giveUp();
+        return void (await this.#clearing);
       } catch (error) {
         if (attempt === RELEASE_ATTEMPTS) throw error;
-        await request.clock.sleep(RELEASE_RETRY_MS);
+        await this.#request.clock.sleep(RELEASE_RETRY_MS);
       }
-  };
-  return {
-    get epoch() {
-      return epoch;
-    },
-    get position() {
-      return position;
-    },
-    lost: lost.signal,
-    assertHeld: async () => {
-      await queue;
-      lost.signal.throwIfAborted();
-      const newest = await newestLease(repository, request.scope);
-      if (newest?.epoch !== epoch) throw lostError(request.scope);
-    },
-    note: (next) => {
-      position = { ...next, left: leftBehind(position, next.timeline) };
-      return advance("held");
-    },
-    release,
-    [Symbol.asyncDispose]: release,
-  };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+
+  #renew(): Promise<void> {
+    return this.#advance((epoch) => renewAs(this.#repository, this.#request, epoch, this.#position));
+  }
+
+  /** Whether somebody holds a later epoch need not be looked at: below it, this one means nothing. */
+  #giveUp(): Promise<void> {
+    return this.#advance(async (epoch) => {
+      if (!(await createEpoch(this.#repository, this.#request, epoch, "released", this.#position))) return null;
+      this.#isReleased = true;
+      return [keys.lease(this.#request.scope, epoch - 1)];
+    });
+  }
+
+  /** Makes the next epoch; `act` answers with what is older than it, or null where another process was faster. */
+  #advance(act: (epoch: number) => Promise<readonly string[] | null>): Promise<void> {
+    const next = this.#queue.then(async () => {
+      if (this.#isReleased || this.lost.aborted) return;
+      await this.#clearing;
+      const older = await act(this.#epoch + 1);
+      if (older === null) return this.#lost.abort(lostError(this.#request.scope));
+      this.#epoch++;
+      this.#renewedMs = this.#request.clock.monotonicMs();
+      this.#clear(older);
+    });
+    this.#queue = next.catch(() => undefined);
+    return next;
+  }
+
+  #clear(older: readonly string[]): void {
+    if (older.length > 0) this.#clearing = this.#repository.store.remove(older).catch(() => undefined);
+  }
 }
 
 /** The timelines that are behind us once we are on `timeline`. One that is taken up again is not. */

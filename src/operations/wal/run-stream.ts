@@ -134,7 +134,8 @@ function run(request: StreamRequest, { receiver, keptFrom, commits, tiers, walKe
     // A copy that is not of the log must not tell the server what it need not keep for the log.
     slot: request.slot === false && !isOfLog(request, tiers.first) ? null : slotName(request.source.name),
     keptFrom,
-    isWaitedFor: () => commits.isWaiting,
+    isWaitedFor: () => commits.isWaiting || progress.isWaitedFor,
+    onFlushable: (flush) => progress.flushBy(flush),
     clock,
     signal: AbortSignal.any([context.signal, stopper.signal]),
     onPosition: (position) => progress.moved(position),
@@ -215,6 +216,14 @@ class PositionWatch {
   #ended: { error: unknown } | null = null;
   current: StreamPosition | null = null;
 
+  #waits = 0;
+  #flush: () => void = () => undefined;
+
+  /** Also while who waits is just being told of a step on the way. */
+  get isWaitedFor(): boolean {
+    return this.#waits > 0;
+  }
+
   constructor(onPosition: ((position: StreamPosition) => void) | undefined) {
     this.#onPosition = onPosition;
   }
@@ -230,19 +239,36 @@ class PositionWatch {
     for (const wake of this.#waiting) wake();
   }
 
+  /** How the stream makes durable at once what it has. */
+  flushBy(flush: () => void): void {
+    this.#flush = flush;
+  }
+
   async reached(lsn: Lsn, signal: AbortSignal): Promise<void> {
-    while (this.current === null || this.current.durable < lsn) {
-      if (this.#ended !== null) throw this.#ended.error;
-      signal.throwIfAborted();
-      await new Promise<void>((resolve) => {
-        const wake = (): void => {
-          this.#waiting.delete(wake);
-          signal.removeEventListener("abort", wake);
-          resolve();
-        };
-        this.#waiting.add(wake);
-        signal.addEventListener("abort", wake);
-      });
+    this.#waits++;
+    // What is there already; what is still to come is seen to be waited for.
+    this.#flush();
+    try {
+      while (this.current === null || this.current.durable < lsn) {
+        if (this.#ended !== null) throw this.#ended.error;
+        signal.throwIfAborted();
+        await this.#step(signal);
+      }
+    } finally {
+      this.#waits--;
     }
+  }
+
+  /** Resolves with the next position, with the end, or when the signal aborts. */
+  #step(signal: AbortSignal): Promise<void> {
+    return new Promise<void>((resolve) => {
+      const wake = (): void => {
+        this.#waiting.delete(wake);
+        signal.removeEventListener("abort", wake);
+        resolve();
+      };
+      this.#waiting.add(wake);
+      signal.addEventListener("abort", wake);
+    });
   }
 }

@@ -32,8 +32,10 @@ export interface StreamTask {
   readonly keptFrom?: Lsn | null;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** Whether commits of the server wait until what they wrote is durable here. */
+  /** Whether somebody waits until what was written is durable here: commits of the server, or one of us. */
   readonly isWaitedFor?: () => boolean;
+  /** Is handed what makes durable at once all that has come: for who begins to wait. */
+  readonly onFlushable?: (flush: () => void) => void;
   readonly onPosition: (position: StreamPosition) => void;
   readonly onGap: (gap: { timeline: number; from: Lsn; to: Lsn }) => Promise<void>;
 }
@@ -91,6 +93,7 @@ export class TimelineStream {
     this.#durable = addBytes(this.#start, this.#segment.durable);
     await this.#scanFromBefore();
     const messages = receiver.stream({ slot, timeline: this.#timeline, start: this.#start, signal: AbortSignal.any([signal, this.#task.lease.lost, this.#failed.signal]) });
+    this.#task.onFlushable?.(() => this.#flushSoon());
     // Parts go to the first repository only, as often as its store is meant for.
     const timers = [setInterval(() => this.#flushSoon(), this.#task.store.repositories[0].store.smallWritesEveryMs), setInterval(() => this.#noteSoon(), LOOK_EVERY_MS)];
     try {
@@ -100,6 +103,8 @@ export class TimelineStream {
           this.#failed.signal.throwIfAborted();
           this.#task.lease.lost.throwIfAborted();
           await this.#finish();
+          // On another timeline we go on: then this one is left at once, and not with the end of the lease.
+          if (next.value !== null) await this.#note();
           return next.value;
         }
         await this.#receive(next.value);
@@ -262,7 +267,7 @@ export class TimelineStream {
     if (segment !== null) this.#enqueue(() => this.#storePart(segment));
     await this.#writes;
     this.#failed.signal.throwIfAborted();
-    await this.#note();
+    this.#task.lease.remember(this.#position);
   }
 
   #advance(durable: Lsn): void {
@@ -283,11 +288,16 @@ export class TimelineStream {
   #noteSoon(): void {
     if (this.#task.clock.monotonicMs() - this.#notedMs < NOTE_EVERY_MS) return;
     this.#notedMs = this.#task.clock.monotonicMs();
-    this.#enqueue(() => this.#note());
+    // Beside the writes: what it says is durable already, and a store far away is not to be waited for twice.
+    this.#note().catch((error: unknown) => this.#failed.abort(error));
   }
 
   #note(): Promise<void> {
-    return this.#task.lease.note({ timeline: this.#timeline, lsn: formatLsn(this.#durable), coveredUntil: this.#coveredUntil === null ? null : formatMicros(this.#coveredUntil) });
+    return this.#task.lease.note(this.#position);
+  }
+
+  get #position(): Parameters<Lease["note"]>[0] {
+    return { timeline: this.#timeline, lsn: formatLsn(this.#durable), coveredUntil: this.#coveredUntil === null ? null : formatMicros(this.#coveredUntil) };
   }
 
   #enqueue(act: () => Promise<void>): void {
