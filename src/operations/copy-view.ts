@@ -1,4 +1,5 @@
 import type { SourceKind } from "../domain/source-kind.ts";
+import pMap from "p-map";
 import { bytesBetween, parseLsn } from "../domain/lsn.ts";
 import type { Lsn } from "../domain/lsn.ts";
 import { isOnHistory } from "../domain/timeline.ts";
@@ -23,6 +24,10 @@ import { readExpired } from "../repository/wal-expiry.ts";
 import type { ExpiredRange } from "../repository/wal-expiry.ts";
 import { readIndexes } from "../repository/wal-index.ts";
 import { leaseScopes } from "./source-target.ts";
+
+const TIMELINES_AT_ONCE = 8;
+/** Larger segments are not kept at hand. */
+const KEPT_SEGMENT_BYTES = 64 << 20;
 
 function nothingOfThisCopy(error: unknown): null {
   if (!isOfThisCopy(error)) throw error;
@@ -49,6 +54,8 @@ export class CopyView {
   readonly others: readonly CopyView[];
   readonly #fallbacks: Fallback[] = [];
   #indexed: Map<string, SegmentLedger> | null = null;
+  /** What was read last: a target is found by looking at one segment again and again. */
+  #lastRead: { readonly name: string; readonly bytes: Buffer } | null = null;
 
   private constructor(
     fields: Pick<CopyView, "repository" | "source" | "kind" | "systemIdentifier" | "place" | "listing" | "inventory" | "histories" | "stream" | "damage" | "expired">,
@@ -106,11 +113,12 @@ export class CopyView {
     };
     const listing = await listManifests(repository, source);
     const inventory = await listWal(repository, place);
-    for (const timeline of await listTimelines(repository, place))
-      await Promise.all([
+    const readTimeline = async (timeline: number): Promise<unknown> =>
+      Promise.all([
         collect(timeline, async () => void histories.set(timeline, await readTimelineHistory(repository, place, timeline))),
         collect(timeline, async () => void expired.set(timeline, await readExpired(repository, place, timeline))),
       ]);
+    await pMap(await listTimelines(repository, place), readTimeline, { concurrency: TIMELINES_AT_ONCE });
     return new CopyView({ repository, source, kind: binding.kind, systemIdentifier: systemIdentifierOf(binding), place, listing, inventory, histories, stream, damage, expired });
   }
 
@@ -165,6 +173,14 @@ export class CopyView {
 
   /** The bytes of a segment, or of the beginning that is there of an unfinished one; of one that is hurt here, those of another copy that holds all of it. */
   async read(name: string): Promise<Buffer> {
+    if (this.#lastRead?.name === name) return this.#lastRead.bytes;
+    const bytes = await this.#read(name);
+    // An unfinished one grows.
+    if (bytes.length === this.place.segmentBytes && bytes.length <= KEPT_SEGMENT_BYTES) this.#lastRead = { name, bytes };
+    return bytes;
+  }
+
+  async #read(name: string): Promise<Buffer> {
     try {
       return await this.#readHere(name);
     } catch (error) {

@@ -219,7 +219,8 @@ export interface ManifestListing {
   readonly ids: readonly string[];
 }
 
-export async function listManifests(repository: Repository, source: string): Promise<ManifestListing> {
+/** `known`: manifests that were read before, for they never change; what is there is listed anew. */
+export async function listManifests(repository: Repository, source: string, known: readonly StoredManifest[] = []): Promise<ManifestListing> {
   const [names, tombstoneNames] = await Promise.all([repository.store.listNames(keys.manifests(source)), repository.store.listNames(keys.tombstones(source))]);
   const ids = names.map(baseName).filter((id) => BACKUP_ID.test(id));
   const tombstones = new Set(tombstoneNames.map(baseName));
@@ -229,7 +230,8 @@ export async function listManifests(repository: Repository, source: string): Pro
   const stranger = names.find((name) => !BACKUP_ID.test(baseName(name)));
   if (stranger !== undefined) damaged.push(new DamageError(keys.manifests(source) + stranger, `it is no manifest by its name, as are ${names.length - ids.length} there in all`));
   if (ids.length > MOST_MANIFESTS) throw new DamageError(keys.manifests(source), `there are ${ids.length} manifests, and ${MOST_MANIFESTS} are the most there can be`);
-  const slots = await pMap(ids, async (id) => ({ id, slot: await readListed(repository, source, id) }), { concurrency: READS_AT_ONCE });
+  const read = new Map(known.map((stored) => [stored.manifest.id, { kind: "manifest" as const, ...stored }]));
+  const slots = await pMap(ids, async (id) => ({ id, slot: read.get(id) ?? (await readListed(repository, source, id)) }), { concurrency: READS_AT_ONCE });
   for (const { id, slot } of slots) {
     if (slot instanceof DamageError) damaged.push(slot);
     else if (slot?.kind === "manifest") (tombstones.has(id) ? dying : backups).push(slot);

@@ -68,12 +68,20 @@ export async function storeSegment(
 ): Promise<StoreOutcome> {
   const boundKey = keys.walSegment(place.source, place.systemIdentifier, segment);
   const objectKey = `${boundKey}-${contentName(repository, bytes)}`;
-  const others = await otherContents(repository, keys.walFolder(place.source, place.systemIdentifier, segment), segment, objectKey);
   const { summary = null } = options;
-  // First, so that a segment which says that it has one had one.
-  if (summary !== null) await storeSummary(repository, place, objectKey, summary, options.now);
-  const ledger: SegmentLedger = { ...facts, summarised: summary !== null, follows: await hasPredecessor(repository, place, segment) };
-  const outcome = await writeContainer(repository, { source: place.source, kind: "wal", objectKey, boundKey }, bytes, { ledger }, options);
+  const folder = keys.walFolder(place.source, place.systemIdentifier, segment);
+  // All that has to be known before, asked at once: a store far away is far away each time.
+  const listed = repository.store.listNames(folder);
+  const [names, follows] = await Promise.all([
+    listed,
+    hasPredecessor(repository, place, segment, listed),
+    // First, so that a segment which says that it has one had one.
+    summary === null ? null : storeSummary(repository, place, objectKey, summary, options.now),
+  ]);
+  const others = otherContents(names, folder, segment, objectKey);
+  const isThere = names.includes(objectKey.slice(folder.length));
+  const ledger: SegmentLedger = { ...facts, summarised: summary !== null, follows };
+  const outcome = isThere ? "exists" : await writeContainer(repository, { source: place.source, kind: "wal", objectKey, boundKey }, bytes, { ledger }, options);
   // A host that cannot open what another wrote cannot compare: both stay, and whoever reads them does.
   if (others.length === 0 || !repository.keyRing.canOpenData) return outcome === "created" ? "created" : "same";
   // Another name for this segment may be the same bytes under another name key: only the content tells.
@@ -82,19 +90,25 @@ export async function storeSegment(
   return "same";
 }
 
-async function hasPredecessor(repository: Repository, place: WalPlace, segment: string): Promise<boolean> {
+/** Whether the segment before it is there. `listed`: the names in its own folder, which is the other's too but for one of 256. */
+async function hasPredecessor(repository: Repository, place: WalPlace, segment: string, listed: Promise<readonly string[]>): Promise<boolean> {
   const parsed = parseSegmentName(segment, place.segmentBytes);
   if (parsed === null || parsed.number === 0n) return false;
   const before = segmentName({ timeline: parsed.timeline, number: parsed.number - 1n }, place.segmentBytes);
-  const names = await repository.store.listNames(keys.walFolder(place.source, place.systemIdentifier, before));
+  const [folder, own] = [before, segment].map((name) => keys.walFolder(place.source, place.systemIdentifier, name)) as [string, string];
+  const names = folder === own ? await listed : await repository.store.listNames(folder);
   return names.some((name) => name.startsWith(`${before}-`));
 }
 
 export async function storeHistory(repository: WritableRepository, place: WalPlace, timeline: number, content: Buffer, options: WalWriteOptions): Promise<StoreOutcome> {
   const boundKey = keys.history(place.source, place.systemIdentifier, timelineHex(timeline));
   const objectKey = `${boundKey}-${contentName(repository, content)}`;
-  const others = await otherContents(repository, keys.histories(place.source, place.systemIdentifier), timelineHex(timeline), objectKey);
-  const outcome = await writeContainer(repository, { source: place.source, kind: "history", objectKey, boundKey }, content, { forks: forksOf(timeline, content) }, options);
+  const folder = keys.histories(place.source, place.systemIdentifier);
+  const names = await repository.store.listNames(folder);
+  const others = otherContents(names, folder, timelineHex(timeline), objectKey);
+  const isThere = names.includes(objectKey.slice(folder.length));
+  const meta = { forks: forksOf(timeline, content) };
+  const outcome = isThere ? "exists" : await writeContainer(repository, { source: place.source, kind: "history", objectKey, boundKey }, content, meta, options);
   for (const other of repository.keyRing.canOpenData ? others : [])
     if (!(await readContainer(repository, { source: place.source, kind: "history", objectKey: other, boundKey }, MOST_HISTORY_BYTES)).equals(content)) return "diverged";
   return outcome === "created" && others.length === 0 ? "created" : "same";
@@ -122,8 +136,7 @@ export async function storePart(
   return objectKey;
 }
 
-async function otherContents(repository: Repository, folder: string, name: string, objectKey: string): Promise<string[]> {
-  const names = await repository.store.listNames(folder);
+function otherContents(names: readonly string[], folder: string, name: string, objectKey: string): string[] {
   return names.filter((entry) => entry.startsWith(`${name}-`) && folder + entry !== objectKey).map((entry) => folder + entry);
 }
 
@@ -135,7 +148,6 @@ interface WalObject {
 }
 
 async function writeContainer(repository: WritableRepository, object: WalObject, bytes: Buffer, meta: object, { dataKey, now }: WalWriteOptions): Promise<"created" | "exists"> {
-  if ((await repository.store.size(object.objectKey)) !== null) return "exists";
   const writer = await openContainerWriter({ repository, ...object, key: dataKey, now });
   try {
     await appendAll(writer, bytes, WAL_ZSTD_LEVEL);
@@ -247,8 +259,7 @@ async function readForks(repository: Repository, place: WalPlace, timeline: numb
 
 /** Timelines of which there is anything: WAL, parts or a history. */
 export async function listTimelines(repository: Repository, place: WalPlace): Promise<number[]> {
-  const withWal = await timelineFolders(repository, place);
-  const histories = await repository.store.listNames(keys.histories(place.source, place.systemIdentifier));
+  const [withWal, histories] = await Promise.all([timelineFolders(repository, place), repository.store.listNames(keys.histories(place.source, place.systemIdentifier))]);
   return [...new Set([...withWal, ...histories.filter((name) => /^[0-9A-F]{8}-/.test(name)).map((name) => Number.parseInt(name, 16))])].toSorted((a, b) => a - b);
 }
 
@@ -257,12 +268,12 @@ async function timelineFolders(repository: Repository, place: WalPlace): Promise
   return names.filter((name) => /^[0-9A-F]{8}\/$/.test(name)).map((name) => Number.parseInt(name, 16));
 }
 
-/** Lists what is there, from names alone. Parts first: the stream replaces them by their segment, and what is listed the other way round may show neither. */
-export async function listWal(repository: Repository, place: WalPlace): Promise<WalInventory> {
+/** Lists what is there, of all timelines or of those that are asked for, from names alone. Parts first: the stream replaces them by their segment, and what is listed the other way round may show neither. */
+export async function listWal(repository: Repository, place: WalPlace, known?: readonly number[]): Promise<WalInventory> {
   const segments = new Map<string, { objects: string[] }>();
   const parts = new Map<string, { objects: string[]; contiguousBytes: number; furthestBytes: number }>();
   const { source, systemIdentifier, segmentBytes } = place;
-  const timelines = (await timelineFolders(repository, place)).map(timelineHex);
+  const timelines = (known ?? (await timelineFolders(repository, place))).map(timelineHex);
   for (const timeline of timelines) {
     for await (const { key } of repository.store.list(keys.walParts(source, systemIdentifier, timeline))) {
       const part = /\/parts\/([0-9A-F]{24})\/[^/]+$/.exec(key)?.[1];

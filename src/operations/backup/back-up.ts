@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { formatLsn } from "../../domain/lsn.ts";
+import type { Lsn } from "../../domain/lsn.ts";
 import { segmentAt, segmentStart } from "../../domain/wal-segment.ts";
-import { stopwatch } from "../../clock.ts";
+import { settledWithin, stopwatch } from "../../clock.ts";
 import { crashPoint } from "../../crash-points.ts";
 import { HoldfastError } from "../../errors.ts";
 import { openBackupSession } from "../../postgres/backup-session.ts";
@@ -24,6 +25,7 @@ import type { PackedCluster } from "./pack-cluster.ts";
 import { declareBackup, prepareForCluster, requireAllReady } from "./prepare-places.ts";
 import type { LeasedPlace } from "./prepare-places.ts";
 import { startBackup } from "./start-backup.ts";
+import type { RunningStream } from "../wal/run-stream.ts";
 import { streamBeside, whileStreaming } from "../wal/stream-beside.ts";
 import { waitForArrival, waitForWal } from "./wal-wait.ts";
 import type { WalNeed } from "./wal-wait.ts";
@@ -57,6 +59,8 @@ export async function backUp(request: BackUpRequest, context: OperationContext):
     return { id, type, requestedType: request.type, copies: inOrder(request, [...outcomes, ...away.map(leftOut)]), durationSeconds: elapsed() };
   } finally {
     await closeCopies(copies, context);
+    // At the same time: each is some ways to a store, and neither needs the other.
+    await Promise.all([stream?.[Symbol.asyncDispose](), leases[Symbol.asyncDispose]()]);
   }
 }
 
@@ -89,11 +93,12 @@ function placeOf({ request, state }: BackupUnderWay): WalNeed["place"] {
 }
 
 /** What is left to do for one copy, at its own pace: what it was handed, its WAL, and its manifest. */
-async function finishCopy(copy: BackupCopy, { lease }: LeasedPlace, packed: PackedCluster, context: OperationContext): Promise<CopyOutcome> {
+async function finishCopy(copy: BackupCopy, place: LeasedPlace, packed: PackedCluster, context: OperationContext): Promise<CopyOutcome> {
   const { backup, start, stop } = packed;
   const need = { place: placeOf(backup), history: backup.state.history, from: start.lsn, to: stop.lsn };
   try {
-    await copy.drained();
+    // Together: what is still on its way to the store, and the end of the WAL.
+    await Promise.all([copy.drained(), arrived(backup.stream, stop.lsn, context)]);
     crashPoint("backup.before-wal");
     const others = allRepositories(backup.request, backup.places).filter(({ repositoryId }) => repositoryId !== copy.repository.repositoryId);
     if (copy.failure === null) await waitForWal(copy.repository, others, need, whileStreaming(backup.stream, context));
@@ -102,7 +107,12 @@ async function finishCopy(copy: BackupCopy, { lease }: LeasedPlace, packed: Pack
     copy.fail(error);
   }
   const { made, own } = describeCluster(packed);
-  return commitBackup(copy, lease, made, own, context);
+  return commitBackup(copy, place, made, own, context);
+}
+
+/** Waits, not for ever, until WAL up to `to` is in the first tier. Whether it is, whoever needs it looks for himself. */
+async function arrived(stream: RunningStream | null, to: Lsn, { clock, signal }: OperationContext): Promise<void> {
+  if (stream !== null) await settledWithin(clock, ARRIVAL_TIMEOUT_MS, [stream.reached(to, signal)]);
 }
 
 const ARRIVAL_TIMEOUT_MS = 60_000;

@@ -8,7 +8,7 @@ import { seal } from "../../repository/identity.ts";
 import { keys } from "../../repository/layout.ts";
 import type { Lease } from "../../repository/lease.ts";
 import { listManifests, manifestSchema, nextInSequence, readManifest, referenceTo } from "../../repository/manifest.ts";
-import type { CommonManifest, Manifest, StoredManifest } from "../../repository/manifest.ts";
+import type { CommonManifest, Manifest, ManifestListing, StoredManifest } from "../../repository/manifest.ts";
 import { VERSION } from "../../version.ts";
 import type { CopyOutcome } from "./backup-types.ts";
 import type { OperationContext } from "../context.ts";
@@ -36,24 +36,34 @@ export interface MadeBackup {
 export type OwnPart = DistributiveOmit<Manifest, keyof CommonManifest>;
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
+/** Under which lease a copy is written, and what was there when it began. */
+export interface CommitPlace {
+  readonly lease: Lease;
+  readonly listing: ManifestListing;
+}
+
 /** Makes one copy of the backup exist: its list of contents, and then, last of all, its manifest. A copy that failed before stays a failed copy. */
-export async function commitBackup(copy: BackupCopy, lease: Lease, made: MadeBackup, own: OwnPart, context: OperationContext): Promise<CopyOutcome> {
+export async function commitBackup(copy: BackupCopy, { lease, listing }: CommitPlace, made: MadeBackup, own: OwnPart, context: OperationContext): Promise<CopyOutcome> {
   const { repository } = copy;
   const { source, id } = made;
   if (copy.failure !== null) return { repository: repository.name, stored: null, storedBytes: 0, error: copy.failure };
   try {
-    const contents = await writeContents(repository, { source, backup: id }, copy.contents);
+    const [contents, history] = await Promise.all([
+      writeContents(repository, { source, backup: id }, copy.contents),
+      // What was there is known; what came since is not: a copy that was filled up meanwhile.
+      listManifests(repository, source, [...listing.backups, ...listing.dying]),
+    ]);
     if (contents === "exists") throw taken(id);
-    const manifest = { ...(await describe(copy, made, contents, context)), ...own };
+    const manifest = { ...(await describe(copy, made, { contents, history }, context)), ...own };
     assert(manifestSchema.safeParse(manifest).success, "the manifest is complete");
     crashPoint("backup.before-manifest");
     await lease.assertHeld();
     context.signal.throwIfAborted();
     if ((await writeDocument(repository, keys.manifest(source, id), "manifest", manifest, repository.signer)) === "exists") throw taken(id);
     crashPoint("backup.after-manifest");
-    await withdrawIntent(repository, source, id);
     // Read back what we wrote: what cannot be read now will not be readable later.
-    return { repository: repository.name, stored: await readManifest(repository, source, id), storedBytes: copy.storedBytes, error: null };
+    const [stored] = await Promise.all([readManifest(repository, source, id), withdrawIntent(repository, source, id)]);
+    return { repository: repository.name, stored, storedBytes: copy.storedBytes, error: null };
   } catch (error) {
     context.signal.throwIfAborted();
     return { repository: repository.name, stored: null, storedBytes: copy.storedBytes, error };
@@ -64,10 +74,14 @@ function taken(id: string): HoldfastError {
   return new HoldfastError("HF-BUSY", `${id} was given up by another process while this one was making it`, { hint: "run the backup again" });
 }
 
-async function describe(copy: BackupCopy, made: MadeBackup, contents: Manifest["contents"], context: OperationContext): Promise<CommonManifest> {
+async function describe(
+  copy: BackupCopy,
+  made: MadeBackup,
+  { contents, history }: { contents: Manifest["contents"]; history: ManifestListing },
+  context: OperationContext,
+): Promise<CommonManifest> {
   const { repository } = copy;
   const { source, id, type, parent } = made;
-  const history = await listManifests(repository, source);
   return {
     source,
     id,

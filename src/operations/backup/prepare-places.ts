@@ -68,8 +68,11 @@ export async function preparePlaces(
 ): Promise<LeasedPlace[]> {
   const source = request.source.name;
   return forEachCopy(held, away, context, async ({ repository, lease }) => {
+    // The binding decides whether anything may be changed here; to look is free.
+    const listed = listManifests(repository, source);
+    listed.catch(() => undefined);
     await bind(repository);
-    const listing = await listManifests(repository, source);
+    const listing = await listed;
     const dead = await sweepAttempts(repository, source, listing, context, request.hasEnded);
     return { repository, lease, listing: { ...listing, ids: [...listing.ids, ...dead] } };
   });

@@ -17,7 +17,11 @@ export async function sweepAttempts(
   context: OperationContext,
   hasEnded: (runId: string) => boolean = () => false,
 ): Promise<readonly string[]> {
-  const [declared, traces] = await Promise.all([readIntents(repository, source), findTraces(repository, source)]);
+  const [declared, traces] = await Promise.all([
+    readIntents(repository, source),
+    findTraces(repository, source),
+    repository.store.sweep(keys.backups(source), new Date(context.clock.now().getTime() - HOUR_MS)),
+  ]);
   const intents = new Map(declared.map((intent) => [intent.backup, intent]));
   const dead: string[] = [];
   for (const id of traces.dead) {
@@ -34,6 +38,5 @@ export async function sweepAttempts(
   const abandoned = new Set(listing.ids.filter((id) => !alive.has(id) && !damaged.has(id)));
   for (const id of traces.folders) if (abandoned.has(id)) await removeBackupObjects(repository, source, id);
   for (const id of traces.intents) if (alive.has(id) || abandoned.has(id)) await withdrawIntent(repository, source, id);
-  await repository.store.sweep(keys.backups(source), new Date(context.clock.now().getTime() - HOUR_MS));
   return dead;
 }

@@ -31,7 +31,7 @@ export async function waitForWal(repository: WritableRepository, others: readonl
   let reachedBefore: Lsn | null = null;
   let since = context.clock.monotonicMs();
   for (;;) {
-    const inventory = await listWal(repository, need.place);
+    const inventory = await listWal(repository, need.place, timelinesOf(need.history));
     const { end } = contiguousFrom(inventory, need.history, need.from);
     if (end >= need.to) return;
     if (end !== reachedBefore) [reachedBefore, since] = [end, context.clock.monotonicMs()];
@@ -43,6 +43,10 @@ export async function waitForWal(repository: WritableRepository, others: readonl
     for (const other of others) await bringOverIfThere(other, repository, need, context);
     await context.clock.sleep(LOOK_EVERY_MS, context.signal);
   }
+}
+
+function timelinesOf({ timeline, forks }: TimelineHistory): number[] {
+  return [...forks.map((fork) => fork.timeline), timeline];
 }
 
 /** Waits until any of the repositories holds WAL that reaches `need.from`. */

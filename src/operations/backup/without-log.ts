@@ -59,12 +59,12 @@ export async function backUpWithoutLog(request: BackupOrder, steps: KindSteps, c
   }
 }
 
-async function finishCopy(copy: BackupCopy, { lease }: LeasedPlace, { made, own }: Packed, context: OperationContext): ReturnType<typeof commitBackup> {
+async function finishCopy(copy: BackupCopy, place: LeasedPlace, { made, own }: Packed, context: OperationContext): ReturnType<typeof commitBackup> {
   try {
     await copy.drained();
   } catch (error) {
     context.signal.throwIfAborted();
     copy.fail(error);
   }
-  return commitBackup(copy, lease, made, own, context);
+  return commitBackup(copy, place, made, own, context);
 }

@@ -80,7 +80,7 @@ async function forge(repository: WritableRepository, entries: readonly MapEntry[
     } as const;
     const outcome = await commitBackup(
       copy,
-      lease,
+      { lease, listing: { backups: [], damaged: [], dying: [], ids: [] } },
       made,
       { kind: "files", start: { at }, stop: { at }, tree: { blockSize: BLOCK, entries: entries.length, skipped: 0, changed: 0, unread: 0 } },
       context,
