@@ -1,9 +1,8 @@
 import type { BigIntStats, Dirent } from "node:fs";
 import { lstat, readdir } from "node:fs/promises";
-import ignore from "ignore";
-import type { Ignore } from "ignore";
 import { comparePaths, isSafePath } from "../domain/file-map.ts";
 import { codeOf, HoldfastError, messageOf } from "../errors.ts";
+import { Exclusion } from "./exclusion.ts";
 import type { Findings } from "./findings.ts";
 import { factsOf, kindOf } from "./node-facts.ts";
 import type { NodeFacts } from "./node-facts.ts";
@@ -52,7 +51,7 @@ const MOST_LEVELS = 512;
 
 /** Everything in a tree, in the order of the map: memory holds the names of the folders on the way to where it is, and nothing else. What cannot be taken is put among the findings. */
 export async function* walkTree(root: OpenFolder, options: TreeOptions, findings: Findings, signal: AbortSignal): AsyncGenerator<FoundNode> {
-  const rules = ignore().add([...options.exclude]);
+  const exclusion = new Exclusion(options.exclude);
   const { device } = await root.facts();
   const levels: Level[] = [await openLevel(root.hold(), "", options.notAtRoot)];
   try {
@@ -71,7 +70,7 @@ export async function* walkTree(root: OpenFolder, options: TreeOptions, findings
         if (!item.isContent) reportMissing(findings, path, found);
         continue;
       }
-      if (isExcluded(rules, path, found.isDirectory())) continue;
+      if (exclusion.excludes(path, found.isDirectory())) continue;
       if (!isSafePath(path)) {
         if (!item.isContent) findings.add("unread", path.slice(0, 200), "its path is too long");
         continue;
@@ -159,8 +158,4 @@ async function lookAt(place: string | Buffer): Promise<BigIntStats> {
 
 function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
-}
-
-function isExcluded(rules: Ignore, path: string, isFolder: boolean): boolean {
-  return rules.ignores(isFolder ? `${path}/` : path);
 }

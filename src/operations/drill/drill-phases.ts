@@ -1,10 +1,11 @@
-import { rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { stopwatch } from "../../clock.ts";
 import { judgeDrill } from "../../domain/drill-verdict.ts";
 import type { DrillCheckResult, DrillFault } from "../../domain/drill-verdict.ts";
 import { describeTarget } from "../../domain/restore-target.ts";
 import { HoldfastError, messageOf } from "../../errors.ts";
+import { removeTree } from "../../files/remove-tree.ts";
 import { runProgram } from "../../postgres/process.ts";
 import type { StoredManifest } from "../../repository/manifest.ts";
 import type { OperationContext } from "../context.ts";
@@ -47,7 +48,7 @@ export async function runPhases<P extends { readonly stored: StoredManifest; rea
     context.signal.throwIfAborted();
     checks.push({ name: "recovery", required: true, outcome: "fail", detail: messageOf(error), fault: acts.faultOf(error) });
   } finally {
-    await phase("clean up", async () => (request.keep ? writeFile(path.join(folder, KEPT_MARKER), "") : removeTree(folder)));
+    await phase("clean up", async () => (request.keep ? writeFile(path.join(folder, KEPT_MARKER), "") : removeRestored(folder)));
   }
   const { id, view, target, objectives, segregation, passedOver = [] } = request;
   const fallbacks = [...passedOver, ...view.fallbacks];
@@ -98,9 +99,9 @@ function refuseTooLarge({ bytes }: { readonly bytes: number }, { maxBytes }: Dri
 const CHMOD_TIMEOUT_MS = 10 * 60_000;
 
 /** Folders that nobody may write in come back as such: whoever is not root opens them first. */
-async function removeTree(folder: string): Promise<void> {
+async function removeRestored(folder: string): Promise<void> {
   if (process.getuid?.() !== 0) await runProgram("chmod", ["-R", "u+rwX", folder], { timeoutMs: CHMOD_TIMEOUT_MS });
-  await rm(folder, { recursive: true, force: true });
+  await removeTree(folder);
 }
 
 /** What was written after the backup began may be in none: so long before the moment that was asked for. Null: a certain backup was asked for, not a moment. */

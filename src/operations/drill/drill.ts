@@ -1,4 +1,4 @@
-import { chown, mkdir, rm, writeFile } from "node:fs/promises";
+import { chown, mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { stopwatch } from "../../clock.ts";
 import { judgeDrill } from "../../domain/drill-verdict.ts";
@@ -9,6 +9,7 @@ import { describeTarget } from "../../domain/restore-target.ts";
 import type { RestoreTarget } from "../../domain/restore-target.ts";
 import { fromDate } from "../../domain/timestamp.ts";
 import { HoldfastError, messageOf } from "../../errors.ts";
+import { removeTree } from "../../files/remove-tree.ts";
 import { requireBinaries } from "../../postgres/binaries.ts";
 import { requireReachable } from "../../postgres/process.ts";
 import type { RunAs } from "../../postgres/process.ts";
@@ -134,7 +135,7 @@ class DrillAttempt {
     await this.#phase("clean up", async () => {
       await this.#cluster?.[Symbol.asyncDispose]();
       if (this.#request.keep) await writeFile(path.join(this.#folder, KEPT_MARKER), "");
-      else await rm(this.#folder, { recursive: true, force: true });
+      else await removeTree(this.#folder);
     });
   }
 

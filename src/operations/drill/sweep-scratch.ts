@@ -1,5 +1,6 @@
-import { readdir, readFile, rm } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
+import { removeTree } from "../../files/remove-tree.ts";
 
 /** Drills that died leave their folder, and perhaps a server. Those whose process is gone are cleared away before the next one begins. */
 export async function sweepScratch(directory: string): Promise<string[]> {
@@ -10,7 +11,7 @@ export async function sweepScratch(directory: string): Promise<string[]> {
     if (owner === undefined || (await isAlive(owner)) || (await isKept(folder))) continue;
     const [pid] = (await readFile(path.join(folder, "data/postmaster.pid"), "utf8").catch(() => "")).split("\n");
     if (pid !== undefined && pid !== "" && (await runsOn(Number(pid), path.join(folder, "data")))) process.kill(Number(pid), "SIGQUIT");
-    await rm(folder, { recursive: true, force: true });
+    await removeTree(folder);
     swept.push(name);
   }
   return swept;

@@ -1,6 +1,7 @@
-import { chown, mkdir, rm } from "node:fs/promises";
+import { chown, mkdir } from "node:fs/promises";
 import path from "node:path";
 import { HoldfastError } from "../../errors.ts";
+import { removeTree } from "../../files/remove-tree.ts";
 import { requireBinaries, requireClients } from "../../postgres/binaries.ts";
 import { connect } from "../../postgres/connection.ts";
 import { makeCluster } from "../../postgres/new-cluster.ts";
@@ -44,7 +45,7 @@ export async function loadIntoNewCluster(plan: DumpPlan, { folder, binaries, run
     await connection.client.query("checkpoint");
     return loaded;
   } catch (error) {
-    await rm(folder, { recursive: true, force: true });
+    await removeTree(folder);
     throw error;
   }
 }

@@ -1,6 +1,7 @@
-import { lstat, mkdir, open, readdir, readFile, rm, stat, statfs } from "node:fs/promises";
+import { lstat, mkdir, open, readdir, readFile, stat, statfs } from "node:fs/promises";
 import path from "node:path";
 import { codeOf, HoldfastError } from "../../errors.ts";
+import { removeTree } from "../../files/remove-tree.ts";
 import { INCOMPLETE_MARKER } from "../tree-names.ts";
 
 export type TargetState = "absent" | "empty" | "unfinished";
@@ -64,7 +65,7 @@ async function mark(place: string, target: string): Promise<void> {
 async function clearFolder(folder: string): Promise<void> {
   const names = await readdir(folder).catch((): string[] => []);
   if (!names.includes(INCOMPLETE_MARKER)) return;
-  for (const name of names) if (name !== INCOMPLETE_MARKER) await rm(path.join(folder, name), { recursive: true, force: true });
+  for (const name of names) if (name !== INCOMPLETE_MARKER) await removeTree(path.join(folder, name));
 }
 
 /** Everything else is in place: the last step makes the cluster startable, by renaming pg_control into place, and takes the marker away. */
