@@ -42,7 +42,8 @@ function thinSome(catalog: Catalog, copy: CopyOf, before: number, objectiveSecon
     const [next] = catalog.all("select min(at) as at from exposure where source = :source and repository = :repository and at > :last", { ...copy, last: timeValue(last.at) });
     const nextAt = next === undefined ? null : timeOrNull(next, "at");
     const newest = newestSpan(catalog, copy);
-    const spans = mergeSpans([...(newest === null ? [] : [newest]), ...spansOf(samples, nextAt)], SPAN_STEPS_MS.hour, objectiveSeconds);
+    const fresh = spansOf(samples, { before: newest?.until ?? null, next: nextAt, objectiveSeconds });
+    const spans = mergeSpans([...(newest === null ? [] : [newest]), ...fresh], SPAN_STEPS_MS.hour, objectiveSeconds);
     for (const span of spans) writeSpan(catalog, copy, span);
     catalog.run("delete from exposure where source = :source and repository = :repository and at <= :last", { ...copy, last: timeValue(last.at) });
     return rows.length === SAMPLES_AT_ONCE;

@@ -41,6 +41,7 @@ async function collect(source: string | undefined, options: CommonOptions, tools
       server: null,
       verified: [],
       lastProof: null,
+      exposureBefore: [],
       lagging: [],
       verification: [],
       rules: null,

@@ -4,8 +4,9 @@ import { restatementsOf } from "../catalog/restatements.ts";
 import { copiesWithObjective } from "../domain/compliance.ts";
 import type { CopyExposure, ObjectiveVerdict, ReportSource } from "../domain/compliance.ts";
 import { MOST_UNOBSERVED_SHARE } from "../domain/control-rules.ts";
-import { SAMPLE_HOLDS_SECONDS, summariseExposure } from "../domain/exposure-series.ts";
+import { summariseExposure } from "../domain/exposure-series.ts";
 import type { ExposureSummary } from "../domain/exposure-series.ts";
+import { SAMPLE_HOLDS_SECONDS } from "../domain/exposure-stretches.ts";
 import { restate } from "../domain/restatement.ts";
 
 /** Steps of the series: about as many as a page is wide enough to show. */

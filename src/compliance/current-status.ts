@@ -10,7 +10,7 @@ import type { ReportSource } from "../domain/compliance.ts";
 import type { DrillRecord } from "../domain/control-population.ts";
 import { judgeNow } from "../domain/control-now.ts";
 import type { CurrentCopy, StatusReason, StatusVerdict } from "../domain/control-now.ts";
-import { SAMPLE_HOLDS_SECONDS } from "../domain/exposure-series.ts";
+import { SAMPLE_HOLDS_SECONDS } from "../domain/exposure-stretches.ts";
 import type { RecoveryEstimate } from "../domain/recovery-estimate.ts";
 import type { GapView, WindowView } from "../domain/source-info.ts";
 import { drillRecord } from "./drill-record.ts";

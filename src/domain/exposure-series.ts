@@ -1,7 +1,6 @@
-/** How exposed one copy was over a period, from samples. Time that nobody observed is counted by itself, and never as compliant. */
+import { stretchesOf } from "./exposure-stretches.ts";
 
-/** A sample says how it is until the next one, but not for longer than this: after it, nothing is known. */
-export const SAMPLE_HOLDS_SECONDS = 60;
+/** How exposed one copy was over a period, from samples. Time that nobody observed is counted by itself, and never as compliant. */
 
 /** How a copy stood at one moment; null: it could not be observed. */
 export interface Observation {
@@ -55,7 +54,10 @@ export interface SummaryOptions {
 export function summariseExposure(observations: Iterable<Observation>, options: SummaryOptions): ExposureSummary {
   const [fromMs, toMs] = [options.from.getTime(), options.to.getTime()];
   const tally = new Tally(options);
-  for (const stretch of stretches(observations, fromMs, toMs)) tally.add(stretch);
+  for (const stretch of stretchesOf(observations, { objectiveSeconds: options.objectiveSeconds, knownUntilMs: null, nextMs: null })) {
+    const clipped = { ...stretch, fromMs: Math.max(stretch.fromMs, fromMs), toMs: Math.min(stretch.toMs, toMs) };
+    if (clipped.toMs > clipped.fromMs) tally.add(clipped);
+  }
   return tally.summary(Math.max(0, toMs - fromMs));
 }
 
@@ -70,23 +72,6 @@ interface Stretch {
   readonly toMs: number;
   readonly seconds: number;
   readonly samples: number;
-}
-
-function* stretches(observations: Iterable<Observation>, fromMs: number, toMs: number): Generator<Stretch> {
-  let last: Observation | null = null;
-  for (const observation of observations) {
-    if (last !== null) yield* stretchOf(last, Date.parse(observation.at), fromMs, toMs);
-    last = observation;
-  }
-  if (last !== null) yield* stretchOf(last, toMs, fromMs, toMs);
-}
-
-function* stretchOf({ at, seconds, until, samples = 1 }: Observation, nextMs: number, fromMs: number, toMs: number): Generator<Stretch> {
-  if (seconds === null) return;
-  const atMs = Date.parse(at);
-  const holdsMs = until === undefined ? atMs + SAMPLE_HOLDS_SECONDS * 1000 : Date.parse(until);
-  const stretch = { fromMs: Math.max(atMs, fromMs), toMs: Math.min(nextMs, holdsMs, toMs), seconds, samples };
-  if (stretch.toMs > stretch.fromMs) yield stretch;
 }
 
 class Tally {

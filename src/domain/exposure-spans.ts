@@ -1,8 +1,9 @@
-import { SAMPLE_HOLDS_SECONDS } from "./exposure-series.ts";
+import { stretchesOf } from "./exposure-stretches.ts";
 
 /**
  * A stretch of observed time in which a copy was never more exposed than `seconds`: what is left of samples once they are old. Samples that were within the objective are merged, those beyond it never,
- * so that for the objective that held when they were merged every share, breach and worst value stays exact; for a stricter one a merged stretch counts with its worst value, which can only look worse.
+ * so that for the objective that held when they were merged every share, breach and worst value stays exact; for a stricter one a merged stretch counts with its worst
+ * value, which looks worse than its samples, if anything.
  */
 export interface ExposureSpan {
   readonly at: string;
@@ -21,14 +22,19 @@ interface Sample {
   readonly bytes: number | null;
 }
 
-/** Samples in order of time as spans; what could not be observed becomes a hole between them. `next`: when the first sample after these was taken. */
-export function spansOf(samples: readonly Sample[], next: string | null): ExposureSpan[] {
-  return samples.flatMap(({ at, seconds, bytes }, index) => {
-    if (seconds === null) return [];
-    const holds = new Date(Date.parse(at) + SAMPLE_HOLDS_SECONDS * 1000).toISOString();
-    const following = samples[index + 1]?.at ?? next;
-    return [{ at, until: following === null || following > holds ? holds : following, seconds, bytes, samples: 1 }];
-  });
+/**
+ * Samples in order of time as spans; what could not be observed becomes a hole between them. `before`: where the span ends that comes before these; `next`: when the first sample after these was
+ * taken.
+ */
+export function spansOf(samples: readonly Sample[], { before, next, objectiveSeconds }: { before: string | null; next: string | null; objectiveSeconds: number }): ExposureSpan[] {
+  const [knownUntilMs, nextMs] = [before, next].map((at) => (at === null ? null : Date.parse(at))) as [number | null, number | null];
+  return [...stretchesOf(samples, { objectiveSeconds, knownUntilMs, nextMs })].map(({ fromMs, toMs, seconds, samples: taken, of }) => ({
+    at: new Date(fromMs).toISOString(),
+    until: new Date(toMs).toISOString(),
+    seconds,
+    bytes: taken === 0 ? null : of.bytes,
+    samples: taken,
+  }));
 }
 
 /** Neighbours without a hole between them become one, within steps of `stepMs` and as long as both were within the objective. */

@@ -25,3 +25,25 @@ export function exposureSeconds({ recoverableTo, completeUntil, serverPosition, 
 export function exposureBytes({ recoverableTo, serverPosition }: ExposureInput): number | null {
   return recoverableTo === null ? null : Number(serverPosition > recoverableTo ? serverPosition - recoverableTo : 0n);
 }
+
+/** What is known of one copy: how far it reaches, and until when all that was committed is in that. */
+export interface Reach {
+  readonly recoverableTo: Lsn;
+  readonly completeUntil: Micros | null;
+}
+
+/**
+ * Until when everything that was committed is in a copy, with what an earlier look knew: where the server had written nothing beyond the copy, everything was in it by the server's own clock. So a commit
+ * after an idle hour is not taken for an hour old. `isPrimary`: of a standby nobody knows what its primary has committed.
+ */
+export function completeUntilNow(
+  { recoverableTo, completeUntil }: Reach,
+  before: Reach | null,
+  server: { readonly position: Lsn; readonly now: Micros; readonly isPrimary: boolean },
+): Micros | null {
+  if (server.isPrimary && server.position <= recoverableTo) return completeUntil === null || completeUntil < server.now ? server.now : completeUntil;
+  // A copy that reaches less far than it did has lost something, and a clock that was set back says nothing.
+  const known = before === null || before.recoverableTo > recoverableTo || before.completeUntil === null || before.completeUntil > server.now ? null : before.completeUntil;
+  if (known === null || completeUntil === null) return completeUntil ?? known;
+  return known > completeUntil ? known : completeUntil;
+}

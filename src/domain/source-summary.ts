@@ -1,5 +1,5 @@
 import type { StatusReason, StatusVerdict } from "./control-now.ts";
-import { SAMPLE_HOLDS_SECONDS } from "./exposure-series.ts";
+import { SAMPLE_HOLDS_SECONDS } from "./exposure-stretches.ts";
 import type { RecoveryEstimate } from "./recovery-estimate.ts";
 
 /** How one source stood when it was last observed, in one row: what an overview of a thousand shows without asking a thousand times. */

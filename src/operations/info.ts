@@ -1,5 +1,7 @@
+import type { Clock } from "../clock.ts";
 import type { BackupType } from "../domain/backup-id.ts";
-import { exposureBytes, exposureSeconds } from "../domain/exposure.ts";
+import { completeUntilNow, exposureBytes, exposureSeconds } from "../domain/exposure.ts";
+import type { Reach } from "../domain/exposure.ts";
 import { formatLsn, maxLsn, parseLsn } from "../domain/lsn.ts";
 import type { Lsn } from "../domain/lsn.ts";
 import { NOT_HELD, retained, stateOf } from "../domain/hold.ts";
@@ -9,7 +11,7 @@ import { checkSize } from "../domain/size-check.ts";
 import type { RetentionRule } from "../domain/retention.ts";
 import type { BackupCopyView, BackupView, ExposureView, LagView, LastProof, SourceInfo, VerificationView } from "../domain/source-info.ts";
 import type { TimelineHistory } from "../domain/timeline.ts";
-import { formatMicros, micros } from "../domain/timestamp.ts";
+import { formatMicros, micros, parseMicros } from "../domain/timestamp.ts";
 import type { Micros } from "../domain/timestamp.ts";
 import { DamageError, HoldfastError } from "../errors.ts";
 import type { Verified } from "../catalog/runs.ts";
@@ -30,6 +32,8 @@ export interface InfoRequest {
   readonly server: ServerPosition | null;
   readonly verified: readonly Verified[];
   readonly lastProof: LastProof | null;
+  /** As it was seen before; empty: never. */
+  readonly exposureBefore: readonly ExposureView[];
   readonly lagging: readonly LagView[];
   readonly verification: readonly VerificationView[];
   readonly rules: ReadonlyMap<BackupType, RetentionRule> | null;
@@ -39,17 +43,21 @@ export interface InfoRequest {
 export interface ServerPosition {
   readonly position: Lsn;
   readonly now: Micros;
+  /** False: a standby. */
+  readonly isPrimary: boolean;
+  /** By our clock: when it had answered. */
+  readonly at: Date;
 }
 
 /** Where the server's WAL is, and its clock. Null where it cannot be reached: then nothing is known, and nothing is claimed. */
-export async function readServerPosition(target: ConnectionTarget): Promise<ServerPosition | null> {
+export async function readServerPosition(target: ConnectionTarget, clock: Clock): Promise<ServerPosition | null> {
   try {
     await using connection = await connect(target, { purpose: "status" });
     const row = await queryRow(
       connection.client,
-      "select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_flush_lsn() end::text as lsn, (extract(epoch from clock_timestamp()) * 1000000)::bigint::text as now",
+      "select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_flush_lsn() end::text as lsn, (extract(epoch from statement_timestamp()) * 1000000)::bigint::text as now, pg_is_in_recovery()::text as standby",
     );
-    return { position: parseLsn(text(row, "lsn")), now: micros(BigInt(text(row, "now"))) };
+    return { position: parseLsn(text(row, "lsn")), now: micros(BigInt(text(row, "now"))), isPrimary: text(row, "standby") === "false", at: clock.now() };
   } catch (error) {
     if (error instanceof HoldfastError) return null;
     throw error;
@@ -103,15 +111,28 @@ function* leafHistories(view: CopyView): Generator<TimelineHistory> {
   }
 }
 
-function describeExposure(view: CopyView, windows: readonly RecoveryWindow[], { server, now }: Pick<InfoRequest, "server" | "now">): ExposureView {
+function describeExposure(
+  view: CopyView,
+  windows: readonly RecoveryWindow[],
+  { server, now, exposureBefore }: Pick<InfoRequest, "server" | "now" | "exposureBefore">,
+): ExposureView {
   const repository = view.repository.name;
   if (view.kind !== "postgres") return exposureByAge(view, now);
   const newest = windows.findLast((window) => window.timeline === view.newestTimeline);
-  const [end, to] = [newest?.end ?? null, newest?.to ?? null];
+  const end = newest?.end ?? null;
+  const before = reachOf(exposureBefore.find((seen) => seen.repository === repository));
+  const own = newest?.to ?? null;
+  const to = end === null || server === null ? own : completeUntilNow({ recoverableTo: end, completeUntil: own }, before, server);
   const reach = { recoverableLsn: end === null ? null : formatLsn(end), completeUntil: to === null ? null : formatMicros(to) };
   if (server === null) return { repository, seconds: null, bytes: null, observedAt: null, ...reach };
   const input = { recoverableTo: end, completeUntil: to, serverPosition: server.position, serverNow: server.now };
-  return { repository, seconds: exposureSeconds(input), bytes: exposureBytes(input), observedAt: now.toISOString(), ...reach };
+  return { repository, seconds: exposureSeconds(input), bytes: exposureBytes(input), observedAt: server.at.toISOString(), ...reach };
+}
+
+/** What a look knew of a copy; null: nothing. */
+export function reachOf(seen: ExposureView | undefined): Reach | null {
+  const { recoverableLsn = null, completeUntil = null } = seen ?? {};
+  return recoverableLsn === null ? null : { recoverableTo: parseLsn(recoverableLsn), completeUntil: completeUntil === null ? null : parseMicros(completeUntil) };
 }
 
 /** Nobody tells us what changes between backups: so all that came after the newest began counts as lost. It is known without asking the source. */

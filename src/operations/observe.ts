@@ -4,16 +4,15 @@ import { listRuns, listVerified } from "../catalog/runs.ts";
 import { summariseLedger } from "../catalog/verify-ledger.ts";
 import { readSnapshot, saveSnapshot } from "../catalog/snapshots.ts";
 import type { ExposureView, LastProof, SourceInfo } from "../domain/source-info.ts";
-import { settledWithin } from "../clock.ts";
-import { exposureBytes, exposureSeconds } from "../domain/exposure.ts";
-import { parseLsn } from "../domain/lsn.ts";
+import { settledWithin, stopwatch } from "../clock.ts";
+import { completeUntilNow, exposureBytes, exposureSeconds } from "../domain/exposure.ts";
 import { planRestatements } from "../domain/restatement.ts";
-import { parseMicros } from "../domain/timestamp.ts";
+import { formatMicros } from "../domain/timestamp.ts";
 import { HoldfastError } from "../errors.ts";
 import type { SourceConfig } from "../policy/types.ts";
 import { CopyView } from "./copy-view.ts";
 import { findLag } from "./copy/find-lag.ts";
-import { describeSource, readServerPosition } from "./info.ts";
+import { describeSource, reachOf, readServerPosition } from "./info.ts";
 import type { ServerPosition } from "./info.ts";
 import { repositoriesOf } from "./installation.ts";
 import type { Installation } from "./installation.ts";
@@ -25,6 +24,16 @@ export async function observeSource(
   source: SourceConfig,
   onUnreachable: (repository: string, error: HoldfastError) => void = () => undefined,
 ): Promise<SourceInfo> {
+  return (await lookAtSource(installation, source, onUnreachable)).info;
+}
+
+/** With the moment of which its exposure is, by our clock. */
+async function lookAtSource(
+  installation: Installation,
+  source: SourceConfig,
+  onUnreachable: (repository: string, error: HoldfastError) => void,
+): Promise<{ info: SourceInfo; exposedAt: Date }> {
+  const elapsed = stopwatch(installation.clock);
   const looks = await Promise.all(repositoriesOf(source).map((name) => look(installation, source.name, name)));
   const views = looks.flatMap(({ view }) => view ?? []);
   const unreachable = looks.flatMap(({ name, error }) => (error === null ? [] : [{ name, error }]));
@@ -34,20 +43,24 @@ export async function observeSource(
     if (error instanceof HoldfastError) return null;
     throw error;
   });
-  const server = target === null ? null : await readServerPosition(target);
+  const asked = target === null ? null : await readServerPosition(target, installation.clock);
+  // We were stopped in between: what the copies held then says nothing of what they hold now.
+  const server = elapsed() > MOST_LOOK_SECONDS ? null : asked;
+  const before = readSnapshot(installation.catalog, source.name)?.info ?? null;
   const info = await describeSource({
     name: source.name,
     views,
     server,
     verified: listVerified(installation.catalog, source.name),
     lastProof: lastProofOf(installation, source.name),
+    exposureBefore: before?.exposure ?? [],
     lagging: findLag(views, source.policy, installation.clock.now()),
     verification: summariseLedger(installation.catalog, source.name),
     rules: new Map([...source.policy.backups].map(([type, rule]) => [type, rule.retention])),
     now: installation.clock.now(),
   });
-  const before = readSnapshot(installation.catalog, source.name)?.info ?? null;
-  return { ...info, exposure: [...info.exposure, ...unreachable.map(({ name }) => exposureOfUnreachable(name, before, server))] };
+  const exposure = [...info.exposure, ...unreachable.map(({ name }) => exposureOfUnreachable(name, before, server))];
+  return { info: { ...info, exposure }, exposedAt: server?.at ?? installation.clock.now() };
 }
 
 interface Look {
@@ -59,6 +72,8 @@ interface Look {
 
 /** A store that does not answer must not keep us from the others: with all its tries, it would for minutes. */
 const LOOK_WITHIN_MS = 20_000;
+/** A look that took longer is not of one moment. */
+const MOST_LOOK_SECONDS = 30;
 
 async function look(installation: Installation, source: string, name: string): Promise<Look> {
   const { clock } = installation;
@@ -84,22 +99,20 @@ async function openView(installation: Installation, source: string, name: string
 function exposureOfUnreachable(repository: string, before: SourceInfo | null, server: ServerPosition | null): ExposureView {
   const seen = before?.exposure.find((exposure) => exposure.repository === repository);
   const { recoverableLsn = null, completeUntil = null, observedAt = null } = seen ?? {};
-  if (server === null || recoverableLsn === null || observedAt === null) return { repository, seconds: null, bytes: null, observedAt: null, recoverableLsn, completeUntil };
-  const input = {
-    recoverableTo: parseLsn(recoverableLsn),
-    completeUntil: completeUntil === null ? null : parseMicros(completeUntil),
-    serverPosition: server.position,
-    serverNow: server.now,
-  };
-  return { repository, seconds: exposureSeconds(input), bytes: exposureBytes(input), observedAt, recoverableLsn, completeUntil };
+  const reach = reachOf(seen);
+  if (server === null || reach === null || observedAt === null) return { repository, seconds: null, bytes: null, observedAt: null, recoverableLsn, completeUntil };
+  const to = completeUntilNow(reach, null, server);
+  const input = { ...reach, completeUntil: to, serverPosition: server.position, serverNow: server.now };
+  return { repository, seconds: exposureSeconds(input), bytes: exposureBytes(input), observedAt, recoverableLsn, completeUntil: to === null ? null : formatMicros(to) };
 }
 
 /** As above, kept for those who ask later: a snapshot, a sample of each copy's exposure, and on record where earlier samples turn out to have been wrong. */
 export async function observeAndKeep(installation: Installation, source: SourceConfig): Promise<SourceInfo> {
-  const info = await observeSource(installation, source);
+  const { info, exposedAt } = await lookAtSource(installation, source, () => undefined);
   const at = installation.clock.now();
   saveSnapshot(installation.catalog, at, info);
-  for (const { repository, seconds, bytes } of info.exposure) recordExposure(installation.catalog, { source: source.name, repository, at: at.toISOString(), seconds, bytes });
+  for (const { repository, seconds, bytes } of info.exposure)
+    recordExposure(installation.catalog, { source: source.name, repository, at: exposedAt.toISOString(), seconds, bytes });
   for (const restated of planRestatements(info, restatementsOf(installation.catalog, source.name), at))
     await recordEntry(installation.journal, RESTATED, { source: source.name, ...restated, reason: "WAL that was thought to be there is missing" });
   return info;

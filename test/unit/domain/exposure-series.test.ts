@@ -65,8 +65,10 @@ test("a breach that nobody saw end has ended unobserved, and still stands", () =
   expect(beyondObjective(dark)).toBe(true);
 });
 
-test("unobserved time between two breaches makes two of one", () => {
-  expect(summarise([...every(15, 0, 60, () => 900), [60, null], ...every(15, 120, 180, () => 901), [180, 1]]).breaches.map(({ end }) => end)).toEqual(["unobserved", "recovered"]);
+test("unobserved time between two breaches makes two of one, unless the second shows that it was the same", () => {
+  const twice = (second: number): unknown => summarise([...every(15, 0, 60, () => 900), [60, null], ...every(15, 120, 180, () => second), [180, 1]]).breaches.map(({ end }) => end);
+  expect(twice(310)).toEqual(["unobserved", "recovered"]);
+  expect(twice(901)).toEqual(["recovered"]);
 });
 
 test("a breach at the end of the measured time is open", () => {
@@ -89,4 +91,43 @@ test("the series holds the worst of each step, and nothing where nothing was see
 test("shares add up to one whatever is observed", () => {
   const summary = summarise(every(7, 3, 580, (at) => (at % 5 === 0 ? null : at)));
   expect((summary.withinObjectiveShare ?? 0) + (summary.beyondObjectiveShare ?? 0) + (summary.unobservedShare ?? 0)).toBeCloseTo(1, 12);
+});
+
+test("between two samples exposure grew by a second a second at most: what that leaves open is unobserved, and what it shows is known", () => {
+  // Nobody looked for 100 s, and then the oldest commit that was missing was 100 s old: it was missing all that time, and beyond 20 s for 80 of them.
+  const grew = summarise(
+    [
+      [0, 0],
+      [100, 100],
+      [101, 0],
+    ],
+    { objectiveSeconds: 20, to: new Date(FROM.getTime() + 110_000) },
+  );
+  expect(grew.breaches).toEqual([{ from: "2026-11-21T10:00:20.000Z", to: "2026-11-21T10:01:41.000Z", peakSeconds: 100, end: "recovered" }]);
+  expect(grew).toMatchObject({ worst: { seconds: 100, at: "2026-11-21T10:01:40.000Z" }, unobservedShare: 0, samples: 3 });
+  // Here it was not missing any more: between 20 s and 100 s it may have been beyond, or not.
+  const fell = summarise(
+    [
+      [0, 0],
+      [100, 2],
+    ],
+    { objectiveSeconds: 20, to: new Date(FROM.getTime() + 110_000) },
+  );
+  expect(fell).toMatchObject({ breaches: [], worst: { seconds: 2 } });
+  expect(fell.unobservedShare).toBeCloseTo(80 / 110, 6);
+});
+
+test("what is seen after a time in which nothing could be observed tells of that time", () => {
+  const { breaches, unobservedShare } = summarise(
+    [
+      [0, 0],
+      [10, null],
+      [20, null],
+      [300, 100],
+      [301, 1],
+    ],
+    { objectiveSeconds: 20, to: new Date(FROM.getTime() + 310_000) },
+  );
+  expect(breaches).toMatchObject([{ from: "2026-11-21T10:03:40.000Z", to: "2026-11-21T10:05:01.000Z", end: "recovered" }]);
+  expect(unobservedShare).toBeCloseTo(210 / 310, 6);
 });
