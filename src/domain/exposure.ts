@@ -34,16 +34,20 @@ export interface Reach {
 
 /**
  * Until when everything that was committed is in a copy, with what an earlier look knew: where the server had written nothing beyond the copy, everything was in it by the server's own clock. So a commit
- * after an idle hour is not taken for an hour old. `isPrimary`: of a standby nobody knows what its primary has committed.
+ * after an idle hour is not taken for an hour old. `isPrimary`: of a standby nobody knows what its primary has committed. A server that does
+ * not answer (null) takes nothing away from what was known.
  */
 export function completeUntilNow(
   { recoverableTo, completeUntil }: Reach,
   before: Reach | null,
-  server: { readonly position: Lsn; readonly now: Micros; readonly isPrimary: boolean },
+  server: { readonly position: Lsn; readonly now: Micros; readonly isPrimary: boolean } | null,
 ): Micros | null {
-  if (server.isPrimary && server.position <= recoverableTo) return completeUntil === null || completeUntil < server.now ? server.now : completeUntil;
+  if (server?.isPrimary === true && server.position <= recoverableTo) return completeUntil === null || completeUntil < server.now ? server.now : completeUntil;
   // A copy that reaches less far than it did has lost something, and a clock that was set back says nothing.
-  const known = before === null || before.recoverableTo > recoverableTo || before.completeUntil === null || before.completeUntil > server.now ? null : before.completeUntil;
+  const known =
+    before === null || before.recoverableTo > recoverableTo || before.completeUntil === null || (server !== null && before.completeUntil > server.now)
+      ? null
+      : before.completeUntil;
   if (known === null || completeUntil === null) return completeUntil ?? known;
   return known > completeUntil ? known : completeUntil;
 }

@@ -122,7 +122,7 @@ function describeExposure(
   const end = newest?.end ?? null;
   const before = reachOf(exposureBefore.find((seen) => seen.repository === repository));
   const own = newest?.to ?? null;
-  const to = end === null || server === null ? own : completeUntilNow({ recoverableTo: end, completeUntil: own }, before, server);
+  const to = end === null ? own : completeUntilNow({ recoverableTo: end, completeUntil: own }, before, server);
   const reach = { recoverableLsn: end === null ? null : formatLsn(end), completeUntil: to === null ? null : formatMicros(to) };
   if (server === null) return { repository, seconds: null, bytes: null, observedAt: null, ...reach };
   const input = { recoverableTo: end, completeUntil: to, serverPosition: server.position, serverNow: server.now };

@@ -52,7 +52,7 @@ const COUNTERS = 200;
 const WRITE = `with moved as (update writer_counters set value = value + 1, last = $1 where id = $2 returning value)
   insert into written (sequence, connection, counter_value, note) select $1, $3, moved.value, $4 from moved returning pg_current_wal_insert_lsn() as lsn`;
 
-export async function startWriter(cluster: Cluster, options: WriterOptions): Promise<Writer> {
+export async function startWriter(cluster: Pick<Cluster, "connect">, options: WriterOptions): Promise<Writer> {
   const database = options.database ?? "postgres";
   await createTables(cluster, database);
   const run = new Run(cluster, database, options);
@@ -98,12 +98,12 @@ class Run {
   readonly unanswered: number[] = [];
   readonly stopping = new AbortController();
   lost = 0;
-  readonly #cluster: Cluster;
+  readonly #cluster: Pick<Cluster, "connect">;
   readonly #database: string;
   readonly #pauseMs: number;
   #next: number;
 
-  constructor(cluster: Cluster, database: string, options: WriterOptions) {
+  constructor(cluster: Pick<Cluster, "connect">, database: string, options: WriterOptions) {
     this.#cluster = cluster;
     this.#database = database;
     this.#pauseMs = options.ratePerSecond === undefined ? 0 : (options.connections * 1000) / options.ratePerSecond;
@@ -153,7 +153,7 @@ class Run {
   }
 }
 
-async function createTables(cluster: Cluster, database: string): Promise<void> {
+async function createTables(cluster: Pick<Cluster, "connect">, database: string): Promise<void> {
   await using session = await cluster.connect(database);
   await session.each([
     "create table if not exists written (sequence bigint primary key, connection int not null, counter_value bigint not null, note text not null, at timestamptz not null default clock_timestamp())",

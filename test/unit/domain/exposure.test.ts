@@ -32,4 +32,5 @@ test("what an earlier look knew is nothing once the copy reaches less far, or th
   expect(completeUntilNow({ recoverableTo: lsn(120), completeUntil: at(3650) }, before, primary(150, 3700))).toBe(at(3650));
   expect(completeUntilNow({ recoverableTo: lsn(120), completeUntil: null }, before, primary(150, 3700))).toBe(at(3600));
   expect(completeUntilNow({ recoverableTo: lsn(120), completeUntil: null }, null, primary(150, 3700))).toBeNull();
+  expect(completeUntilNow({ recoverableTo: lsn(120), completeUntil: at(10) }, before, null)).toBe(at(3600));
 });
