@@ -25,6 +25,7 @@ const FAILING = { log: 1, backup: 10, expire: 1, verify: 5, drill: 20 } as const
 export class YearFates implements Fates {
   readonly #from: Date;
   readonly #pauses = new Map<string, Pause>();
+  readonly #numbers = new Map<string, number>();
 
   constructor(from: Date) {
     this.#from = from;
@@ -42,10 +43,11 @@ export class YearFates implements Fates {
   }
 
   pauseOf(source: string, at: Date): Pause | null {
-    const number = Number(source.replaceAll(/\D/g, ""));
+    const number = this.#numberOf(source);
+    if (number % 20 !== 3) return null;
     const day = Math.floor((at.getTime() - this.#from.getTime()) / DAY_MS);
     const first = day - (day % 100) + (number % 80) + 10;
-    if (number % 20 !== 3 || day < first || day >= first + 2) return null;
+    if (day < first || day >= first + 2) return null;
     const key = `${source} ${first}`;
     let pause = this.#pauses.get(key);
     if (pause === undefined) {
@@ -53,6 +55,12 @@ export class YearFates implements Fates {
       this.#pauses.set(key, (pause = { from, until: new Date(from.getTime() + 2 * DAY_MS), reason: "storage is being moved" }));
     }
     return pause;
+  }
+
+  #numberOf(source: string): number {
+    let number = this.#numbers.get(source);
+    if (number === undefined) this.#numbers.set(source, (number = Number(source.replaceAll(/\D/g, ""))));
+    return number;
   }
 }
 

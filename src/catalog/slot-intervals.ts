@@ -1,6 +1,6 @@
 import { nextSlot, previousSlot } from "../domain/schedule.ts";
 import type { Schedule } from "../domain/schedule.ts";
-import type { Catalog, SqlRow } from "./catalog.ts";
+import type { Catalog, SqlRow, SqlValue } from "./catalog.ts";
 import { numberOrNull, textOf, textOrNull, timeOf, timeOrNull, timeValue } from "./catalog.ts";
 import type { HistoryEntry } from "./history-entry.ts";
 import { addToTotals } from "./run-totals.ts";
@@ -71,13 +71,20 @@ const EXTEND = `update runs set until = :slot, slots = slots + 1, finished_at = 
 /** What is not in the evidence yet, at most `limit` intervals; of one source, or of all. */
 export function pendingIntervals(catalog: Catalog, source: string | null, limit: number): SlotInterval[] {
   const rows = source === null ? catalog.all(PENDING, { limit }) : catalog.all(PENDING_OF_SOURCE, { source, limit });
+  // Most of a thousand sources have the same slots.
+  const texts = new Map<SqlValue, string>();
+  const slotOf = (row: SqlRow, column: string): string => {
+    let text = texts.get(row[column] ?? null);
+    if (text === undefined) texts.set(row[column] ?? null, (text = timeOf(row, column)));
+    return text;
+  };
   return rows.map((row) => ({
     source: textOf(row, "source"),
     operation: textOf(row, "operation"),
     type: textOrNull(row, "type"),
     schedule: parseSchedule(textOf(row, "schedule_text")),
-    from: timeOf(row, "pending_from"),
-    until: timeOf(row, "until"),
+    from: slotOf(row, "pending_from"),
+    until: slotOf(row, "until"),
     slots: numberOrNull(row, "pending_slots") ?? 0,
     startedAt: timeOf(row, "started_at"),
     finishedAt: timeOf(row, "finished_at"),
@@ -254,7 +261,8 @@ interface SlotGroup extends Omit<SlotInterval, "source" | "figures" | "startedAt
 export function slotFacts(intervals: readonly SlotInterval[]): { groups: SlotGroup[] } {
   const groups = new Map<string, SlotGroup & { sources: { name: string; figures: object; startedAt: string; finishedAt: string }[] }>();
   for (const { source, figures, startedAt, finishedAt, ...group } of intervals) {
-    const key = JSON.stringify(group);
+    const { operation, type, schedule, from, until, slots, reason } = group;
+    const key = `${operation} ${type ?? ""} ${scheduleText(schedule)} ${from} ${until} ${slots}${reason === null ? "" : ` ${reason}`}`;
     const known = groups.get(key) ?? { ...group, sources: [] };
     groups.set(key, known);
     known.sources.push({ name: source, startedAt, finishedAt, figures });
