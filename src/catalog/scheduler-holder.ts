@@ -9,7 +9,7 @@ export interface SchedulerHolder {
   readonly at: string;
 }
 
-function readSchedulerHolder(catalog: Catalog): SchedulerHolder | null {
+export function readSchedulerHolder(catalog: Catalog): SchedulerHolder | null {
   const [row] = catalog.all("select holder, at from scheduler_holder");
   return row === undefined ? null : { holder: textOf(row, "holder"), at: textOf(row, "at") };
 }

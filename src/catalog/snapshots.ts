@@ -25,11 +25,13 @@ export interface SnapshotBrief {
   readonly gaps: SourceInfo["gaps"];
   /** Repositories that could be reached. */
   readonly seen: readonly string[];
+  /** Absent in what an older version kept. */
+  readonly verification?: SourceInfo["verification"];
 }
 
 function briefOf(info: SourceInfo): SnapshotBrief {
   const damaged = info.backups.flatMap(({ id, copies }) => copies.filter(({ state }) => state === "damaged").map(({ repository }) => ({ repository, backup: id })));
-  return { backups: info.backups.length, damaged, windows: info.windows, gaps: info.gaps, seen: [...repositoriesSeen(info)] };
+  return { backups: info.backups.length, damaged, windows: info.windows, gaps: info.gaps, seen: [...repositoriesSeen(info)], verification: info.verification ?? [] };
 }
 
 export function readBrief(catalog: Catalog, source: string): { readonly at: string; readonly brief: SnapshotBrief } | null {
@@ -45,4 +47,9 @@ export function readBrief(catalog: Catalog, source: string): { readonly at: stri
 export function readSnapshot(catalog: Catalog, source: string): Snapshot | null {
   const [row] = catalog.all("select at, info from snapshots where source = :source", { source });
   return row === undefined ? null : { at: textOf(row, "at"), info: JSON.parse(textOf(row, "info")) as SourceInfo };
+}
+
+/** When each source was last looked at. */
+export function observedAt(catalog: Catalog): ReadonlyMap<string, string> {
+  return new Map(catalog.all("select source, at from snapshots").map((row) => [textOf(row, "source"), textOf(row, "at")]));
 }

@@ -1,5 +1,6 @@
 import type { App } from "../app.ts";
-import { claimScheduler, releaseScheduler } from "../catalog/scheduler-holder.ts";
+import { claimScheduler, readSchedulerHolder, releaseScheduler } from "../catalog/scheduler-holder.ts";
+import type { SchedulerHolder } from "../catalog/scheduler-holder.ts";
 import { HoldfastError } from "../errors.ts";
 import { holderSchema, isCertainlyDead, thisProcess } from "../repository/process-holder.ts";
 
@@ -30,10 +31,7 @@ export class SchedulerClaim implements Disposable {
     const { clock, catalog } = this.#app;
     if (clock.monotonicMs() < this.#beatAtMs) return;
     const now = clock.now();
-    const isOurs = claimScheduler(catalog, this.#holder, now, ({ holder, at }) => {
-      const parsed = holderSchema.safeParse(JSON.parse(holder));
-      return !parsed.success || isCertainlyDead(parsed.data) || Math.abs(now.getTime() - Date.parse(at)) > SILENT_MS;
-    });
+    const isOurs = claimScheduler(catalog, this.#holder, now, (before) => !isThere(before, now));
     if (!isOurs)
       throw new HoldfastError("HF-BUSY", "another 'holdfast serve' runs on this state folder", { hint: "stop it first; if it was killed in another container, wait a minute" });
     this.#beatAtMs = clock.monotonicMs() + BEAT_MS;
@@ -42,4 +40,15 @@ export class SchedulerClaim implements Disposable {
   [Symbol.dispose](): void {
     releaseScheduler(this.#app.catalog, this.#holder);
   }
+}
+
+/** Whether a 'serve' runs on this state folder, as far as can be told. */
+export function isServed({ catalog, clock }: Pick<App, "catalog" | "clock">): boolean {
+  const holder = readSchedulerHolder(catalog);
+  return holder !== null && isThere(holder, clock.now());
+}
+
+function isThere({ holder, at }: SchedulerHolder, now: Date): boolean {
+  const parsed = holderSchema.safeParse(JSON.parse(holder));
+  return parsed.success && !isCertainlyDead(parsed.data) && Math.abs(now.getTime() - Date.parse(at)) <= SILENT_MS;
 }

@@ -6,14 +6,12 @@ import type { Logger } from "pino";
 import type { App } from "../app.ts";
 import { systemClock } from "../clock.ts";
 import { ExposureWatch } from "../compliance/exposure-watch.ts";
-import { keepSummary } from "../compliance/source-summary.ts";
 import { isInScope } from "../domain/access.ts";
 import { addDashboard } from "../dashboard/dashboard.ts";
 import { newRunId } from "../operations/installation.ts";
 import { sweepScratch } from "../operations/drill/sweep-scratch.ts";
-import { House, observeEverySeconds } from "../operations/keep-house.ts";
+import { House } from "../operations/keep-house.ts";
 import { measureRegularly } from "../operations/measure-capacity.ts";
-import { observeAndKeep } from "../operations/observe.ts";
 import { closeInterrupted, closeLost, recordEntry, recordPending } from "../operations/record-run.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
 import type { PassedOver } from "../scheduler/tasks.ts";
@@ -22,6 +20,7 @@ import { VERSION } from "../version.ts";
 import { newCommand, perform } from "./action.ts";
 import type { CommonOptions, Tools } from "./action.ts";
 import { ConfigurationWatch } from "./configuration-watch.ts";
+import { observeRegularly } from "./observe-sources.ts";
 import { SchedulerClaim } from "./scheduler-claim.ts";
 import { serveAlerts } from "./serve-alerts.ts";
 import { listen, openServedApi } from "./serve-api.ts";
@@ -70,7 +69,7 @@ async function serve({ context, openApp }: Tools): Promise<number> {
   const address = await listen(api, app.inventory.api);
   log.info({ address, sources: app.inventory.sources.size, findings: app.findings.length }, "serving");
   scheduler.start();
-  const observing = observe(app, context.signal, (source, error) => log.warn({ source, error: String(error) }, "cannot observe"));
+  const observing = observe(app, log, context.signal);
   const measuring = measureRegularly(app, context.signal, (repository, error) => log.warn({ repository, error: String(error) }, "cannot measure"));
   const alerting = serveAlerts(
     app,
@@ -116,23 +115,10 @@ async function recordPassedOver(app: App, { slot, ...passed }: PassedOver): Prom
   await recordEntry(app.journal, "run.missed", { run: newRunId(app.clock), ...passed, trigger: "schedule", scheduledFor: slot });
 }
 
-/** Keeps a picture of every source, and samples of its exposure, until stopped. One source's trouble is not another's. */
-async function observe(app: App, signal: AbortSignal, onTrouble: (source: string, error: unknown) => void): Promise<void> {
-  const dueMs = new Map<string, number>();
+async function observe(app: App, log: Logger, signal: AbortSignal): Promise<void> {
   const exposure = new ExposureWatch();
-  while (!signal.aborted) {
-    for (const source of app.inventory.sources.values()) {
-      if (isAborted(signal) || systemClock.monotonicMs() < (dueMs.get(source.name) ?? 0)) continue;
-      await observeAndKeep(app, source).catch((error: unknown) => onTrouble(source.name, error));
-      keepSummary(app.catalog, source, systemClock.now());
-      exposure.look(app.catalog, source, systemClock.now());
-      dueMs.set(source.name, systemClock.monotonicMs() + observeEverySeconds(source) * 1000);
-    }
-    await systemClock.sleep(500, signal).catch(() => undefined);
-  }
-}
-
-/** Asked anew: it may have happened while we waited. */
-function isAborted(signal: AbortSignal): boolean {
-  return signal.aborted;
+  return observeRegularly(app, signal, {
+    onLook: (source) => exposure.look(app.catalog, source, systemClock.now()),
+    onTrouble: (source, error) => log.warn({ source, error: String(error) }, "cannot observe"),
+  });
 }

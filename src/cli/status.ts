@@ -1,16 +1,18 @@
 import { formatSeconds } from "../domain/duration.ts";
 import type { Command } from "commander";
+import type { Catalog } from "../catalog/catalog.ts";
+import { readBrief } from "../catalog/snapshots.ts";
 import { listOpenAlerts } from "../catalog/alerts.ts";
 import type { Alert } from "../catalog/alerts.ts";
 import { summariseLedger } from "../catalog/verify-ledger.ts";
 import type { VerificationView } from "../domain/source-info.ts";
-import { keepSummary } from "../compliance/source-summary.ts";
 import { overallStatus } from "../compliance/current-status.ts";
 import type { CurrentStatus, OverallStatus } from "../compliance/current-status.ts";
 import { chooseSources } from "../operations/installation.ts";
-import { observeAndKeep } from "../operations/observe.ts";
 import { newCommand, perform } from "./action.ts";
 import type { CommonOptions } from "./action.ts";
+import { notSeenLately, observeNow } from "./observe-sources.ts";
+import { isServed } from "./scheduler-claim.ts";
 import { formatTable } from "./table.ts";
 
 const VERDICT_WORDS = { ok: "held", breached: "NOT HELD", unknown: "UNKNOWN" } as const;
@@ -18,21 +20,39 @@ const VERDICT_WORDS = { ok: "held", breached: "NOT HELD", unknown: "UNKNOWN" } a
 export function statusCommand(): Command {
   return newCommand("status", "one screen; exit 1 when an objective is not held, or nobody knows (for cron and Nagios)", "holdfast status")
     .argument("[source]", "which source (default: all)")
-    .action(async (name: string | undefined, options: CommonOptions) =>
+    .option("--observe", "look at every source now, also at those that 'holdfast serve' saw within the last minute")
+    .action(async (name: string | undefined, options: CommonOptions & { observe?: boolean }) =>
       perform(options, async ({ output, openApp }) => {
         const app = await openApp();
         const sources = chooseSources(app.inventory, name);
-        for (const source of sources) {
-          await observeAndKeep(app, source);
-          keepSummary(app.catalog, source, app.clock.now());
-        }
+        const unseen = options.observe === true || !isServed(app) ? sources : notSeenLately(app, sources);
+        const late = await observeNow(app, unseen);
+        if (late.length > 0)
+          output.notice(`note: could not look in time at ${late.slice(0, MOST_NAMED).join(", ")}${late.length > MOST_NAMED ? ` and ${late.length - MOST_NAMED} more` : ""}`);
         const status = overallStatus(app.catalog, sources, app.clock.now());
         const alerts = listOpenAlerts(app.catalog, name ?? null);
-        const verification = sources.flatMap((source) => summariseLedger(app.catalog, source.name).map((each) => ({ source: source.name, ...each })));
-        output.result({ ...status, alerts, verification }, () => `${describe(status)}${verification.map(describeVerification).join("")}${describeAlerts(alerts)}`);
+        const verification = sources.flatMap(({ name: source }) => verificationOf(app.catalog, source).map((each) => ({ source, ...each })));
+        output.result(
+          { ...status, alerts, verification },
+          () => `${describe(status)}${describeAge(status, unseen.length)}${verification.map(describeVerification).join("")}${describeAlerts(alerts)}`,
+        );
         return status.verdict === "ok" ? 0 : 1;
       }),
     );
+}
+
+/** How many names a line lists. */
+const MOST_NAMED = 5;
+
+/** As of the last look: to count anew takes reading every piece that there is. */
+function verificationOf(catalog: Catalog, source: string): readonly VerificationView[] {
+  return readBrief(catalog, source)?.brief.verification ?? summariseLedger(catalog, source);
+}
+
+/** Where nothing was looked at just now, what is shown was seen by 'serve', a moment ago. */
+function describeAge({ sources }: OverallStatus, looked: number): string {
+  const oldest = sources.flatMap(({ seenAt }) => seenAt ?? []).toSorted()[0];
+  return looked === sources.length || oldest === undefined ? "" : `  as 'holdfast serve' saw it, at ${oldest} or later ('--observe' looks now)\n`;
 }
 
 function describe({ sources }: OverallStatus): string {

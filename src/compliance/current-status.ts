@@ -158,8 +158,8 @@ function backupKinds({ policy }: ReportSource): { operation: string; type: strin
 }
 
 function lastBackup(catalog: Catalog, source: string, operation: string, type: string): LastBackup {
-  const success = newestRun(catalog, { source, operation, type, outcome: "succeeded" });
   const last = newestRun(catalog, { source, operation, type, outcome: null });
+  const success = last?.outcome === "succeeded" ? last : newestRun(catalog, { source, operation, type, outcome: "succeeded" });
   return { type, lastSuccessAt: success?.finishedAt ?? null, lastSuccessId: backupIdOf(success), lastRunAt: last?.startedAt ?? null, lastOutcome: last?.outcome ?? null };
 }
 
