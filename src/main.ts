@@ -39,6 +39,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   verify: async () => (await import("./cli/verify.ts")).verifyCommand(),
   restore: async () => (await import("./cli/restore.ts")).restoreCommand(),
   drill: async () => (await import("./cli/drill.ts")).drillCommand(),
+  source: async () => (await import("./cli/source.ts")).sourceCommand(),
   recover: async () => (await import("./cli/recover.ts")).recoverCommand(),
   copy: async () => (await import("./cli/copy.ts")).copyCommand(),
   expire: async () => (await import("./cli/expire.ts")).expireCommand(),

@@ -83,7 +83,7 @@ export async function readControlFile(reader: ClusterReader, identity: ServerIde
 
 const HISTORY_MAX_BYTES = 1 << 20;
 
-async function readServerHistory(reader: ClusterReader, timeline: number, signal: AbortSignal): Promise<Pick<ClusterState, "history" | "historyFile">> {
+export async function readServerHistory(reader: ClusterReader, timeline: number, signal: AbortSignal): Promise<Pick<ClusterState, "history" | "historyFile">> {
   if (timeline === 1) return { history: emptyHistory(1), historyFile: null };
   const [bytes] = await reader.read([{ path: `pg_wal/${historyFileName(timeline)}`, offset: 0, length: HISTORY_MAX_BYTES }], signal);
   const history = bytes === null || bytes === undefined ? null : parseHistory(timeline, bytes.toString("utf8"));

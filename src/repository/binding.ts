@@ -1,19 +1,25 @@
 import { z } from "zod";
 import { HoldfastError } from "../errors.ts";
+import { formatLsn, parseLsn } from "../domain/lsn.ts";
+import type { Branch } from "../domain/reattachment.ts";
+import { isOnBranch } from "../domain/reattachment.ts";
+import type { TimelineHistory } from "../domain/timeline.ts";
 import { readDocument, writeDocument } from "./document.ts";
-import { walSegmentBytes } from "./fields.ts";
+import { lsnText, walSegmentBytes } from "./fields.ts";
 import { withKind } from "./manifest.ts";
 import type { WalPlace } from "./wal-archive.ts";
-import { keys } from "./layout.ts";
+import { baseName, keys } from "./layout.ts";
 import type { Repository, WritableRepository } from "./repository.ts";
 
 /** What a source is: a name in an inventory is bound to one kind and, where it is a server, to one system identifier, so that another server behind the same address is noticed. */
 const boundAt = z.string();
 const systemIdentifier = z.string().regex(/^\d{1,20}$/);
+/** Since a source was reattached: the timeline it is on, and where that was forked off. */
+const branch = z.object({ timeline: z.number().int().min(2), parentTimeline: z.number().int().min(1), forkLsn: lsnText });
 const bindingSchema = z.preprocess(
   withKind,
   z.discriminatedUnion("kind", [
-    z.object({ kind: z.literal("postgres"), systemIdentifier, version: z.number(), walSegmentBytes, boundAt }),
+    z.object({ kind: z.literal("postgres"), systemIdentifier, version: z.number(), walSegmentBytes, boundAt, branch: branch.optional() }),
     z.object({ kind: z.literal("postgres-logical"), systemIdentifier: systemIdentifier.nullable(), version: z.number(), boundAt }),
     z.object({ kind: z.literal("files"), boundAt }),
   ]),
@@ -59,5 +65,35 @@ export async function ensureBound(repository: WritableRepository, source: string
     }
     const binding = { ...found, boundAt: now.toISOString() };
     if ((await writeDocument(repository, keys.binding(source, 1), "binding", binding, repository.signer)) === "created") return binding;
+  }
+}
+
+/** The branch that a source is on since it was reattached; null: it never was. */
+export function branchOf(binding: Unbound | null): Branch | null {
+  if (binding?.kind !== "postgres" || binding.branch === undefined) return null;
+  return { ...binding.branch, forkLsn: parseLsn(binding.branch.forkLsn) };
+}
+
+/** Rejects for a server on a timeline that the source has left. */
+export function requireBranch(binding: Binding, history: TimelineHistory, repository: string): void {
+  const on = branchOf(binding);
+  if (on === null || isOnBranch(history, on)) return;
+  throw new HoldfastError("HF-DIVERGED", `the server is on timeline ${history.timeline}, which was left at ${formatLsn(on.forkLsn)} for timeline ${on.timeline}`, {
+    hint: "an old primary that came back? stop it, or give it a name of its own; if the source moved again, 'holdfast source reattach'",
+    facts: { repository, timeline: history.timeline, attached: on.timeline },
+  });
+}
+
+/** Binds a source that is bound to this cluster to a branch of its history. Bindings are only added to: the last one counts. */
+export async function bindBranch(repository: WritableRepository, source: string, { timeline, parentTimeline, forkLsn }: Branch, now: Date): Promise<void> {
+  for (;;) {
+    const names = await repository.store.listNames(keys.bindings(source));
+    const bound = await readBinding(repository, source);
+    if (bound?.kind !== "postgres")
+      throw new HoldfastError("HF-OTHER-CLUSTER", `${repository.name} holds no cluster under the name ${source}`, { hint: "take a full backup first" });
+    if (bound.branch?.timeline === timeline) return;
+    const next = { ...bound, branch: { timeline, parentTimeline, forkLsn: formatLsn(forkLsn) }, boundAt: now.toISOString() };
+    const number = Number(baseName(names.at(-1) ?? "0")) + 1;
+    if ((await writeDocument(repository, keys.binding(source, number), "binding", next, repository.signer)) === "created") return;
   }
 }

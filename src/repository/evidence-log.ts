@@ -31,6 +31,7 @@ const EVIDENCE_KINDS = [
   "verify.ledger",
   "schedule.committed",
   "source.paused",
+  "source.reattached",
   "source.resumed",
   "recovery.begun",
   "recovery.step",

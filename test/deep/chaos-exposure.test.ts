@@ -141,9 +141,9 @@ describePostgres("exposure in a time of trouble", {}, (binaries) => {
     return rows.map((row) => ({ at: Number(row["at"]), seconds: row["seconds"] === null ? null : Number(row["seconds"]) }));
   }
 
-  async function reported(): Promise<ReadonlyMap<string, CopyExposure>> {
+  async function reported(...more: string[]): Promise<ReadonlyMap<string, CopyExposure>> {
     const out = join(site.folder, `report-${Date.now()}`);
-    const outcome = await site.run("report", "--from", began.toISOString(), "--to", ended.toISOString(), "--format", "json", "--out", out);
+    const outcome = await site.run("report", "--from", began.toISOString(), "--to", ended.toISOString(), "--format", "json", "--out", out, ...more);
     expect(outcome.exitCode, outcome.stderr).toBe(0);
     const report = JSON.parse(await readFile(join(out, "report.json"), "utf8")) as ComplianceReport;
     return new Map(report.sources[0]?.exposure.map((copy) => [copy.repository, copy]));
@@ -216,10 +216,8 @@ describePostgres("exposure in a time of trouble", {}, (binaries) => {
     async (name) => {
       const [samples, truth] = [samplesOf(name), truthOf(name)];
       const wrong: string[] = [];
-      const step = (ended.getTime() - began.getTime()) / 10;
-      const times = [...Array.from({ length: 10 }, (_, i) => began.getTime() + (i + 0.5) * step), ...marks.map(({ at }) => at.getTime() - 500)].filter(
-        (at) => at > began.getTime(),
-      );
+      const step = (ended.getTime() - began.getTime()) / 6;
+      const times = [...Array.from({ length: 6 }, (_, i) => began.getTime() + (i + 0.5) * step), ...marks.map(({ at }) => at.getTime() - 500)].filter((at) => at > began.getTime());
       for (const at of times.toSorted((a, b) => a - b)) {
         const moment = truth.momentAt(at);
         const { exposure } = await truth.at(moment);
@@ -242,16 +240,28 @@ describePostgres("exposure in a time of trouble", {}, (binaries) => {
   const markedAt = (name: string): number => marks.find((other) => other.name === name)?.at.getTime() ?? NaN;
 
   test.each([
-    ["onsite", ["onsite is still away", "still stopped"]],
-    ["cloud", ["cloud is still away", "still stopped"]],
+    [
+      "onsite",
+      [
+        ["onsite is still away", "stopped"],
+        ["still stopped", "end"],
+      ],
+    ],
+    [
+      "cloud",
+      [
+        ["cloud is still away", "idle"],
+        ["still stopped", "end"],
+      ],
+    ],
   ] as const)(
     "%s: the report names the breaches that there were, when they began and ended, the worst of them, and what nobody saw",
     async (name, inBreach) => {
       const [copy, truth] = [must((await reported()).get(name), "a copy"), truthOf(name)];
       const wanted: { from: number; to: number; peak: number }[] = [];
-      for (const during of inBreach) {
+      for (const [during, before] of inBreach) {
         const { oldestMissing } = await truth.at(truth.momentAt(markedAt(during)));
-        const to = await truth.recovered(OBJECTIVE_SECONDS, { fromMs: markedAt(during), toMs: ended.getTime() });
+        const to = await truth.recovered(OBJECTIVE_SECONDS, { fromMs: markedAt(during), toMs: markedAt(before) });
         // Catching up takes some seconds, in which it falls.
         const last: number[] = [];
         for (const beforeMs of [1000, 3000, 5000, 8000]) last.push((await truth.at(truth.momentAt(to - beforeMs))).exposure);
@@ -283,43 +293,34 @@ describePostgres("exposure in a time of trouble", {}, (binaries) => {
 
   test("a gap that is found later restates what was measured: as known then, and as known now", async () => {
     const known = new Date();
-    const lost = await loseSegment("cloud", markedAt("steady"));
-    const again = site.start({}, "serve");
-    const isFound = async (): Promise<boolean> => ((await reported()).get("cloud")?.restatements.length ?? 0) > 0;
-    await eventually("the gap is found", isFound, 60_000);
-    again.process.kill("SIGTERM");
-    expect((await again.ended()).exitCode).toBe(0);
-    const copy = (await reported()).get("cloud");
-    const [restated] = copy?.restatements ?? [];
-    note(`lost from ${new Date(lost.from).toISOString()}, restated ${JSON.stringify(restated)}, ${JSON.stringify(copy?.breaches)}`);
-    // From the oldest commit that is lost with the segment until a backup lay behind it.
-    expect(Math.abs(Date.parse(restated?.from ?? "") - lost.from) / 1000).toBeLessThanOrEqual(1);
-    expect(Math.abs(Date.parse(restated?.until ?? "") - lost.until) / 1000).toBeLessThanOrEqual(1);
-    const first = copy?.breaches[0];
-    expect(Math.abs(Date.parse(first?.from ?? "") - (lost.from + OBJECTIVE_SECONDS * 1000)) / 1000).toBeLessThanOrEqual(BETWEEN_SAMPLES_SECONDS);
-    expect(Date.parse(first?.to ?? "")).toBeGreaterThanOrEqual(lost.until - 1000);
-    expect(copy?.worst?.seconds ?? 0).toBeGreaterThanOrEqual((lost.until - lost.from) / 1000 - BETWEEN_SAMPLES_SECONDS);
-    const then = join(site.folder, "report-then");
-    const outcome = await site.run("report", "--from", began.toISOString(), "--to", ended.toISOString(), "--as-of", known.toISOString(), "--format", "json", "--out", then);
-    expect(outcome.exitCode, outcome.stderr).toBe(0);
-    const before = (JSON.parse(await readFile(join(then, "report.json"), "utf8")) as ComplianceReport).sources[0]?.exposure.find(({ repository }) => repository === "cloud");
-    expect(before?.restatements).toEqual([]);
-    expect(before?.breaches).toHaveLength(2);
+    const lostMs = await loseSegment("cloud", markedAt("idle") - 6000);
+    // Whoever looks next finds it.
+    expect([0, 1]).toContain((await site.run("status")).exitCode);
+    const copy = must((await reported()).get("cloud"), "a copy");
+    const [restated] = copy.restatements;
+    note(`lost from ${new Date(lostMs).toISOString()}, restated ${JSON.stringify(restated)}, ${JSON.stringify(copy.breaches)}`);
+    // From the oldest commit that is lost with the segment until it was found: no backup lies behind it.
+    expect(Math.abs(Date.parse(restated?.from ?? "") - lostMs) / 1000).toBeLessThanOrEqual(1);
+    expect(Date.parse(restated?.until ?? "")).toBeGreaterThanOrEqual(known.getTime());
+    expect(copy.breaches).toHaveLength(2);
+    const last = must(copy.breaches[1], "a breach");
+    expect(last.end).toBe("open");
+    expect(Math.abs(Date.parse(last.from) - lostMs) / 1000 - OBJECTIVE_SECONDS).toBeLessThanOrEqual(1);
+    expect(Math.abs((copy.worst?.seconds ?? 0) - (ended.getTime() - lostMs) / 1000)).toBeLessThanOrEqual(BETWEEN_SAMPLES_SECONDS);
+    const before = must((await reported("--as-of", known.toISOString())).get("cloud"), "a copy");
+    expect(before.restatements).toEqual([]);
+    expect(before.breaches.map(({ end }) => end)).toEqual(["recovered", "recovered"]);
   }, 600_000);
 
-  /** Deletes a segment that a copy had from before the incremental; says from when on commits are lost with it, and when a backup lay behind it. */
-  async function loseSegment(name: string, after: number): Promise<{ from: number; until: number }> {
+  /** Deletes the first segment of the old timeline that came into a copy after a time; says from when on commits are lost with it. */
+  async function loseSegment(name: string, afterMs: number): Promise<number> {
     const { moments } = truthOf(name);
-    const isNew = (path: string, i: number): boolean => /\/wal\/[^/]+\/00000001\/[0-9A-F]{16}\/[0-9A-F]{24}-/.test(path) && moments[i - 1]?.files.has(path) === false;
-    const index = moments.findIndex(({ at, files }, i) => at.getTime() > after && [...files.keys()].some((path) => isNew(path, i)));
-    const path = [...(moments[index]?.files.keys() ?? [])].find((each) => isNew(each, index)) ?? "";
-    expect(path, "a segment that came later").not.toBe("");
-    await rm(join(site.folder, name, path));
-    // The oldest that was not there before it came.
+    const cameAt = (i: number): string | undefined =>
+      [...(moments[i]?.files.keys() ?? [])].find((path) => /\/wal\/[^/]+\/00000001\/[0-9A-F]{16}\/[0-9A-F]{24}-/.test(path) && moments[i - 1]?.files.has(path) === false);
+    const index = moments.findIndex(({ at }, i) => at.getTime() > afterMs && cameAt(i) !== undefined);
+    await rm(join(site.folder, name, must(cameAt(index), "a segment that came later")));
     const { oldestMissing } = await truthOf(name).at(must(moments[index - 1], "a moment"));
-    const { backups } = await infoOf(site);
-    const behind = backups.find(({ type }) => type === "incremental");
-    return { from: oldestMissing ?? NaN, until: Date.parse(behind?.finishedAt ?? "") };
+    return must(oldestMissing, "a commit that was lost");
   }
 });
 

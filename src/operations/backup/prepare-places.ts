@@ -4,7 +4,7 @@ import type { BackupType } from "../../domain/backup-id.ts";
 import { HoldfastError } from "../../errors.ts";
 import { declareIntent } from "../../repository/attempts.ts";
 import type { Intent } from "../../repository/attempts.ts";
-import { ensureBound } from "../../repository/binding.ts";
+import { ensureBound, requireBranch } from "../../repository/binding.ts";
 import type { Lease } from "../../repository/lease.ts";
 import { listManifests } from "../../repository/manifest.ts";
 import type { WritableRepository } from "../../repository/repository.ts";
@@ -52,7 +52,8 @@ export async function prepareForCluster(leases: HeldLeases, away: Away[], reques
   const source = request.source.name;
   const { systemIdentifier, walSegmentBytes } = state.facts;
   const bind = async (repository: WritableRepository): Promise<void> => {
-    await ensureBound(repository, source, { kind: "postgres", systemIdentifier, version: state.identity.version, walSegmentBytes }, context.clock.now());
+    const binding = await ensureBound(repository, source, { kind: "postgres", systemIdentifier, version: state.identity.version, walSegmentBytes }, context.clock.now());
+    requireBranch(binding, state.history, repository.name);
     await bringHistory(repository, source, state, context);
   };
   return preparePlaces(leases, away, request, bind, context);

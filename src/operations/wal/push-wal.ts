@@ -1,10 +1,11 @@
 import path from "node:path";
-import { lsn } from "../../domain/lsn.ts";
+import { formatLsn, lsn } from "../../domain/lsn.ts";
 import { parseHistory } from "../../domain/timeline.ts";
 import { walFileKind } from "../../domain/wal-segment.ts";
 import { HoldfastError, messageOf } from "../../errors.ts";
 import { WalWalker } from "../../postgres/wal-records.ts";
-import { ensureBound, readBinding, walPlaceOf } from "../../repository/binding.ts";
+import { branchOf, ensureBound, readBinding, walPlaceOf } from "../../repository/binding.ts";
+import type { Binding } from "../../repository/binding.ts";
 import type { WritableRepository } from "../../repository/repository.ts";
 import { storeHistory } from "../../repository/wal-archive.ts";
 import type { WalPlace } from "../../repository/wal-archive.ts";
@@ -81,18 +82,25 @@ function placeOf({ source }: PushRequest, { systemIdentifier, segmentBytes }: Se
 const BINDING_HOLDS_MS = 60_000;
 
 /** Repositories that are there and belong to this cluster. */
-async function boundTo(
-  request: PushRequest,
-  { systemIdentifier, segmentBytes }: SegmentFile,
-  context: OperationContext,
-  { bound }: PushShared,
-): Promise<PushRequest["repositories"]> {
+async function boundTo(request: PushRequest, file: SegmentFile, context: OperationContext, { bound }: PushShared): Promise<PushRequest["repositories"]> {
+  const { systemIdentifier, segmentBytes } = file;
   return thoseThere(request.repositories, context, async (repository) => {
-    const key = `${repository.repositoryId} ${systemIdentifier}`;
+    const key = `${repository.repositoryId} ${systemIdentifier} ${file.parsed.timeline}`;
     const now = context.clock.monotonicMs();
     if ((bound.get(key) ?? 0) > now) return;
-    await ensureBound(repository, request.source, { kind: "postgres", systemIdentifier, version: 0, walSegmentBytes: segmentBytes }, context.clock.now());
+    const binding = await ensureBound(repository, request.source, { kind: "postgres", systemIdentifier, version: 0, walSegmentBytes: segmentBytes }, context.clock.now());
+    refuseLeftBranch(binding, file);
     bound.set(key, now + BINDING_HOLDS_MS);
+  });
+}
+
+/** What an old primary wrote after the source had left its timeline. */
+function refuseLeftBranch(binding: Binding, { parsed, start, segment }: SegmentFile): void {
+  const branch = branchOf(binding);
+  if (branch === null || parsed.timeline >= branch.timeline || start < branch.forkLsn) return;
+  throw new HoldfastError("HF-DIVERGED", `${segment} is of a timeline that was left at ${formatLsn(branch.forkLsn)} for timeline ${branch.timeline}`, {
+    hint: "an old primary that came back? stop it, or give it a name of its own",
+    facts: { segment },
   });
 }
 

@@ -4,12 +4,12 @@ import { HoldfastError } from "../../errors.ts";
 import { connect, queryRow, text } from "../../postgres/connection.ts";
 import { readIdentity } from "../../postgres/server-identity.ts";
 import type { SourceConfig } from "../../policy/types.ts";
-import { ensureBound } from "../../repository/binding.ts";
+import { ensureBound, requireBranch } from "../../repository/binding.ts";
 import { readLease } from "../../repository/lease.ts";
 import type { LeaseState } from "../../repository/lease.ts";
 import type { WritableRepository } from "../../repository/repository.ts";
 import type { WalPlace } from "../../repository/wal-archive.ts";
-import { readControlFile, openClusterReader } from "../cluster-state.ts";
+import { openClusterReader, readControlFile, readServerHistory } from "../cluster-state.ts";
 import type { OperationContext } from "../context.ts";
 import { isOfOneCopy, newRunId, openReachable, runSpec } from "../installation.ts";
 import type { Installation } from "../installation.ts";
@@ -36,8 +36,10 @@ async function openLog(installation: Installation, source: SourceConfig, target:
   const identity = await readIdentity(connection.client);
   await using reader = await openClusterReader(target, identity);
   const { walSegmentBytes } = await readControlFile(reader, identity, context.signal);
+  const { history } = await readServerHistory(reader, identity.timeline, context.signal);
   const bind = async (repository: WritableRepository): Promise<WritableRepository> => {
-    await ensureBound(repository, source.name, { kind: "postgres", systemIdentifier: identity.systemIdentifier, version: identity.version, walSegmentBytes }, context.clock.now());
+    const found = { kind: "postgres", systemIdentifier: identity.systemIdentifier, version: identity.version, walSegmentBytes } as const;
+    requireBranch(await ensureBound(repository, source.name, found, context.clock.now()), history, repository.name);
     return repository;
   };
   const { repositories, away } = await openReachable(installation, rule.repositories, bind);
