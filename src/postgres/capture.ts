@@ -52,12 +52,19 @@ export async function captureSettings(client: pg.Client, version: number): Promi
   };
 }
 
-/** All but the two that every cluster has. */
+const TABLESPACES_SQL = "select oid::text, spcname as name, pg_tablespace_location(oid) as location from pg_tablespace where spcname not in ('pg_default', 'pg_global')";
+const UNDEFINED_FILE = "58P01";
+const MAX_ATTEMPTS = 10;
+
+/** All but the two that every cluster has. The server looks for their folders: one that is just being dropped has none any more, and is in the list until that is committed. */
 export async function readTablespaces(client: pg.Client): Promise<CapturedSettings["tablespaces"]> {
-  const rows = await queryRows(
-    client,
-    "select oid::text, spcname as name, pg_tablespace_location(oid) as location from pg_tablespace where spcname not in ('pg_default', 'pg_global')",
-  );
+  let rows: Awaited<ReturnType<typeof queryRows>> | null = null;
+  for (let attempt = 1; rows === null; attempt++)
+    rows = await queryRows(client, TABLESPACES_SQL).catch(async (error: unknown) => {
+      if (attempt === MAX_ATTEMPTS || !(error instanceof HoldfastError) || error.facts["sqlState"] !== UNDEFINED_FILE) throw error;
+      await client.query("select pg_sleep(0.1)");
+      return null;
+    });
   return rows.map((row) => ({ oid: text(row, "oid"), name: text(row, "name"), location: row["location"] ?? "" }));
 }
 

@@ -20,6 +20,7 @@ import { describeCluster } from "./describe-cluster.ts";
 import type { OperationContext } from "../context.ts";
 import { openClusterReader, readClusterState } from "../cluster-state.ts";
 import type { Away } from "../installation.ts";
+import { findMadeDatabases, requireSoundDatabases } from "./made-databases.ts";
 import { readAndPack } from "./pack-cluster.ts";
 import type { PackedCluster } from "./pack-cluster.ts";
 import { declareBackup, prepareForCluster, requireAllReady } from "./prepare-places.ts";
@@ -76,16 +77,17 @@ function besideOf(request: BackUpRequest, places: readonly LeasedPlace[]): Param
 }
 
 /** From `pg_backup_start` to the moment all has been read and handed to every copy. */
-async function takeWithinSession(found: BackupUnderWay, context: OperationContext): Promise<PackedCluster> {
+async function takeWithinSession(found: BackupUnderWay, context: OperationContext): Promise<PackedCluster & { readonly made: readonly number[] }> {
   const startedAt = context.clock.now();
   const elapsedSeconds = stopwatch(context.clock);
-  const { backup, start } = await startBackup(found);
+  const { backup, start, databases } = await startBackup(found);
   // A backup whose WAL does not arrive is worth nothing: find out now, not after hours of copying.
   await arriving(backup, { place: placeOf(found), history: found.state.history, from: start.lsn, to: start.lsn }, context);
   await using inner = await openClusterReader(found.request.source, found.state.identity);
   const { readRate } = found.request.source;
   const reader = readRate === undefined ? inner : pacedReader(inner, readRate, context.clock);
-  return await readAndPack({ backup, start, startedAt, elapsedSeconds, reader, digestSeed: randomBytes(8).readBigUInt64LE() }, context);
+  const packed = await readAndPack({ backup, start, startedAt, elapsedSeconds, reader, digestSeed: randomBytes(8).readBigUInt64LE() }, context);
+  return { ...packed, made: await findMadeDatabases(inner, databases, found.state.facts, context.signal) };
 }
 
 function placeOf({ request, state }: BackupUnderWay): WalNeed["place"] {
@@ -93,8 +95,8 @@ function placeOf({ request, state }: BackupUnderWay): WalNeed["place"] {
 }
 
 /** What is left to do for one copy, at its own pace: what it was handed, its WAL, and its manifest. */
-async function finishCopy(copy: BackupCopy, place: LeasedPlace, packed: PackedCluster, context: OperationContext): Promise<CopyOutcome> {
-  const { backup, start, stop } = packed;
+async function finishCopy(copy: BackupCopy, place: LeasedPlace, packed: PackedCluster & { readonly made: readonly number[] }, context: OperationContext): Promise<CopyOutcome> {
+  const { backup, start, stop, made: databases } = packed;
   const need = { place: placeOf(backup), history: backup.state.history, from: start.lsn, to: stop.lsn };
   try {
     // Together: what is still on its way to the store, and the end of the WAL.
@@ -102,6 +104,7 @@ async function finishCopy(copy: BackupCopy, place: LeasedPlace, packed: PackedCl
     crashPoint("backup.before-wal");
     const others = allRepositories(backup.request, backup.places).filter(({ repositoryId }) => repositoryId !== copy.repository.repositoryId);
     if (copy.failure === null) await waitForWal(copy.repository, others, need, whileStreaming(backup.stream, context));
+    if (copy.failure === null) await requireSoundDatabases(copy.repository, need, databases, context.signal);
   } catch (error) {
     context.signal.throwIfAborted();
     copy.fail(error);

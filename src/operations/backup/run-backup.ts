@@ -98,7 +98,11 @@ function conclude(result: BackUpResult, repositoryIds: ReadonlyMap<string, strin
   );
   const first = result.copies.find(({ stored }) => stored !== null)?.stored;
   const failed = result.copies.filter(({ stored }) => stored === null);
-  if (first === null || first === undefined) throw failed[0]?.error;
+  if (first === null || first === undefined) {
+    // What is true of the source says more than that a copy is away.
+    const ofAll = failed.find(({ error }) => !isOfOneCopy(error));
+    throw (ofAll ?? failed[0])?.error;
+  }
   const view = describeBackup(
     first,
     result.copies.map(({ repository, stored, error }) => ({

@@ -2,11 +2,14 @@ import { HoldfastError } from "../../errors.ts";
 import type { BackupStart } from "../../postgres/backup-session.ts";
 import { readTablespaces } from "../../postgres/capture.ts";
 import type { BackupUnderWay } from "./backup-types.ts";
+import { readDatabasePlaces } from "./made-databases.ts";
 
 /** A backup that the server knows of. */
 export interface StartedBackup {
   readonly backup: BackupUnderWay;
   readonly start: BackupStart;
+  /** Databases that everybody saw before it began (`readDatabasePlaces`). */
+  readonly databases: ReadonlySet<string>;
 }
 
 /**
@@ -16,11 +19,12 @@ export interface StartedBackup {
 export async function startBackup(found: BackupUnderWay): Promise<StartedBackup> {
   const { session, state } = found;
   const tablespaces = await readTablespaces(session.client);
+  const databases = await readDatabasePlaces(session.client);
   const start = await session.start(`holdfast ${found.id}`);
   const known = new Set(tablespaces.map(({ oid }) => oid));
   const unknown = (await readTablespaces(session.client)).filter(({ oid, location }) => !location.startsWith("/") && !known.has(oid));
   if (unknown.length > 0) throw madeMeanwhile(unknown.map(({ name }) => name));
-  return { backup: { ...found, state: { ...state, captured: { ...state.captured, tablespaces } } }, start };
+  return { backup: { ...found, state: { ...state, captured: { ...state.captured, tablespaces } } }, start, databases };
 }
 
 export function madeMeanwhile(tablespaces: readonly string[]): HoldfastError {
