@@ -1,6 +1,9 @@
 import { mkdir, readdir, rename } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { expect, test } from "vitest";
+import { readTablespaces } from "../../src/postgres/capture.ts";
+import { connect } from "../../src/postgres/connection.ts";
 import { backUpWhile, restoreLatest } from "../support/backup-while.ts";
 import { giveToServerUser, startCluster, startOnFolder } from "../support/cluster.ts";
 import { describeEachPostgres } from "../support/postgres-suite.ts";
@@ -58,6 +61,18 @@ describeEachPostgres("tablespaces in place", { atLeast: 15 }, (binaries) => {
     await restoreLatest(repository, target, source);
     await using restored = await startOnFolder(target, { binaries, leftRecovery: true });
     for (const name of ["early", "late"]) expect(await restored.sql(`select count(*) as n, sum(id) as sum from in_${name}`)).toEqual([{ n: "1000", sum: "500500" }]);
+  });
+
+  test("that are just being dropped, and are in the list without a folder, fail nothing", async () => {
+    await using source = await startCluster({ binaries, settings: { allow_in_place_tablespaces: "on" } });
+    await source.sql("create tablespace going location ''");
+    const [row] = await source.sql("select oid from pg_tablespace where spcname = 'going'");
+    const folder = join(source.dataDirectory, "pg_tblspc", row?.["oid"] ?? "");
+    await using connection = await connect({ url: source.url() }, { purpose: "backup" });
+    await rename(folder, `${folder}-away`);
+    await expect(source.sql("select pg_tablespace_location(oid) from pg_tablespace where spcname = 'going'")).rejects.toThrow(/could not stat file/);
+    const [read] = await Promise.all([readTablespaces(connection.client), setTimeout(300).then(async () => rename(`${folder}-away`, folder))]);
+    expect(read.map(({ name }) => name)).toEqual(["going"]);
   });
 
   test("made while a backup was getting ready are in it", async () => {
