@@ -33,8 +33,14 @@ export function readSourceFacts(catalog: Catalog, source: ReportSource): SourceA
     }),
     lastDrill: drill === null ? null : drillFact(drill),
     unprovenSince: source.policy.drills === null || hasPassed(catalog, name) ? null : (firstSuccess(catalog, name, "backup")?.toISOString() ?? null),
+    commits: commitsFact(snapshot?.info ?? null),
     walLostAt: walLostAt(catalog, name),
   };
+}
+
+function commitsFact(info: SourceInfo | null): SourceAlertFacts["commits"] {
+  const commits = info?.commits ?? null;
+  return commits === null ? null : { waitForUs: commits.wait === "alone", streaming: commits.streaming };
 }
 
 function kindsOf({ policy }: ReportSource): { operation: string; type: string | null }[] {

@@ -21,6 +21,19 @@ export function newestEnded(catalog: Catalog, kind: Kind): Run | null {
   );
 }
 
+/** When expiry last did its work in one copy of a source, among its newest runs; null: in none of them. */
+export function lastExpiredIn(catalog: Catalog, { source, repository }: { source: string; repository: string }): string | null {
+  const [row] = catalog.all(
+    `select max(finished_at) as at from (select finished_at, facts from runs where source = :source and operation = 'expire' order by started_at desc limit ${MOST_EXPIRIES}) as newest
+     where exists (select 1 from json_each(newest.facts, '$.repositories') as copy where copy.value ->> '$.repository' = :repository)`,
+    { source, repository },
+  );
+  return row === undefined ? null : timeOrNull(row, "at");
+}
+
+/** An expiry every hour that fails four times each: two days. */
+const MOST_EXPIRIES = 200;
+
 export interface MissedSlots {
   /** The first of them. */
   readonly slot: string;

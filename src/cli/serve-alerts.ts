@@ -4,6 +4,7 @@ import { AlertmanagerSender } from "../alerts/alertmanager-sender.ts";
 import { ChannelSender } from "../alerts/channel-sender.ts";
 import { getAddress } from "../alerts/http-post.ts";
 import { planDeliveries } from "../alerts/plan-deliveries.ts";
+import { readLockFacts } from "../alerts/lock-facts.ts";
 import { readSourceFacts } from "../alerts/source-facts.ts";
 import type { App } from "../app.ts";
 import { accessEventsSince } from "../catalog/access-events.ts";
@@ -12,7 +13,7 @@ import type { Catalog } from "../catalog/catalog.ts";
 import { forgetOldFailures, listChannelHealth } from "../catalog/alert-deliveries.ts";
 import { listTokens } from "../catalog/tokens.ts";
 import { resolveSecret } from "../config.ts";
-import type { CapacityFact, SystemAlertFacts } from "../domain/alert-facts.ts";
+import type { CapacityFact, ExpiringFact, SystemAlertFacts } from "../domain/alert-facts.ts";
 import { projectFull } from "../domain/capacity.ts";
 import { whyNotAlive } from "../domain/alive.ts";
 import { messageOf } from "../errors.ts";
@@ -30,6 +31,8 @@ export interface ServedAlerts {
   readonly isSchedulerOnTime: () => boolean;
   /** Why changed files are not in force; null: they are. */
   readonly configurationProblem: () => string | null;
+  /** Certificates that the API uses. */
+  readonly certificates: readonly ExpiringFact[];
   readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -44,15 +47,18 @@ export async function serveAlerts(app: App, served: ServedAlerts, signal: AbortS
   ]);
 }
 
-async function keepAlerts(app: App, { isSchedulerOnTime, configurationProblem, log }: ServedAlerts, signal: AbortSignal): Promise<void> {
+async function keepAlerts(app: App, { isSchedulerOnTime, configurationProblem, certificates, log }: ServedAlerts, signal: AbortSignal): Promise<void> {
   const keeper = new AlertKeeper({
     catalog: app.catalog,
     clock: app.clock,
     sources: () => [...app.inventory.sources.values()],
-    systemFacts: () => systemFacts(app, { schedulerOnTime: isSchedulerOnTime(), configurationProblem: configurationProblem() }),
+    systemFacts: () => systemFacts(app, { schedulerOnTime: isSchedulerOnTime(), configurationProblem: configurationProblem(), certificates, locks: locks() }),
     record: (kind, facts) => recordEntry(app.journal, kind, facts),
   });
   const channels = [...app.inventory.channels.values()];
+  const locks = rarely(app, () =>
+    readLockFacts(app.catalog, app.inventory.sources.values(), (name) => app.inventory.repositories.get(name)?.s3?.objectLock?.marginSeconds ?? null),
+  );
   const copy = copierOf(app, (error) => log("evidence not copied", { error: String(error) }));
   await every({ app, ms: LOOK_EVERY_MS, log }, signal, async () => {
     // Before the look too: whoever died before us may have raised what nobody was told of, and what is over now was not then.
@@ -116,13 +122,31 @@ function copierOf(app: App, onTrouble: (error: unknown) => void): { want(): void
   };
 }
 
-function systemFacts({ findings, catalog, inventory, journal, clock }: App, own: Pick<SystemAlertFacts, "schedulerOnTime" | "configurationProblem">): SystemAlertFacts {
+/** What changes by the hour, read once a minute. */
+const RARELY_MS = 60_000;
+
+function rarely<T>({ clock }: App, read: () => T): () => T {
+  let kept: { readonly value: T; readonly atMs: number } | null = null;
+  return () => {
+    if (kept === null || clock.monotonicMs() - kept.atMs > RARELY_MS) kept = { value: read(), atMs: clock.monotonicMs() };
+    return kept.value;
+  };
+}
+
+interface OwnFacts extends Pick<SystemAlertFacts, "schedulerOnTime" | "configurationProblem" | "locks"> {
+  readonly certificates: readonly ExpiringFact[];
+}
+
+function systemFacts({ findings, catalog, inventory, journal, clock }: App, { certificates, ...own }: OwnFacts): SystemAlertFacts {
   return {
     ...own,
     findings: findings.map(({ severity, file, line, message, sources }) => ({ severity, place: `${path.basename(file)}:${line}`, message, sources })),
-    expiring: listTokens(catalog, journal.evidence.writer).flatMap(({ name, expiresAt, revokedAt }) =>
-      expiresAt === null || revokedAt !== null ? [] : [{ what: `token ${name}`, expiresAt }],
-    ),
+    expiring: [
+      ...listTokens(catalog, journal.evidence.writer).flatMap(({ name, expiresAt, revokedAt }) =>
+        expiresAt === null || revokedAt !== null ? [] : [{ what: `token ${name}`, expiresAt }],
+      ),
+      ...certificates,
+    ],
     capacity: [...inventory.repositories.keys()].map((repository) => capacityFact(catalog, repository, clock.now())),
     access: accessEventsSince(catalog, new Date(clock.now().getTime() - ACCESS_SHOWN_MS)),
     channels: listChannelHealth(catalog).flatMap(({ channel, failingSince, error }) => (inventory.channels.has(channel) ? [{ name: channel, failingSince, error }] : [])),

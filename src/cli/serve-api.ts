@@ -14,9 +14,15 @@ import { recordEntry } from "../operations/record-run.ts";
 import type { OidcSettings, TlsConfig } from "../policy/types.ts";
 import { VERSION } from "../version.ts";
 
+interface ServedApi {
+  readonly tls: TlsMaterial | null;
+  readonly isSchedulerRunning: () => boolean;
+  readonly log: Logger;
+}
+
 /** The API of this installation, not listening yet. */
-export async function openServedApi(app: App, { isSchedulerRunning, log }: { isSchedulerRunning: () => boolean; log: Logger }): Promise<Api> {
-  const { tls, oidc } = app.inventory.api;
+export async function openServedApi(app: App, { tls, isSchedulerRunning, log }: ServedApi): Promise<Api> {
+  const { oidc } = app.inventory.api;
   return createApi({
     catalog: app.catalog,
     inventory: app.inventory,
@@ -28,7 +34,7 @@ export async function openServedApi(app: App, { isSchedulerRunning, log }: { isS
     newRunId: () => newRunId(app.clock),
     changes: { pause: async (order) => pauseSource(app, order), approve: async (order) => approvePolicy(app, order) },
     evidence: (upTo, limit) => app.journal.evidence.entriesBefore(upTo, limit),
-    tls: tls === null ? null : await readTls(tls),
+    tls,
     oidc: oidc === null ? null : await openSignInService(oidc),
     isSchedulerRunning,
     version: VERSION,
@@ -44,7 +50,10 @@ export async function listen(api: Api, { host, port }: App["inventory"]["api"]):
   });
 }
 
-async function readTls({ certificate, key, clientCa }: TlsConfig): Promise<TlsMaterial> {
+/** Certificates and key as the inventory names them, read once; null: the API speaks plain HTTP. */
+export async function readTls(tls: TlsConfig | null): Promise<TlsMaterial | null> {
+  if (tls === null) return null;
+  const { certificate, key, clientCa } = tls;
   return {
     certificate: await resolveSecret(certificate, "the certificate of the API"),
     key: await resolveSecret(key, "the key of the API's certificate"),

@@ -7,6 +7,7 @@ import type { App } from "../app.ts";
 import { systemClock } from "../clock.ts";
 import { ExposureWatch } from "../compliance/exposure-watch.ts";
 import { isInScope } from "../domain/access.ts";
+import { certificateEnds } from "../api/certificate-ends.ts";
 import { addDashboard } from "../dashboard/dashboard.ts";
 import { newRunId } from "../operations/installation.ts";
 import { sweepScratch } from "../operations/drill/sweep-scratch.ts";
@@ -23,7 +24,7 @@ import { ConfigurationWatch } from "./configuration-watch.ts";
 import { observeRegularly } from "./observe-sources.ts";
 import { SchedulerClaim } from "./scheduler-claim.ts";
 import { serveAlerts } from "./serve-alerts.ts";
-import { listen, openServedApi } from "./serve-api.ts";
+import { listen, openServedApi, readTls } from "./serve-api.ts";
 
 export function serveCommand(): Command {
   return newCommand("serve", "scheduler, WAL streams and API, until stopped", "holdfast serve").action(async (options: CommonOptions) => perform(options, serve));
@@ -51,7 +52,8 @@ async function serve({ context, openApp }: Tools): Promise<number> {
     },
     log: (event, fields) => log.info(fields, event),
   });
-  const api = await openServedApi(app, { isSchedulerRunning: () => scheduler.isAlive, log });
+  const tls = await readTls(app.inventory.api.tls);
+  const api = await openServedApi(app, { tls, isSchedulerRunning: () => scheduler.isAlive, log });
   addDashboard(api, {
     catalog: app.catalog,
     inventory: app.inventory,
@@ -73,7 +75,12 @@ async function serve({ context, openApp }: Tools): Promise<number> {
   const measuring = measureRegularly(app, context.signal, (repository, error) => log.warn({ repository, error: String(error) }, "cannot measure"));
   const alerting = serveAlerts(
     app,
-    { isSchedulerOnTime: () => scheduler.isAlive, configurationProblem: () => configuration.problem, log: (event, fields) => log.info(fields, event) },
+    {
+      isSchedulerOnTime: () => scheduler.isAlive,
+      configurationProblem: () => configuration.problem,
+      certificates: tls === null ? [] : certificateEnds(tls),
+      log: (event, fields) => log.info(fields, event),
+    },
     context.signal,
   );
   if (!context.signal.aborted) await once(context.signal, "abort");

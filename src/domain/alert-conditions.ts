@@ -58,8 +58,9 @@ export function assessSource(facts: SourceAlertFacts, now: Date): AlertAssessmen
       ...facts.missed.map((missed) => aboutMissed(facts.name, missed)),
       ...(facts.lastDrill === null ? [] : aboutDrill(facts, facts.lastDrill)),
       ...aboutProof(facts),
+      ...aboutCommits(facts),
     ],
-    undecided: new Set(copies.flatMap(({ undecided }) => undecided)),
+    undecided: new Set([...copies.flatMap(({ undecided }) => undecided), ...(facts.commits === null ? [alertKey("commits_wait", facts.name)] : [])]),
   };
 }
 
@@ -187,6 +188,19 @@ function aboutDrill({ name, objectives: { rtoSeconds } }: SourceAlertFacts, { ve
 
 function aboutProof({ name, unprovenSince }: SourceAlertFacts): AlertCondition[] {
   return unprovenSince === null ? [] : [conditionOf({ kind: "never_proven", source: name, title: `recovery of ${name} was never proven`, since: unprovenSince })];
+}
+
+/** What was committed is durable in a part a second later, in a bucket five: what waits this long waits in vain. */
+const COMMITS_WAIT_SECONDS = 20;
+
+/** Commits hang while nobody is there to say that they are durable; and where somebody is, and cannot store them. */
+function aboutCommits({ name, commits, copies }: SourceAlertFacts): AlertCondition[] {
+  if (commits?.waitForUs !== true) return [];
+  const nearest = copies.map(({ exposureSeconds }) => exposureSeconds).filter((seconds) => seconds !== null);
+  const isStuck = commits.streaming && nearest.length > 0 && Math.min(...nearest) > COMMITS_WAIT_SECONDS;
+  if (commits.streaming && !isStuck) return [];
+  const detail = commits.streaming ? "the stream runs and cannot store what it gets" : "the stream is not connected";
+  return [conditionOf({ kind: "commits_wait", source: name, title: `commits of ${name} wait for its WAL stream`, detail })];
 }
 
 /** How many names a text lists. */

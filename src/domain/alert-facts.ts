@@ -39,6 +39,8 @@ export interface SourceAlertFacts {
   readonly lastDrill: DrillFact | null;
   /** Since when drills are asked for without one that passed; null: there is one, or none is asked for. */
   readonly unprovenSince: string | null;
+  /** Whether commits of the server wait for our stream alone, and how that stands; null: the server was not asked, or did not answer. */
+  readonly commits: { readonly waitForUs: boolean; readonly streaming: boolean } | null;
   /** When the server last no longer had WAL that was not stored; null: never. */
   readonly walLostAt: string | null;
 }
@@ -102,6 +104,7 @@ export interface SystemAlertFacts {
   readonly findings: readonly PolicyFindingFact[];
   readonly expiring: readonly ExpiringFact[];
   readonly capacity: readonly CapacityFact[];
+  readonly locks: readonly LockFact[];
   readonly access: readonly AccessFact[];
   readonly channels: readonly ChannelFact[];
 }
@@ -114,7 +117,19 @@ export interface PolicyFindingFact {
   readonly sources: readonly string[];
 }
 
-/** Something that ends: a token, a certificate, a lock, a key. */
+/** Locks of a copy in a place of locks. Expiry looks at all of them and makes longer what would end too soon. */
+export interface LockFact {
+  readonly source: string;
+  readonly repository: string;
+  /** When expiry last did so in this copy; null: never. */
+  readonly renewedAt: string | null;
+  /** Since when there is something to renew. */
+  readonly since: string;
+  /** So much longer than retention asks for is every lock when it was renewed. */
+  readonly marginSeconds: number;
+}
+
+/** Something that ends: a token, a certificate. */
 export interface ExpiringFact {
   /** With its name: `token ci`. */
   readonly what: string;

@@ -34,6 +34,14 @@ export const ALERT_KINDS = {
       "take a full backup now ('holdfast backup SOURCE --type full'); then look at max_slot_wal_keep_size and at why the stream stood still ('holdfast check SOURCE', 'holdfast wal status SOURCE')",
     ...LASTING,
   },
+  commits_wait: {
+    severity: "P1",
+    means: "the server's commits wait for our WAL stream alone (synchronous_standby_names), and it is away, or cannot store: the application hangs",
+    whatToDo:
+      "does 'holdfast serve' run, and is the first repository of the log there ('holdfast check SOURCE', 'holdfast wal status SOURCE')? Until then 'alter system set synchronous_standby_names to \'\'' and a reload let commits go on, without this protection",
+    raiseAfterSeconds: 10,
+    clearAfterSeconds: 30,
+  },
   backup_damaged: {
     severity: "P1",
     means: "a copy of a backup is damaged",
@@ -127,6 +135,13 @@ export const ALERT_KINDS = {
     whatToDo: "make room beneath it, or expire what is no longer wanted ('holdfast expire' with --dry-run shows what would go); when it is full, WAL is no longer stored",
     ...LASTING,
   },
+  locks_not_renewed: {
+    severity: "P2",
+    means:
+      "locks of objects (objectLock) were not made longer for half of their margin: expiry did not run in this copy, and after the whole margin they end before retention does",
+    whatToDo: "'holdfast expire SOURCE' does it, and says what is in the way; is the repository there, and may its credentials set locks ('holdfast check --repository NAME')?",
+    ...AT_ONCE,
+  },
   channel_failed: {
     severity: "P2",
     means: "alerts cannot be delivered through a channel",
@@ -143,8 +158,8 @@ export const ALERT_KINDS = {
   },
   expired: {
     severity: "P2",
-    means: "a token, certificate, lock or key has expired",
-    whatToDo: "renew it",
+    means: "a token, or a certificate of the API, has expired",
+    whatToDo: "renew it ('holdfast token add'; a certificate of the API is read when 'holdfast serve' starts)",
     ...AT_ONCE,
   },
   rpo_near: {
@@ -212,8 +227,8 @@ export const ALERT_KINDS = {
   },
   expires_within_7_days: {
     severity: "P3",
-    means: "a token, certificate, lock or key expires within 7 days",
-    whatToDo: "renew it",
+    means: "a token, or a certificate of the API, expires within 7 days",
+    whatToDo: "renew it ('holdfast token add'; a certificate of the API is read when 'holdfast serve' starts)",
     ...AT_ONCE,
   },
   backup_size_unusual: {
@@ -236,8 +251,8 @@ export const ALERT_KINDS = {
   },
   expires_within_30_days: {
     severity: "P4",
-    means: "a token, certificate, lock or key expires within 30 days",
-    whatToDo: "renew it",
+    means: "a token, or a certificate of the API, expires within 30 days",
+    whatToDo: "renew it ('holdfast token add'; a certificate of the API is read when 'holdfast serve' starts)",
     ...AT_ONCE,
   },
 } as const satisfies Readonly<Record<string, AlertKindRule>>;

@@ -1,5 +1,5 @@
 import { conditionOf } from "./alert-conditions.ts";
-import type { AccessFact, AlertAssessment, AlertCondition, CapacityFact, CopyFact, ExpiringFact, PolicyFindingFact, SystemAlertFacts } from "./alert-facts.ts";
+import type { AccessFact, AlertAssessment, AlertCondition, CapacityFact, CopyFact, ExpiringFact, LockFact, PolicyFindingFact, SystemAlertFacts } from "./alert-facts.ts";
 
 const DAY_MS = 86_400_000;
 /** Refused calls from which on somebody seems to try. They are counted in windows of 15 minutes, and the count comes at the end of one. */
@@ -23,6 +23,7 @@ export function assessSystem(facts: SystemAlertFacts, now: Date): AlertAssessmen
       ...facts.findings.map(aboutFinding),
       ...facts.expiring.flatMap((one) => aboutExpiry(one, now)),
       ...facts.capacity.flatMap((one) => aboutCapacity(one, now)),
+      ...facts.locks.flatMap((one) => aboutLocks(one, now)),
       ...aboutAccess(facts.access, now),
     ],
     undecided: new Set(),
@@ -42,6 +43,15 @@ function aboutExpiry({ what, expiresAt }: ExpiringFact, now: Date): AlertConditi
   if (leftMs <= 0) return [conditionOf({ kind: "expired", subject: what, title: `${what} has expired`, detail, since: expiresAt })];
   if (leftMs <= 7 * DAY_MS) return [conditionOf({ kind: "expires_within_7_days", subject: what, title: `${what} expires within 7 days`, detail })];
   return leftMs <= 30 * DAY_MS ? [conditionOf({ kind: "expires_within_30_days", subject: what, title: `${what} expires within 30 days`, detail })] : [];
+}
+
+/** A lock that nobody renews is as long as retention asks for until its margin is used up: half of that is time to act. */
+function aboutLocks({ source, repository, renewedAt, since, marginSeconds }: LockFact, now: Date): AlertCondition[] {
+  const last = renewedAt ?? since;
+  if (now.getTime() - Date.parse(last) < (marginSeconds * 1000) / 2) return [];
+  const until = new Date(Date.parse(last) + marginSeconds * 1000).toISOString();
+  const detail = `${renewedAt === null ? "never" : `last at ${renewedAt}`}; from ${until} on some may end too soon`;
+  return [conditionOf({ kind: "locks_not_renewed", source, repository, title: `locks of ${source} in ${repository} are not made longer`, detail })];
 }
 
 /** Warned of twice as long ahead as the week that is promised: a projection is not exact. Less than this is nothing for a day of WAL. */

@@ -20,10 +20,19 @@ export interface SourceInfo {
   readonly gaps: readonly GapView[];
   readonly exposure: readonly ExposureView[];
   readonly lastProof: LastProof | null;
+  /** Whether commits of the server wait for our WAL stream, and whether that runs. Null: the server did not answer, or there is none; absent in what an older version observed. */
+  readonly commits?: CommitsView | null;
   /** Repositories that lack something that another holds and the policy wants there too; those that could not be looked at are not named. Absent in what an older version observed. */
   readonly lagging?: readonly LagView[];
   /** How far verification is, piece by piece, as of the last look at what there is to verify; a repository that was never looked at is not named. Absent in what an older version observed. */
   readonly verification?: readonly VerificationView[];
+}
+
+export interface CommitsView {
+  /** `alone`: no other standby can stand in for us. */
+  readonly wait: "none" | "with-others" | "alone";
+  /** As the server sees it: our stream is connected, and has caught up. */
+  readonly streaming: boolean;
 }
 
 export interface VerificationView extends LedgerSummary {

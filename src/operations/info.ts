@@ -16,6 +16,8 @@ import type { Micros } from "../domain/timestamp.ts";
 import { DamageError, HoldfastError } from "../errors.ts";
 import type { Verified } from "../catalog/runs.ts";
 import { connect, queryRow, text } from "../postgres/connection.ts";
+import { COMMIT_STATE, commitStateOf } from "../postgres/synchronous-standbys.ts";
+import type { CommitState } from "../postgres/synchronous-standbys.ts";
 import type { ConnectionTarget } from "../postgres/connection.ts";
 import { readHolds } from "../repository/holds.ts";
 import { toRetain } from "../repository/manifest.ts";
@@ -45,9 +47,13 @@ export interface ServerPosition {
   readonly now: Micros;
   /** False: a standby. */
   readonly isPrimary: boolean;
+  readonly commits: CommitState;
   /** By our clock: when it had answered. */
   readonly at: Date;
 }
+
+/** How connections for this and for the stream call themselves. */
+const [STATUS_NAME, STREAM_NAME] = ["holdfast status", "holdfast wal"] as const;
 
 /** Where the server's WAL is, and its clock. Null where it cannot be reached: then nothing is known, and nothing is claimed. */
 export async function readServerPosition(target: ConnectionTarget, clock: Clock): Promise<ServerPosition | null> {
@@ -55,9 +61,12 @@ export async function readServerPosition(target: ConnectionTarget, clock: Clock)
     await using connection = await connect(target, { purpose: "status" });
     const row = await queryRow(
       connection.client,
-      "select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_flush_lsn() end::text as lsn, (extract(epoch from statement_timestamp()) * 1000000)::bigint::text as now, pg_is_in_recovery()::text as standby",
+      `select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_flush_lsn() end::text as lsn, (extract(epoch from statement_timestamp()) * 1000000)::bigint::text as now, pg_is_in_recovery()::text as standby, current_setting('application_name') as name, ${COMMIT_STATE} as commits`,
     );
-    return { position: parseLsn(text(row, "lsn")), now: micros(BigInt(text(row, "now"))), isPrimary: text(row, "standby") === "false", at: clock.now() };
+    // The address may give every connection a name of its own; else ours say what they are for.
+    const name = text(row, "name");
+    const commits = commitStateOf(text(row, "commits"), name === STATUS_NAME ? STREAM_NAME : name);
+    return { position: parseLsn(text(row, "lsn")), now: micros(BigInt(text(row, "now"))), isPrimary: text(row, "standby") === "false", commits, at: clock.now() };
   } catch (error) {
     if (error instanceof HoldfastError) return null;
     throw error;

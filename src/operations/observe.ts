@@ -60,7 +60,7 @@ async function lookAtSource(
     now: installation.clock.now(),
   });
   const exposure = [...info.exposure, ...unreachable.map(({ name }) => exposureOfUnreachable(name, before, server))];
-  return { info: { ...info, exposure }, exposedAt: server?.at ?? installation.clock.now() };
+  return { info: { ...info, exposure, commits: source.kind === "postgres" ? (server?.commits ?? null) : null }, exposedAt: server?.at ?? installation.clock.now() };
 }
 
 interface Look {

@@ -1,4 +1,5 @@
 import type pg from "pg";
+import { z } from "zod";
 import { queryRow, text } from "./connection.ts";
 
 /** What `synchronous_standby_names` asks for: so many of those that are named (in any case; `*` is everybody). */
@@ -22,6 +23,25 @@ export function commitWaitFor(setting: string, applicationName: string): CommitW
   const isNamed = (name: string): boolean => name === "*" || name.toLowerCase() === applicationName.toLowerCase();
   if (standbys?.names.some(isNamed) !== true) return "none";
   return standbys.names.includes("*") || standbys.needed < standbys.names.length ? "with-others" : "alone";
+}
+
+export interface CommitState {
+  readonly wait: CommitWait;
+  /** The server streams to a standby of this name. */
+  readonly streaming: boolean;
+}
+
+/** In SQL, a column for `commitStateOf`: what a server waits for, and to whom it streams. Of other roles than ours it shows no names, and our stream connects as we do. */
+export const COMMIT_STATE = `json_build_object(
+  'names', case when pg_is_in_recovery() or current_setting('synchronous_commit') in ('off', 'local') then '' else current_setting('synchronous_standby_names') end,
+  'streams', (select coalesce(json_agg(application_name), '[]') from pg_stat_replication where usename = current_user and state = 'streaming'))::text`;
+
+const commitStateSchema = z.object({ names: z.string(), streams: z.array(z.string().nullable()) });
+
+/** What such a column says of the standby of this name. */
+export function commitStateOf(column: string, applicationName: string): CommitState {
+  const { names, streams } = commitStateSchema.parse(JSON.parse(column));
+  return { wait: commitWaitFor(names, applicationName), streaming: streams.some((name) => name?.toLowerCase() === applicationName.toLowerCase()) };
 }
 
 /** As `commitWaitFor`, of whoever connects as this client did. */

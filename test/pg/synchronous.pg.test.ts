@@ -18,6 +18,8 @@ describePostgres("a stream that commits wait for", {}, (binaries) => {
     expect(await site.run("backup")).toMatchObject({ exitCode: 0 });
     await cluster.sql(`alter system set synchronous_standby_names = '"holdfast wal"'`);
     await cluster.sql("select pg_reload_conf()");
+    const commits = async (): Promise<unknown> => (await site.run("info", "db", "--json")).json<{ sources: { commits: unknown }[] }>().sources[0]?.commits;
+    expect(await commits()).toEqual({ wait: "alone", streaming: false });
     const stream = site.start({}, "wal", "stream");
     await using session = await cluster.connect();
     // The first waits until the stream is there.
@@ -37,6 +39,7 @@ describePostgres("a stream that commits wait for", {}, (binaries) => {
       const files = await readdir(join(site.folder, "onsite"), { recursive: true });
       return files.filter((name) => /\/parts\/[^/]+\/[^/]+$/.test(name)).length < COMMITS / 2;
     });
+    expect(await commits()).toEqual({ wait: "alone", streaming: true });
     const checked = await site.run("check", "db", "--json");
     await cluster.kill9();
     await stream.ended();

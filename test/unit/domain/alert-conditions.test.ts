@@ -23,9 +23,10 @@ const FINE: SourceAlertFacts = {
   missed: [],
   lastDrill: DRILL,
   unprovenSince: null,
+  commits: { waitForUs: false, streaming: false },
   walLostAt: null,
 };
-const QUIET: SystemAlertFacts = { schedulerOnTime: true, configurationProblem: null, findings: [], expiring: [], capacity: [], access: [], channels: [] };
+const QUIET: SystemAlertFacts = { schedulerOnTime: true, configurationProblem: null, findings: [], expiring: [], capacity: [], locks: [], access: [], channels: [] };
 
 /** All that is wrong where one thing is other than it should be. */
 function found(source: Partial<SourceAlertFacts>, system: Partial<SystemAlertFacts> = {}): readonly AlertCondition[] {
@@ -41,6 +42,7 @@ const refusals = (count: number): SystemAlertFacts["access"] =>
 const WRONG: Readonly<Record<AlertKind, readonly [source: Partial<SourceAlertFacts>, system?: Partial<SystemAlertFacts>]>> = {
   wal_gap: [{ copies: [{ ...COPY, gaps: 2 }] }],
   wal_lost: [{ walLostAt: ago(10) }],
+  commits_wait: [{ commits: { waitForUs: true, streaming: false } }],
   backup_damaged: [{ backups: [{ ...BACKUP, damagedIn: ["onsite"] }] }],
   repository_damaged: [{ lastRuns: [{ ...RUN, operation: "verify", type: null, outcome: "failed", damage: new Map([["onsite", 3]]) }] }],
   source_corrupt: [{ backups: [{ ...BACKUP, corruptPages: 4 }] }],
@@ -58,6 +60,7 @@ const WRONG: Readonly<Record<AlertKind, readonly [source: Partial<SourceAlertFac
   repository_unreachable: [{ copies: [{ ...COPY, sight: "unseen", exposureSeconds: null }] }],
   observation_stale: [{ seenAt: ago(241) }],
   repository_nearly_full: [{}, { capacity: [{ repository: "onsite", freeBytes: 1e12, fullAt: ago(-DAY) }] }],
+  locks_not_renewed: [{}, { locks: [{ source: "orders", repository: "cloud", since: ago(30 * DAY), renewedAt: ago(DAY), marginSeconds: 2 * DAY }] }],
   repository_filling: [{}, { capacity: [{ repository: "onsite", freeBytes: 1e12, fullAt: ago(-14 * DAY) }] }],
   channel_failed: [{}, { channels: [{ name: "oncall", failingSince: ago(20), error: "refused" }] }],
   many_refused: [{}, { access: refusals(10) }],
@@ -126,6 +129,36 @@ test("a thousand sources whose repository is away are one alert", () => {
 
 test("no backup is not said where a repository that may hold one could not be read", () => {
   expect(found({ backups: [], copies: [{ ...COPY, sight: "unseen", exposureSeconds: null }] }).map(({ kind }) => kind)).toEqual(["repository_unreachable"]);
+});
+
+test.each([
+  ["the stream runs and stores", { waitForUs: true, streaming: true }, 19, []],
+  ["the stream is away", { waitForUs: true, streaming: false }, 0, ["commits_wait/orders: the stream is not connected"]],
+  ["it is there and its repository is not", { waitForUs: true, streaming: true }, 21, ["commits_wait/orders: the stream runs and cannot store what it gets"]],
+  ["another standby can stand in for it", { waitForUs: false, streaming: false }, 21, []],
+] as const)("commits that wait for us where %s", (_, commits, exposureSeconds, expected) => {
+  expect(
+    found({
+      commits,
+      copies: [
+        { ...COPY, exposureSeconds },
+        { ...COPY, repository: "cloud", exposureSeconds: 50 },
+      ],
+    }).map(({ key, detail }) => `${key}: ${detail}`),
+  ).toEqual(expected);
+});
+
+test("whether commits hang is undecided while the server does not answer", () => {
+  expect([...assessSource({ ...FINE, commits: null }, NOW).undecided]).toEqual(["commits_wait/orders"]);
+});
+
+test.each([
+  ["renewed this morning", ago(DAY - 60), []],
+  ["renewed half of the margin ago", ago(DAY), ["last at 2026-11-26T12:00:00.000Z; from 2026-11-28T12:00:00.000Z on some may end too soon"]],
+  ["never renewed, with backups since a week", null, ["never; from 2026-11-22T12:00:00.000Z on some may end too soon"]],
+])("locks that were %s", (_, renewedAt, details) => {
+  const locks = [{ source: "orders", repository: "cloud", since: ago(7 * DAY), renewedAt, marginSeconds: 2 * DAY }];
+  expect(found({}, { locks }).map(({ detail }) => detail)).toEqual(details);
 });
 
 test("WAL that was lost is made good by the next backup that begins after it", () => {

@@ -39,7 +39,7 @@ async function openSite(): Promise<Site> {
 type Post = (path: string, token: string, payload: object) => Promise<{ status: number; location: unknown; body: Record<string, unknown> }>;
 
 async function serve(app: App): Promise<{ post: Post; close: () => Promise<void> }> {
-  const api = await openServedApi(app, { isSchedulerRunning: () => true, log: pino({ level: "silent" }) });
+  const api = await openServedApi(app, { tls: null, isSchedulerRunning: () => true, log: pino({ level: "silent" }) });
   return {
     post: async (path, token, payload) => {
       const headers = { authorization: `Bearer ${token}`, "idempotency-key": "once" };
