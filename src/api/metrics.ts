@@ -7,7 +7,7 @@ import { countRunning, countRuns, lastSuccessOfCopy, newestRun } from "../catalo
 import { readSummary } from "../catalog/summaries.ts";
 import { currentStatus } from "../compliance/current-status.ts";
 import type { CurrentStatus } from "../compliance/current-status.ts";
-import { projectFull } from "../domain/capacity.ts";
+import { projectFull, TREND_MS } from "../domain/capacity.ts";
 import { copiesOf } from "../domain/compliance.ts";
 import type { CurrentCopy } from "../domain/control-now.ts";
 import type { Inventory, SourceConfig } from "../policy/types.ts";
@@ -148,15 +148,13 @@ function setDrill(metrics: Metrics, { name: source, lastProvenAt, lastRtoSeconds
   setKnown(metrics.drillRto, { source }, lastRtoSeconds);
 }
 
-/** How far back a trend is followed. */
-const TREND_MS = 14 * 86_400_000;
-
 function setCapacity(metrics: Metrics, catalog: Catalog, repository: string, now: Date): void {
   const readings = readCapacity(catalog, repository, new Date(now.getTime() - TREND_MS).toISOString());
   const last = readings.at(-1);
+  const full = projectFull(readings);
   setKnown(metrics.repositoryUsed, { repository }, last?.usedBytes ?? null);
   setKnown(metrics.repositoryFree, { repository }, last?.freeBytes ?? null);
-  setKnown(metrics.repositoryFull, { repository }, unixSeconds(projectFull(readings)?.toISOString() ?? null));
+  setKnown(metrics.repositoryFull, { repository }, unixSeconds(full.kind === "full" ? full.at.toISOString() : null));
 }
 
 /** Operations whose figures say which copies they reached; the log is of no single copy. */

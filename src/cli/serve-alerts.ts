@@ -14,7 +14,7 @@ import { forgetOldFailures, listChannelHealth } from "../catalog/alert-deliverie
 import { listTokens } from "../catalog/tokens.ts";
 import { resolveSecret } from "../config.ts";
 import type { CapacityFact, ExpiringFact, SystemAlertFacts } from "../domain/alert-facts.ts";
-import { projectFull } from "../domain/capacity.ts";
+import { projectFull, TREND_MS } from "../domain/capacity.ts";
 import { whyNotAlive } from "../domain/alive.ts";
 import { messageOf } from "../errors.ts";
 import { recordEntry } from "../operations/record-run.ts";
@@ -153,10 +153,8 @@ function systemFacts({ findings, catalog, inventory, journal, clock }: App, { ce
   };
 }
 
-/** How far back a trend is looked for. */
-const TREND_MS = 14 * 86_400_000;
-
 function capacityFact(catalog: Catalog, repository: string, now: Date): CapacityFact {
   const readings = readCapacity(catalog, repository, new Date(now.getTime() - TREND_MS).toISOString());
-  return { repository, freeBytes: readings.at(-1)?.freeBytes ?? null, fullAt: projectFull(readings)?.toISOString() ?? null };
+  const full = projectFull(readings);
+  return { repository, freeBytes: readings.at(-1)?.freeBytes ?? null, fullAt: full.kind === "full" ? full.at.toISOString() : null };
 }

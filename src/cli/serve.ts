@@ -7,6 +7,7 @@ import type { App } from "../app.ts";
 import { systemClock } from "../clock.ts";
 import { ExposureWatch } from "../compliance/exposure-watch.ts";
 import { isInScope } from "../domain/access.ts";
+import type { TlsMaterial } from "../api/tls.ts";
 import { certificateEnds } from "../api/certificate-ends.ts";
 import { addDashboard } from "../dashboard/dashboard.ts";
 import { newRunId } from "../operations/installation.ts";
@@ -73,16 +74,7 @@ async function serve({ context, openApp }: Tools): Promise<number> {
   scheduler.start();
   const observing = observe(app, log, context.signal);
   const measuring = measureRegularly(app, context.signal, (repository, error) => log.warn({ repository, error: String(error) }, "cannot measure"));
-  const alerting = serveAlerts(
-    app,
-    {
-      isSchedulerOnTime: () => scheduler.isAlive,
-      configurationProblem: () => configuration.problem,
-      certificates: tls === null ? [] : certificateEnds(tls),
-      log: (event, fields) => log.info(fields, event),
-    },
-    context.signal,
-  );
+  const alerting = keepAlerting(app, { scheduler, configuration, tls, log }, context.signal);
   if (!context.signal.aborted) await once(context.signal, "abort");
   log.info("stopping");
   await scheduler.stop();
@@ -128,4 +120,24 @@ async function observe(app: App, log: Logger, signal: AbortSignal): Promise<void
     onLook: (source) => exposure.look(app.catalog, source, systemClock.now()),
     onTrouble: (source, error) => log.warn({ source, error: String(error) }, "cannot observe"),
   });
+}
+
+interface Alerting {
+  readonly scheduler: Scheduler;
+  readonly configuration: ConfigurationWatch;
+  readonly tls: TlsMaterial | null;
+  readonly log: Logger;
+}
+
+async function keepAlerting(app: App, { scheduler, configuration, tls, log }: Alerting, signal: AbortSignal): Promise<void> {
+  return serveAlerts(
+    app,
+    {
+      isSchedulerOnTime: () => scheduler.isAlive,
+      configurationProblem: () => configuration.problem,
+      certificates: tls === null ? [] : certificateEnds(tls),
+      log: (event, fields) => log.info(fields, event),
+    },
+    signal,
+  );
 }

@@ -38,7 +38,7 @@ export const ALERT_KINDS = {
     severity: "P1",
     means: "the server's commits wait for our WAL stream alone (synchronous_standby_names), and it is away, or cannot store: the application hangs",
     whatToDo:
-      "does 'holdfast serve' run, and is the first repository of the log there ('holdfast check SOURCE', 'holdfast wal status SOURCE')? Until then 'alter system set synchronous_standby_names to \'\'' and a reload let commits go on, without this protection",
+      "does 'holdfast serve' run, and is the first repository of the log there ('holdfast check SOURCE', 'holdfast wal status SOURCE')? Until then 'alter system set synchronous_standby_names to ''' and a reload let commits go on, without this protection",
     raiseAfterSeconds: 10,
     clearAfterSeconds: 30,
   },

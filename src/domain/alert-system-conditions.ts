@@ -61,7 +61,7 @@ const NEARLY_NOTHING_BYTES = 256 * 2 ** 20;
 function aboutCapacity({ repository, freeBytes, fullAt }: CapacityFact, now: Date): AlertCondition[] {
   const leftMs = fullAt === null ? Number.POSITIVE_INFINITY : Date.parse(fullAt) - now.getTime();
   const free = freeBytes === null ? "" : `${Math.floor(freeBytes / 2 ** 20)} MiB free`;
-  const detail = [free, fullAt === null ? "" : `full by ${fullAt}`].filter((text) => text !== "").join(", ");
+  const detail = [free, fullAt === null ? "" : `full by ${fullAt} (an estimate)`].filter((text) => text !== "").join(", ");
   if (leftMs <= DAY_MS || (freeBytes !== null && freeBytes < NEARLY_NOTHING_BYTES))
     return [conditionOf({ kind: "repository_nearly_full", repository, title: `the repository ${repository} is nearly full`, detail })];
   return leftMs <= FILLING_MS ? [conditionOf({ kind: "repository_filling", repository, title: `the repository ${repository} will be full within two weeks`, detail })] : [];

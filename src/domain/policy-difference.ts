@@ -30,11 +30,25 @@ export interface Protection {
   readonly backups: ReadonlyMap<BackupType, FeasibilityBackup & { readonly verify: VerifyTier | null }>;
   readonly log: FeasibilityLog | null;
   readonly jitterSeconds: number;
-  readonly verify: { readonly schedule: Schedule; readonly tier: VerifyTier } | null;
+  readonly verify: Verification | null;
   readonly drills: { readonly schedule: Schedule; readonly select: string; readonly checks: readonly { readonly name: string; readonly required: boolean }[] } | null;
   /** Programs that run around backups; what they do nobody here knows. */
   readonly hooks: unknown;
   readonly windows: { readonly heavy: readonly Window[]; readonly blackout: readonly { readonly window: Window }[] };
+}
+
+interface Verification {
+  readonly schedule: Schedule;
+  readonly tier: VerifyTier;
+  /** How often WAL that came since is verified. */
+  readonly walSeconds: number;
+  /** What the scrub may take; null: there is none. A limit that is null is none. */
+  readonly scrub: ScrubLimits | null;
+}
+
+interface ScrubLimits {
+  readonly bytesPerSecond: number | null;
+  readonly share: number | null;
 }
 
 export function policyDifference(before: Protection, after: Protection): PolicyChange[] {
@@ -179,7 +193,31 @@ function changedVerification(before: Protection["verify"], after: Protection["ve
     if (before === after) return [];
     return after === null ? [change("weaker", "verify", "nothing is verified any more")] : [change("stronger", "verify", "what is stored is verified")];
   }
-  return [...changedSchedule("verify.schedule", "verification runs", before.schedule, after.schedule), ...changedTier("verify.tier", "verification goes", before.tier, after.tier)];
+  return [
+    ...changedSchedule("verify.schedule", "verification runs", before.schedule, after.schedule),
+    ...changedTier("verify.tier", "verification goes", before.tier, after.tier),
+    ...changedDuration("verify.wal", "the time after which new WAL is verified", before.walSeconds, after.walSeconds),
+    ...changedScrub(before.scrub, after.scrub),
+  ];
+}
+
+/** With less to spend it comes round later: damage is found later, perhaps after the last good copy has expired. */
+function changedScrub(before: ScrubLimits | null, after: ScrubLimits | null): PolicyChange[] {
+  if (same(before, after)) return [];
+  if (before === null || after === null)
+    return [
+      after === null
+        ? change("weaker", "verify.scrub", "what is stored is no longer verified piece by piece in the background")
+        : change("stronger", "verify.scrub", "what is stored is verified piece by piece in the background"),
+    ];
+  const limit = (of: number | null): number => of ?? Number.POSITIVE_INFINITY;
+  const isLess = limit(after.bytesPerSecond) < limit(before.bytesPerSecond) || limit(after.share) < limit(before.share);
+  return [change(isLess ? "weaker" : "stronger", "verify.scrub", `the scrub takes ${describeScrub(after)}, and took ${describeScrub(before)}`)];
+}
+
+function describeScrub({ bytesPerSecond, share }: ScrubLimits): string {
+  const limits = [bytesPerSecond === null ? [] : `${bytesPerSecond} bytes a second at most`, share === null ? [] : `${Math.round(share * 100)} % of the time`].flat();
+  return limits.join(" and ");
 }
 
 function changedDrills(before: Protection["drills"], after: Protection["drills"]): PolicyChange[] {

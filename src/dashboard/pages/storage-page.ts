@@ -3,7 +3,8 @@ import { html } from "../../compliance/html.ts";
 import type { Html, HtmlValue } from "../../compliance/html.ts";
 import { bytes, count, NONE, time, UNKNOWN } from "../../compliance/report-format.ts";
 import { table } from "../../compliance/report-parts.ts";
-import { projectFull } from "../../domain/capacity.ts";
+import { projectFull, TREND_MS } from "../../domain/capacity.ts";
+import type { FullProjection } from "../../domain/capacity.ts";
 import { growthChart } from "../charts/growth-chart.ts";
 import type { Level } from "../charts/growth-chart.ts";
 import { filterForm, textField } from "../figures.ts";
@@ -54,20 +55,17 @@ function levelsOf(backups: readonly StoredBackup[]): Level[] {
   return all.filter((_, index) => index % step === 0 || index === all.length - 1);
 }
 
-const TREND_MS = 14 * 86_400_000;
-
 /** As last measured, and when it will be full if it goes on like this. */
 function repositoryTable({ facts: { catalog, inventory }, now }: View): Html {
   const rows = [...inventory.repositories.values()].map(({ name, site }): HtmlValue[] => {
     const readings = readCapacity(catalog, name, new Date(now.getTime() - TREND_MS).toISOString());
     const last = readings.at(-1);
-    const full = projectFull(readings);
     return [
       name,
       site ?? NONE,
       bytes(last?.usedBytes ?? null),
       last === undefined || last.freeBytes !== null ? bytes(last?.freeBytes ?? null) : html`<span class="none">it does not say</span>`,
-      full === null ? html`<span class="none">not in sight</span>` : html`${time(full.toISOString())} <span class="estimate">estimate</span>`,
+      fullCell(projectFull(readings)),
       time(last?.at ?? null, html`never`),
     ];
   });
@@ -75,6 +73,17 @@ function repositoryTable({ facts: { catalog, inventory }, now }: View): Html {
     <h2>Repositories</h2>
     ${table({ caption: "Everything in them, the log too", columns: ["Repository", "Site", "Used#", "Free#", "Full", "Measured"], rows, empty: "there is none" })}
   </section>`;
+}
+
+function fullCell(full: FullProjection): Html {
+  switch (full.kind) {
+    case "unknown":
+      return html`<span class="none">unknown: ${full.reason}</span>`;
+    case "not_in_sight":
+      return html`<span class="none">not in sight</span>`;
+    case "full":
+      return html`${time(full.at.toISOString())} <span class="estimate">estimate</span>`;
+  }
 }
 
 function sourceTable(stored: readonly StoredSource[]): Html {

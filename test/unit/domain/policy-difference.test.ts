@@ -15,7 +15,7 @@ backups:
   full: { schedule: { cron: "0 2 * * 0" }, retention: { keepFor: 12w, monthly: 6 }, repositories: [onsite, cloud], verify: decoded, recoveryTimeBudget: 1h }
   incremental: { schedule: { cron: "0 2 * * *" }, retention: 30d, repositories: [onsite, cloud] }
   log: { schedule: stream, retention: 24h, repositories: [onsite, cloud] }
-verify: { schedule: { every: 1d }, tier: decoded }
+verify: { schedule: { every: 1d }, tier: decoded, wal: 15m, scrub: { rate: 20MB/s, share: 50% } }
 drills:
   schedule: { cron: "0 4 1 * *" }
   checks: [{ name: orders, sql: select 1 }, { name: smoke, command: [./smoke.sh], required: false }]
@@ -104,6 +104,28 @@ const CASES: readonly Case[] = [
     "verification goes to tier decoded",
   ],
   ["rarer verification", "every: 1d", "every: 7d", "verify.schedule verification runs every 7d, and more often before: every 1d from 00:00 UTC", "verification runs every 1d"],
+  ["new WAL that is verified later", "wal: 15m", "wal: 6h", "verify.wal the time after which new WAL is verified is 6h, and was 15m", "is 15m, and was 6h"],
+  [
+    "no scrub",
+    ", scrub: { rate: 20MB/s, share: 50% }",
+    "",
+    "verify.scrub what is stored is no longer verified piece by piece in the background",
+    "what is stored is verified piece by piece in the background",
+  ],
+  [
+    "a slower scrub",
+    "rate: 20MB/s",
+    "rate: 1MB/s",
+    "verify.scrub the scrub takes 1000000 bytes a second at most and 50 % of the time, and took 20000000 bytes a second at most and 50 % of the time",
+    "the scrub takes 20000000 bytes a second",
+  ],
+  [
+    "a scrub with less time",
+    "share: 50%",
+    "share: 5%",
+    "verify.scrub the scrub takes 20000000 bytes a second at most and 5 % of the time, and took 20000000 bytes a second at most and 50 % of the time",
+    "50 % of the time, and took",
+  ],
   [
     "a backup that is not verified at once",
     "verify: decoded, ",
