@@ -128,7 +128,10 @@ export async function* readProgram(program: string, args: readonly string[], opt
   requireEnd(program, await child);
 }
 
-/** Hands a program what it reads, piece by piece. One that has read enough, and ends well, is not made to read the rest. Returns what it wrote, and what it complained of. */
+/**
+ * Hands a program what it reads, piece by piece. One that has read enough, and ends well, is not made to read the rest. Returns what it wrote, and what it complained of. Rejects with why there was
+ * no more to read, if that is so: whatever it complains of then comes of that.
+ */
 export async function feedProgram(
   program: string,
   args: readonly string[],
@@ -136,14 +139,28 @@ export async function feedProgram(
   options: PipeOptions & { readonly mayFail?: boolean },
 ): Promise<Pick<ProgramResult, "exitCode" | "stdout" | "stderr">> {
   const child = execa(program, [...args], { ...pipe(options), stdin: "pipe", stdout: "pipe", buffer: true });
-  const feeding = pipeline(input, child.stdin).catch((error: unknown) => {
+  let broken: { readonly error: unknown } | null = null;
+  const watched = async function* (): AsyncGenerator<Buffer> {
+    try {
+      yield* input;
+    } catch (error) {
+      broken = { error };
+      throw error;
+    }
+  };
+  const feeding = pipeline(watched(), child.stdin).catch((error: unknown) => {
     if (codeOf(error) !== "EPIPE" && codeOf(error) !== "ERR_STREAM_PREMATURE_CLOSE") throw error;
   });
   feeding.catch(() => undefined);
   const result = await child;
+  throwIf(broken);
   if (options.mayFail !== true) requireEnd(program, result);
   await feeding;
   return { exitCode: result.exitCode ?? null, stdout: String(result.stdout), stderr: String(result.stderr) };
+}
+
+function throwIf(broken: { readonly error: unknown } | null): void {
+  if (broken !== null) throw broken.error;
 }
 
 function pipe(options: PipeOptions): Options & { reject: false; buffer: { stdout: false; stderr: true } } {

@@ -70,7 +70,10 @@ export async function restoreTree({ plan, target }: { readonly plan: TreePlan; r
   const chain = await openChain(plan);
   const about = await readAboutTree(chain, manifest);
   // Before anything is touched: all of the map is one that we could have written.
-  for await (const entry of checkedTree(chain, manifest)) void entry;
+  for await (const entry of checkedTree(chain, manifest)) {
+    void entry;
+    context.signal.throwIfAborted();
+  }
   const ownership: Ownership = process.getuid?.() === 0 ? "as-backed-up" : "ours";
   if (ownership === "ours") context.onNotice("not as root: everything will belong to the user that restores it, and set-id bits are left out");
   await claimTarget(target, [], { keep: false });
@@ -81,7 +84,7 @@ export async function restoreTree({ plan, target }: { readonly plan: TreePlan; r
     const done = await writeFiles(tree, context);
     await makeLinks(tree, context);
     await dressFolders(tree, context);
-    await syncAll(target);
+    await syncAll(target, context.signal);
     crashPoint("restore.before-done");
     await rm(path.join(target, INCOMPLETE_MARKER));
     await dressFolder(target, about.attributes, ownership);
@@ -196,11 +199,24 @@ async function dressFolders({ chain, manifest, root, ownership }: TreeTarget, { 
 
 const SYNC_TIMEOUT_MS = 30 * 60_000;
 
-/** One file system at a time: a million files would each have to be waited for. */
-async function syncAll(folder: string): Promise<void> {
-  const { exitCode, stderr } = await runProgram("sync", ["-f", folder], { timeoutMs: SYNC_TIMEOUT_MS });
+/** One file system at a time: a million files would each have to be waited for. It cannot be kept from going on, but whoever wants us to stop does not wait for it. */
+async function syncAll(folder: string, signal: AbortSignal): Promise<void> {
+  const { exitCode, stderr } = await unlessAborted(runProgram("sync", ["-f", folder], { timeoutMs: SYNC_TIMEOUT_MS, signal }), signal);
   if (exitCode !== 0)
     throw new HoldfastError("HF-STORAGE", `what was written to ${folder} could not be made durable: ${stderr.trim()}`, {
       hint: "is there a program 'sync' that knows -f (coreutils)?",
     });
+}
+
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  const aborted = Promise.withResolvers<never>();
+  const stop = (): void => aborted.reject(signal.reason);
+  signal.addEventListener("abort", stop);
+  work.catch(() => undefined);
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
 }

@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { startProgram } from "../../../src/postgres/process.ts";
+import { DamageError, HoldfastError } from "../../../src/errors.ts";
+import { feedProgram, startProgram } from "../../../src/postgres/process.ts";
 import { openScratchFolder } from "../../support/scratch-folder.ts";
 
 test("a server of ours gets nothing of our environment, which may hold secrets", async () => {
@@ -19,4 +20,21 @@ test("a server of ours gets nothing of our environment, which may hold secrets",
     .filter((line) => line !== "")
     .map((line) => line.split("=")[0]);
   expect(names.toSorted()).toEqual(["LC_ALL", "PATH", "PGTZ"]);
+});
+
+test("a program that complains because what it reads breaks off is not to blame: what broke off is told", async () => {
+  const broken = async function* (): AsyncGenerator<Buffer> {
+    yield Buffer.from("some of it");
+    await Promise.resolve();
+    throw new DamageError("packs/1", "a frame does not fit its digest");
+  };
+  const whole = async function* (): AsyncGenerator<Buffer> {
+    yield* [Buffer.from("some of it")];
+  };
+  const complaining = async (input: AsyncIterable<Buffer>, mayFail: boolean): Promise<unknown> =>
+    feedProgram("/bin/sh", ["-c", "cat > /dev/null; echo unexpected end of file >&2; exit 1"], input, { signal: new AbortController().signal, mayFail });
+  await expect(complaining(broken(), false)).rejects.toBeInstanceOf(DamageError);
+  await expect(complaining(broken(), true)).rejects.toBeInstanceOf(DamageError);
+  await expect(complaining(whole(), false)).rejects.toThrow(/unexpected end of file/);
+  await expect(complaining(whole(), false)).rejects.toBeInstanceOf(HoldfastError);
 });
