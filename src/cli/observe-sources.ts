@@ -22,8 +22,9 @@ export async function observeRegularly(app: App, signal: AbortSignal, { onLook, 
   const dueMs = new Map<string, number>();
   const underWay = new Map<string, Promise<void>>();
   const look = async (source: SourceConfig): Promise<void> => {
-    await observeOne(app, source, onTrouble);
-    onLook(source);
+    await observeOne(app, source)
+      .then(() => onLook(source))
+      .catch((error: unknown) => onTrouble(source.name, error));
     dueMs.set(source.name, systemClock.monotonicMs() + observeEverySeconds(source) * 1000);
     underWay.delete(source.name);
   };
@@ -57,8 +58,7 @@ export async function observeNow(app: App, sources: readonly SourceConfig[]): Pr
   const failures: unknown[] = [];
   const work = async (): Promise<void> => {
     for (let source = waiting.shift(); source !== undefined && !isOver; source = waiting.shift()) {
-      await observeAndKeep(app, source);
-      keepSummary(app.catalog, source, app.clock.now());
+      await observeOne(app, source);
       left.delete(source.name);
     }
   };
@@ -69,9 +69,9 @@ export async function observeNow(app: App, sources: readonly SourceConfig[]): Pr
   return [...left];
 }
 
-async function observeOne(app: App, source: SourceConfig, onTrouble: Trouble): Promise<void> {
-  await observeAndKeep(app, source).catch((error: unknown) => onTrouble(source.name, error));
-  keepSummary(app.catalog, source, systemClock.now());
+async function observeOne(app: App, source: SourceConfig): Promise<void> {
+  await observeAndKeep(app, source);
+  keepSummary(app.catalog, source, app.clock.now());
 }
 
 /** Asked anew: it may have happened while we waited. */
