@@ -45,6 +45,7 @@ async function collect(source: string | undefined, options: CommonOptions, tools
       lagging: [],
       verification: [],
       rules: null,
+      logRepositories: null,
       now: systemClock.now(),
     }),
   ];

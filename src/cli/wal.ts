@@ -4,7 +4,8 @@ import { formatLsn } from "../domain/lsn.ts";
 import { HoldfastError, messageOf, must } from "../errors.ts";
 import { readAhead } from "../operations/wal/read-ahead.ts";
 import { getWal } from "../operations/wal/get-wal.ts";
-import { chooseSource, openReachable } from "../operations/installation.ts";
+import type { CopyView } from "../operations/copy-view.ts";
+import { chooseSource, hasLogIn, openReachable } from "../operations/installation.ts";
 import { pushWal } from "../operations/wal/push-wal.ts";
 import { runStream } from "../operations/wal/run-log.ts";
 import { clientCommand, spoolCommand } from "./wal-spool.ts";
@@ -109,7 +110,9 @@ function statusCommand(): Command {
     .argument("[source]", "which source (may be left out where there is one)")
     .action(async (source: string | undefined, options: CommonOptions) =>
       perform(options, async (tools) => {
-        const views = await openViews(await openReading(source, options, tools));
+        const reading = await openReading(source, options, tools);
+        const views = await openViews(reading);
+        const hasLog = ({ repository }: CopyView): boolean | null => (reading.config === null ? null : hasLogIn(reading.config, repository.name));
         const copies = views.map((view) => ({
           repository: view.repository.name,
           timeline: view.newestTimeline,
@@ -119,7 +122,7 @@ function statusCommand(): Command {
           streamedTo: view.stream?.position?.lsn ?? null,
           coveredUntil: view.stream?.position?.coveredUntil ?? null,
           streaming: view.stream?.state === "held",
-          gaps: view.gaps().map(({ timeline, firstSegment, lastSegment }) => ({ timeline, firstSegment, lastSegment })),
+          gaps: view.gaps(hasLog(view)).map(({ timeline, firstSegment, lastSegment }) => ({ timeline, firstSegment, lastSegment })),
         }));
         tools.output.result({ copies }, () =>
           copies

@@ -193,7 +193,7 @@ async function checkArchive(installation: Installation, source: SourceConfig, id
       });
       continue;
     }
-    const gaps = view.gaps().length;
+    const gaps = view.gaps(true).length;
     const position = view.stream?.position?.lsn ?? null;
     const detail = `${position === null ? "no stream yet" : `streamed to ${formatLsn(parseLsn(position))}`}, ${gaps} gaps`;
     items.push(

@@ -14,7 +14,7 @@ import { DamageError, messageOf } from "../errors.ts";
 import { readBinding, systemIdentifierOf, walPlaceOf } from "../repository/binding.ts";
 import type { LeaseState } from "../repository/lease.ts";
 import { readLease } from "../repository/lease.ts";
-import { isCluster, listManifests } from "../repository/manifest.ts";
+import { isCluster, listManifests, ownSegments } from "../repository/manifest.ts";
 import type { ClusterManifest, ManifestListing, StoredManifest } from "../repository/manifest.ts";
 import { isOfThisCopy } from "../repository/map-reader.ts";
 import type { Repository } from "../repository/repository.ts";
@@ -151,8 +151,12 @@ export class CopyView {
     return segment !== null && (this.expired.get(segment.timeline) ?? []).some(({ first, last }) => first <= segment.number && segment.number <= last);
   }
 
-  /** Holes between segments on any timeline. What expiry removed on purpose is no hole. */
-  gaps(): WalGap[] {
+  /**
+   * Holes between segments on any timeline. What expiry removed on purpose is no hole, and there are none in a copy that the log does not go to: it holds the WAL of each backup, and nothing
+   * between. `hasLog`: whether the log goes here; null, where no policy is at hand: what is there tells.
+   */
+  gaps(hasLog: boolean | null = null): WalGap[] {
+    if (!(hasLog ?? this.#holdsMoreThanBackupsNeed())) return [];
     const byTimeline = new Map<number, bigint[]>();
     for (const name of heldSegments(this.inventory)) {
       const segment = parseSegmentName(name, this.place.segmentBytes);
@@ -169,6 +173,15 @@ export class CopyView {
         this.expired.get(timeline) ?? [],
       ),
     );
+  }
+
+  /** Whether there is a whole segment that no backup needs to become consistent. */
+  #holdsMoreThanBackupsNeed(): boolean {
+    const own = this.listing.backups.flatMap(({ manifest }) => ownSegments(manifest) ?? []);
+    return [...this.inventory.segments.keys()].some((name) => {
+      const segment = parseSegmentName(name, this.place.segmentBytes);
+      return segment !== null && !own.some(({ first, last }) => first.timeline === segment.timeline && first.number <= segment.number && segment.number <= last.number);
+    });
   }
 
   /** The bytes of a segment, or of the beginning that is there of an unfinished one; of one that is hurt here, those of another copy that holds all of it. */

@@ -39,6 +39,8 @@ export interface InfoRequest {
   readonly lagging: readonly LagView[];
   readonly verification: readonly VerificationView[];
   readonly rules: ReadonlyMap<BackupType, RetentionRule> | null;
+  /** The repositories that the log goes to; null where no policy says. */
+  readonly logRepositories: readonly string[] | null;
   readonly now: Date;
 }
 
@@ -94,7 +96,7 @@ export async function describeSource(request: InfoRequest): Promise<SourceInfo> 
       })),
     ),
     gaps: request.views.flatMap((view) =>
-      view.gaps().map(({ timeline, start, end, firstSegment, lastSegment }) => ({
+      view.gaps(request.logRepositories?.includes(view.repository.name) ?? null).map(({ timeline, start, end, firstSegment, lastSegment }) => ({
         repository: view.repository.name,
         timeline,
         startLsn: formatLsn(start),

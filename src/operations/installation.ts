@@ -111,6 +111,11 @@ export function repositoriesOf(source: SourceConfig): string[] {
   return [...new Set([...[...backups.values()].flatMap((rule) => rule.repositories), ...(log?.repositories ?? [])])];
 }
 
+/** Whether the policy lets the log of a source go to a repository. */
+export function hasLogIn({ policy }: SourceConfig, repository: string): boolean {
+  return policy.log?.repositories.includes(repository) ?? false;
+}
+
 /** Repositories nearest first: folders of this machine before what is behind a network, else as they come. */
 export function byNearness({ repositories }: Inventory, names: readonly string[]): string[] {
   const isRemote = (name: string): number => (repositories.get(name)?.s3 === null ? 0 : 1);

@@ -57,6 +57,7 @@ async function lookAtSource(
     lagging: findLag(views, source.policy, installation.clock.now()),
     verification: summariseLedger(installation.catalog, source.name),
     rules: new Map([...source.policy.backups].map(([type, rule]) => [type, rule.retention])),
+    logRepositories: source.policy.log?.repositories ?? [],
     now: installation.clock.now(),
   });
   const exposure = [...info.exposure, ...unreachable.map(({ name }) => exposureOfUnreachable(name, before, server))];

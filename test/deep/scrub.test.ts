@@ -9,6 +9,7 @@ import { systemClock } from "../../src/clock.ts";
 import type { OperationContext } from "../../src/operations/context.ts";
 import { chooseSource } from "../../src/operations/installation.ts";
 import { scrub } from "../../src/operations/verify/scrub.ts";
+import type { ScrubResult } from "../../src/operations/verify/scrub.ts";
 import type { VerifyView } from "../../src/operations/verify/run-verify.ts";
 import { startCluster } from "../support/cluster.ts";
 import { describePostgres } from "../support/postgres-suite.ts";
@@ -40,8 +41,8 @@ describePostgres("what is verified piece by piece", {}, (binaries) => {
   afterAll(async () => resources.disposeAsync());
 
   const open = async (): Promise<App> => openApp({ config: site.inventory, clock: systemClock, onNotice: () => undefined });
-  const slice = async (budget: { bytesPerSecond: number | null; share: number | null } | null, seconds = 60): ReturnType<typeof scrub> =>
-    scrub(app, { source: chooseSource(app.inventory, "db"), budget, seconds }, context);
+  const slice = async (budget: { bytesPerSecond: number | null; share: number | null } | null, seconds = 60): Promise<readonly ScrubResult[]> =>
+    (await scrub(app, { source: chooseSource(app.inventory, "db"), budget, seconds }, context)).results;
   const verified = (): string[] => readLedger(app.catalog, PLACE).flatMap(({ unit, kind, number, at }) => (at === null ? [] : [`${unit}/${kind}/${number}`]));
 
   test("new WAL is verified by itself, and nothing else is", async () => {

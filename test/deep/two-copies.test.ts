@@ -1,13 +1,17 @@
 import { readdir, rename, rm, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { openApp } from "../../src/app.ts";
+import { systemClock } from "../../src/clock.ts";
 import type { BackupView } from "../../src/domain/source-info.ts";
+import { chooseSource } from "../../src/operations/installation.ts";
+import { scrub } from "../../src/operations/verify/scrub.ts";
 import { startCluster, startOnFolder } from "../support/cluster.ts";
 import { describePostgres } from "../support/postgres-suite.ts";
 import type { Cluster } from "../support/running-cluster.ts";
 import { openSite } from "../support/site.ts";
 import type { Site } from "../support/site.ts";
-import { untilStreaming } from "../support/site-state.ts";
+import { infoOf, untilStreaming } from "../support/site-state.ts";
 
 /** Every copy stands by itself: the other may burn down with everything that is in it. */
 describePostgres("a backup that goes to two repositories, the log only to the first", {}, (binaries) => {
@@ -59,6 +63,8 @@ describePostgres("a backup that goes to two repositories, the log only to the fi
     expect(killed.signal, killed.stderr).toBe("SIGKILL");
     expect(await inOffsite("manifests")).toEqual([]);
     expect(await segments()).not.toEqual([]);
+    // No backup came of it. With it there, nobody but the policy can tell that the log does not go to the second.
+    await rm(join(site.folder, "offsite/sources/db/wal"), { recursive: true });
   });
 
   test("is verified in the first while the second is away, which is said", async () => {
@@ -90,6 +96,39 @@ describePostgres("a backup that goes to two repositories, the log only to the fi
       expect(outcome.exitCode, outcome.stderr).toBe(0);
       await using restored = await startOnFolder(target, { binaries, leftRecovery: true });
       expect(await restored.sql("select count(*) as n from t")).toEqual([{ n: "5000" }]);
+    });
+  });
+
+  test("has no gap in the second, which holds the WAL of each backup and nothing between; what one needs is missed there all the same", async () => {
+    await whileStreaming(async () => {
+      for (let i = 0; i < 3; i++) await source.sql(`insert into t select g, repeat(md5(g::text), 20) from generate_series(1, 3000) g; select pg_switch_wal()`);
+      await backUp("full");
+    });
+    const numbers = [...new Set((await segments()).map((path) => Number.parseInt(path.slice(path.lastIndexOf("/") + 1).slice(16, 24), 16)))].toSorted((a, b) => a - b);
+    expect(
+      numbers.some((number, i) => i > 0 && number > (numbers[i - 1] ?? 0) + 1),
+      "there is a hole",
+    ).toBe(true);
+    const verified = await site.run("verify", "--tier", "decoded", "--json");
+    expect(verified.exitCode, verified.stdout + verified.stderr).toBe(0);
+    expect((await site.run("verify", "--repository", site.repository("offsite"), "--tier", "decoded")).exitCode).toBe(0);
+    expect((await infoOf(site)).gaps).toEqual([]);
+    const own = join(site.folder, "offsite/sources/db/wal", (await segments()).at(-1) ?? "");
+    await rename(own, join(site.folder, "own"));
+    const damaged = await site.run("verify", "--from", "offsite", "--tier", "present", "--json");
+    expect(damaged.exitCode).toBe(1);
+    expect(damaged.json<{ damage: unknown[] }>().damage).toHaveLength(1);
+    await rename(join(site.folder, "own"), own);
+  });
+
+  test("is scrubbed in the first while the second is away, which is said", async () => {
+    Object.assign(process.env, { SITE_KEY: site.key, SITE_URL: source.url() });
+    await using app = await openApp({ config: site.inventory, clock: systemClock, onNotice: () => undefined });
+    const context = { clock: systemClock, signal: new AbortController().signal, onProgress: () => undefined, onNotice: () => undefined };
+    await whileAway("offsite", async () => {
+      const scrubbed = await scrub(app, { source: chooseSource(app.inventory, "db"), budget: { bytesPerSecond: null, share: 1 }, seconds: 60 }, context);
+      expect(scrubbed).toMatchObject({ results: [{ repository: "onsite", damage: [] }], notReached: [{ repository: "offsite", code: "HF-STORAGE" }] });
+      expect(scrubbed.results[0]?.pieces).toBeGreaterThan(0);
     });
   });
 

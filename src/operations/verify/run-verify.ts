@@ -7,7 +7,7 @@ import type { OperationContext } from "../context.ts";
 import type { CopyView } from "../copy-view.ts";
 import { describeNotReached, inEachCopy } from "../each-copy.ts";
 import type { NotReached } from "../each-copy.ts";
-import { repositoriesOf, runSpec } from "../installation.ts";
+import { hasLogIn, repositoriesOf, runSpec } from "../installation.ts";
 import type { Installation } from "../installation.ts";
 import { recordRun } from "../record-run.ts";
 import type { RunTrigger } from "../record-run.ts";
@@ -73,7 +73,7 @@ export async function runVerify(
         knowPopulation(installation.catalog, { source: source.name, repository: name }, population);
         return chosen.choose(async () => population);
       };
-      const result = await verifyRepository({ repository, source: source.name, backup, tier: reached, choosePieces }, told);
+      const result = await verifyRepository({ repository, source: source.name, backup, tier: reached, hasLog: hasLogIn(source, name), choosePieces }, told);
       const damaged = new Set(result.damage.map(({ object }) => object));
       noteVerified(
         installation.catalog,

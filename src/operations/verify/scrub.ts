@@ -6,7 +6,9 @@ import type { ScrubBudget, SourceConfig } from "../../policy/types.ts";
 import type { Repository } from "../../repository/repository.ts";
 import type { OperationContext } from "../context.ts";
 import type { CopyView } from "../copy-view.ts";
-import { newRunId, repositoriesOf } from "../installation.ts";
+import { inEachCopy } from "../each-copy.ts";
+import type { CopiesDone } from "../each-copy.ts";
+import { hasLogIn, newRunId, repositoriesOf } from "../installation.ts";
 import type { Installation } from "../installation.ts";
 import { recordEntry } from "../record-run.ts";
 import { recordLedger } from "./record-ledger.ts";
@@ -40,16 +42,12 @@ const FASTEST_BYTES_PER_SECOND = 500_000_000;
  * goes on is in the ledger, so that a slice that was killed costs no more than itself. It reads to tier `decoded` (every block against the digest that was taken when it was read from the server):
  * PostgreSQL's own page checksums say nothing more then.
  *
- * What is found good goes into the ledger, and into the evidence by the hour; damage is a failed run on record at once.
+ * What is found good goes into the ledger, and into the evidence by the hour; damage is a failed run on record at once. A copy that is away keeps nobody from the others, and is named in the answer.
  */
-export async function scrub(installation: Installation, request: ScrubRequest, context: OperationContext): Promise<ScrubResult[]> {
-  const results: ScrubResult[] = [];
+export async function scrub(installation: Installation, request: ScrubRequest, context: OperationContext): Promise<CopiesDone<ScrubResult>> {
   const names = repositoriesOf(request.source);
-  for (const name of names) {
-    const slice = { ...request, seconds: request.seconds / names.length };
-    results.push(await scrubCopy(installation, await installation.repository(name), slice, context));
-  }
-  return results;
+  const slice = { ...request, seconds: request.seconds / names.length };
+  return inEachCopy(installation, names, (repository) => scrubCopy(installation, repository, slice, context));
 }
 
 async function scrubCopy(installation: Installation, repository: Repository, request: ScrubRequest, context: OperationContext): Promise<ScrubResult> {
@@ -67,7 +65,10 @@ async function scrubCopy(installation: Installation, repository: Repository, req
   };
   const isDamaged = (object: string): boolean => report.has(object);
   try {
-    const hurt = await verifySource({ repository, source: request.source.name, backup: null, tier, report, totals, evidence: [], choosePieces }, context);
+    const hurt = await verifySource(
+      { repository, source: request.source.name, backup: null, tier, report, totals, evidence: [], hasLog: hasLogIn(request.source, repository.name), choosePieces },
+      context,
+    );
     const results = pieces.results(tier, isDamaged);
     noteVerified(catalog, place, results, startedAt);
     if (report.found.length > 0) await recordDamage(installation, request.source, { startedAt, tier, repository, report, totals, hurt: hurt.map(({ backup }) => backup) });

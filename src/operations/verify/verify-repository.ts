@@ -19,6 +19,8 @@ export interface VerifyRequest {
   readonly source: string | null;
   /** Only this backup, what it was made from, and the WAL they need to become consistent. */
   readonly backup: string | null;
+  /** Whether the log of the source goes to this repository. Left out: what is there tells. */
+  readonly hasLog?: boolean;
   /** How deep. Backups with data checksums are judged page by page where it is `pages`. */
   readonly tier: VerifyTier;
   /** Which pieces of a source are read. Without it: all. */
@@ -40,7 +42,7 @@ const EVIDENCE_LOOK_AGAIN_MS = 2000;
 
 /** Finds damage in everything a repository holds: keys, hosts, leases, backups, WAL, evidence. Collects all of it; throws only if the repository cannot be read at all. */
 export async function verifyRepository(request: VerifyRequest, context: OperationContext): Promise<VerifyResult> {
-  const { repository, choosePieces = async () => new Pieces() } = request;
+  const { repository, hasLog = null, choosePieces = async () => new Pieces() } = request;
   const report = new DamageReport(repository.name);
   const totals: VerifyTotals = { objects: 0, bytes: 0 };
   const sources = request.source === null ? (await repository.store.listNames(keys.allSources())).map((name) => name.slice(0, -1)) : [request.source];
@@ -51,7 +53,10 @@ export async function verifyRepository(request: VerifyRequest, context: Operatio
   for (const damage of evidence.damage) report.add(damage);
   totals.objects += evidence.entries.length;
   for (const source of sources) {
-    const verified = await verifySource({ repository, source, backup: request.backup, tier: request.tier, report, totals, evidence: evidence.entries, choosePieces }, context);
+    const verified = await verifySource(
+      { repository, source, backup: request.backup, tier: request.tier, report, totals, evidence: evidence.entries, hasLog, choosePieces },
+      context,
+    );
     backups.push(...verified);
     allBackups.push(...verified.map(({ backup }) => backup));
   }

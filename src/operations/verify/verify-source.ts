@@ -26,6 +26,8 @@ export interface SourceVerification {
   readonly report: DamageReport;
   readonly totals: VerifyTotals;
   readonly evidence: readonly EvidenceEntry[];
+  /** Whether the log of the source goes to this repository; null where nobody says. */
+  readonly hasLog: boolean | null;
   /** Which pieces are read. Structure (what must be there, how long it is, whether WAL has holes) is looked at whole, always: names and small documents tell it. */
   readonly choosePieces: (view: CopyView) => Promise<PieceWork>;
 }
@@ -84,9 +86,9 @@ async function examineStructure(work: SourceVerification, view: CopyView): Promi
   await verifyWalStructure(walWork(work, view));
 }
 
-function walWork({ repository, tier, report, totals }: SourceVerification, view: CopyView): WalVerification {
+function walWork({ repository, tier, report, totals, hasLog }: SourceVerification, view: CopyView): WalVerification {
   const mapKey = view.listing.backups.at(-1)?.manifest.mapKey.id;
-  return { view, tier, report, totals, nameKey: mapKey === undefined ? null : (repository.keyRing.mapKey(mapKey)?.names ?? null) };
+  return { view, hasLog, tier, report, totals, nameKey: mapKey === undefined ? null : (repository.keyRing.mapKey(mapKey)?.names ?? null) };
 }
 
 async function openView(repository: Repository, source: string, report: DamageReport): Promise<CopyView | null> {

@@ -20,6 +20,8 @@ import { verifySummary } from "./verify-summary.ts";
 
 export interface WalVerification {
   readonly view: CopyView;
+  /** Whether the log of the source goes here; null where nobody says. */
+  readonly hasLog: boolean | null;
   readonly tier: VerifyTier;
   readonly report: DamageReport;
   readonly totals: VerifyTotals;
@@ -182,7 +184,7 @@ function reportMissingIndexes(work: WalVerification, timeline: number, indexed: 
 function reportMissing(work: WalVerification): void {
   const { view } = work;
   const { segmentBytes } = view.place;
-  for (const gap of view.gaps()) {
+  for (const gap of view.gaps(work.hasLog)) {
     const [first, last] = [parseSegmentName(gap.firstSegment, segmentBytes), parseSegmentName(gap.lastSegment, segmentBytes)];
     if (first === null || last === null) continue;
     reportMissingBetween(work, first, last, "a gap: there is WAL before and after it");
