@@ -1,7 +1,7 @@
 import { formatSeconds } from "../domain/duration.ts";
 import type { Command } from "commander";
 import type { App } from "../app.ts";
-import type { SourceInfo, VerificationView } from "../domain/source-info.ts";
+import type { BackupCopyView, SourceInfo, VerificationView } from "../domain/source-info.ts";
 import { systemClock } from "../clock.ts";
 import type { HoldfastError } from "../errors.ts";
 import { describeSource } from "../operations/info.ts";
@@ -46,6 +46,7 @@ async function collect(source: string | undefined, options: CommonOptions, tools
       verification: [],
       rules: null,
       logRepositories: null,
+      askLocks: true,
       now: systemClock.now(),
     }),
   ];
@@ -54,7 +55,7 @@ async function collect(source: string | undefined, options: CommonOptions, tools
 /** A source of which no copy could be read is not one without backups: that is an error, and no answer. */
 async function observe(app: App, config: SourceConfig, { output }: Tools): Promise<SourceInfo> {
   const failures: { repository: string; error: HoldfastError }[] = [];
-  const info = await observeSource(app, config, (repository, error) => void failures.push({ repository, error }));
+  const info = await observeSource(app, config, { onUnreachable: (repository, error) => void failures.push({ repository, error }), askLocks: true });
   const [first] = failures;
   if (first !== undefined && failures.length === repositoriesOf(config).length) throw first.error;
   for (const { repository, error } of failures) output.notice(`note: ${repository} was not read: ${error.message}`);
@@ -68,9 +69,7 @@ function describe(info: SourceInfo): string {
     formatBytes(backup.sourceBytes),
     formatBytes(backup.storedBytes),
     formatSeconds(backup.durationSeconds),
-    backup.copies
-      .map(({ repository, state, verifiedTier }) => `${repository}${state === "complete" ? "" : ` ${state}`}${verifiedTier === null ? "" : ` (${verifiedTier})`}`)
-      .join(", "),
+    backup.copies.map(describeCopy).join(", "),
     [
       ...(backup.held === null ? [] : ["legal hold"]),
       ...(backup.pinned === null ? [] : ["pinned"]),
@@ -116,6 +115,11 @@ function describe(info: SourceInfo): string {
     ...(info.verification ?? []).map(describeVerification),
     `  last proven by a drill: ${proof}\n`,
   ].join("");
+}
+
+function describeCopy({ repository, state, verifiedTier, lockedUntil }: BackupCopyView): string {
+  const known = [...(verifiedTier === null ? [] : [verifiedTier]), ...(typeof lockedUntil === "string" ? [`locked until ${lockedUntil}`] : [])];
+  return `${repository}${state === "complete" ? "" : ` ${state}`}${known.length === 0 ? "" : ` (${known.join(", ")})`}`;
 }
 
 function describeVerification({ repository, objects, verifiedObjects, damagedObjects, oldestVerifiedAt, bytes, verifiedBytes }: VerificationView): string {

@@ -89,7 +89,9 @@ function copyRows(month: string, days: readonly SimulatedDay[]): string[][] {
   return (days.at(-1)?.repositories ?? []).map((copy) => [
     month,
     copy.repository,
-    ...[copy.full, copy.incremental, copy.differential, copy.heldForDependents, copy.longestChain].map(String),
+    ...[copy.full, copy.incremental, copy.differential].map(String),
+    `${copy.heldForDependents}${copy.lockedOnly === 0 ? "" : ` and ${copy.lockedOnly} locked`}`,
+    String(copy.longestChain),
     formatBytes(copy.backupBytes),
     formatBytes(copy.walBytes),
     copy.recoverableFrom === null ? "-" : minute(copy.recoverableFrom),

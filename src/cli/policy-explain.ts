@@ -45,8 +45,8 @@ export function explainCommand(): Command {
     );
 }
 
-function explainSubject({ policy, sources, objectives, assumedObjectives, findings, origins }: PolicySubject, now: Date): PolicyExplanation {
-  const input = { objectives, backups: [...policy.backups.values()], log: policy.log };
+function explainSubject({ policy, sources, objectives, assumedObjectives, findings, origins, locks }: PolicySubject, now: Date): PolicyExplanation {
+  const input = { objectives, backups: [...policy.backups.values()], log: policy.log, locks };
   const explanation = explainPolicy({ ...input, verify: policy.verify?.schedule ?? null, drills: policy.drills?.schedule ?? null, expire: policy.expire.schedule, now });
   const slowest = explanation.slowestBudgetSeconds;
   return {
@@ -79,7 +79,7 @@ function describe(explained: PolicyExplanation): string {
       : [`each begins up to ${formatDuration(explained.jitterSeconds)} later than that, always the same for one source and time; the log does not wait`]),
     ...(explained.changes.approval === "none" ? [] : ["a change that weakens this policy is not in force until a second person approves it"]),
     "",
-    ...copies.map((copy) => describeCopy(copy, objectives.rpoSeconds)),
+    ...copies.flatMap((copy) => [describeCopy(copy, objectives.rpoSeconds), ...describeLock(copy)]),
     "",
     `recovery point objectives: ${explained.dataClasses.map(({ dataClass, rpoSeconds, held }) => `${dataClass} ${formatDuration(rpoSeconds)} ${HELD[held]}`).join(", ")}`,
     `recovery time objectives, by the policy's own budgets: ${explained.tiers.map(({ tier, rtoSeconds, held }) => `${tier} ${formatDuration(rtoSeconds)} ${held === null ? "unknown" : HELD[held]}`).join(", ")}`,
@@ -113,6 +113,13 @@ function describeRun({ type, when, next, superseded, kept, repositories, recover
     ...(recoveryTimeBudgetSeconds === null ? [] : [`  may take ${formatDuration(recoveryTimeBudgetSeconds)} to recover from`]),
     ...(next.length === 0 ? [] : [`  next ${next.map((at) => `${at.toISOString().slice(0, 16)}Z`).join(", ")}`]),
   ];
+}
+
+function describeLock({ lock }: ExplainedCopy): string[] {
+  if (lock === null) return [];
+  const { backups, walSeconds, mode, marginSeconds } = lock;
+  const times = [...backups.map(({ type, seconds }) => `${type} ${formatDuration(seconds)}`), ...(walSeconds === null ? [] : [`WAL ${formatDuration(walSeconds)}`])];
+  return [`  nobody can delete what is in it (${mode}) for ${times.join(", ")}: as long as it is kept, and ${formatDuration(marginSeconds)} more; only then does expiry take it`];
 }
 
 function describeCopy({ repository, log, lossSeconds, holdsRpo, windowSeconds }: ExplainedCopy, rpoSeconds: number): string {

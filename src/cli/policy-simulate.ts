@@ -61,7 +61,7 @@ export function simulateCommand(): Command {
 }
 
 function simulateSubject(subject: PolicySubject, from: Date, options: SimulateOptions): PolicySimulation {
-  const { policy, objectives, findings } = subject;
+  const { policy, objectives, findings, locks } = subject;
   const given = givenAssumptions(options);
   const assumptions = { ...DEFAULT_ASSUMPTIONS, ...given };
   const defaulted = (Object.keys(DEFAULT_ASSUMPTIONS) as (keyof Assumptions)[]).filter((key) => given[key] === undefined);
@@ -74,6 +74,7 @@ function simulateSubject(subject: PolicySubject, from: Date, options: SimulateOp
     verify: policy.verify?.schedule ?? null,
     drills: policy.drills?.schedule ?? null,
     expire: policy.expire.schedule,
+    locks,
     from,
     days: options.days,
     assumptions,

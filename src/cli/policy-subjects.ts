@@ -1,6 +1,7 @@
 import { Option } from "commander";
 import type { Command } from "commander";
 import { findInventory } from "../app.ts";
+import type { LockRule } from "../domain/explain.ts";
 import { HoldfastError } from "../errors.ts";
 import { policyFindings } from "../policy/feasibility.ts";
 import type { Objectives, PolicyFinding } from "../policy/feasibility.ts";
@@ -25,6 +26,8 @@ export interface PolicySubject {
   readonly findings: readonly Omit<PolicyFinding, "sources">[];
   /** Where each part is written; empty where the policy extends none. */
   readonly origins: readonly Origin[];
+  /** Of the repositories that lock what is written; empty for a policy file by itself, which does not say where its repositories are. */
+  readonly locks: ReadonlyMap<string, LockRule>;
 }
 
 export interface SubjectOptions extends CommonOptions {
@@ -63,13 +66,14 @@ async function subjectOfFile(file: string, { tier, dataClass }: SubjectOptions):
 
 function subjectsOfInventory({ inventory, policyFiles }: LoadedInventory): PolicySubject[] {
   const groups = Map.groupBy(inventory.sources.values(), ({ policy, objectives }) => `${policy.name} ${objectives.rtoSeconds} ${objectives.rpoSeconds}`);
+  const locks = new Map([...inventory.repositories].flatMap(([name, { s3 }]) => (s3?.objectLock ? [[name, s3.objectLock] as const] : [])));
   return [...groups.values()].flatMap((sources) => {
     const [first] = sources;
     const yaml = policyFiles.get(first?.policy.name ?? "");
-    return first === undefined || yaml === undefined ? [] : [{ ...subjectOf(first.policy, first.objectives, yaml), sources: sources.map(({ name }) => name) }];
+    return first === undefined || yaml === undefined ? [] : [{ ...subjectOf(first.policy, first.objectives, yaml), sources: sources.map(({ name }) => name), locks }];
   });
 }
 
 function subjectOf(policy: Policy, objectives: Objectives, yaml: LayeredFile): PolicySubject {
-  return { policy, objectives, assumedObjectives: [], sources: [], findings: policyFindings(policy, objectives, yaml), origins: originsOf(yaml) };
+  return { policy, objectives, assumedObjectives: [], sources: [], findings: policyFindings(policy, objectives, yaml), origins: originsOf(yaml), locks: new Map() };
 }

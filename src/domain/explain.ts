@@ -7,7 +7,16 @@ import type { Schedule } from "./schedule.ts";
 
 /** What a policy says, for people: what runs when, what is kept where until when, and which objectives that can hold. */
 
+/** How a repository locks what is written in it. */
+export interface LockRule {
+  readonly mode: "governance" | "compliance";
+  /** Beyond what retention wants. */
+  readonly marginSeconds: number;
+}
+
 export interface ExplainInput extends FeasibilityInput {
+  /** Of the repositories that lock. */
+  readonly locks?: ReadonlyMap<string, LockRule>;
   readonly verify: Schedule | null;
   readonly drills: Schedule | null;
   readonly expire: Schedule;
@@ -35,6 +44,16 @@ export interface ExplainedCopy {
   readonly holdsRpo: boolean;
   /** Length of the window in which any time can be brought back; null: only the ends of backups. */
   readonly windowSeconds: number | null;
+  /** Null: nothing in it is locked, or no inventory says. */
+  readonly lock: ExplainedLock | null;
+}
+
+/** For how long what is written in a copy can be deleted by nobody. */
+export interface ExplainedLock extends LockRule {
+  /** By type, counted from when a backup begins; what a count keeps for longer is locked on by the expiry. */
+  readonly backups: readonly { readonly type: BackupType; readonly seconds: number }[];
+  /** Of each WAL segment; null: no log comes here. */
+  readonly walSeconds: number | null;
 }
 
 export interface Explanation {
@@ -121,16 +140,29 @@ function nextSlots(schedule: Schedule, now: Date): Date[] {
   return slots;
 }
 
-function explainCopies({ backups, log, objectives, now }: ExplainInput): ExplainedCopy[] {
+function explainLock({ backups, log, locks }: ExplainInput, repository: string): ExplainedLock | null {
+  const rule = locks?.get(repository);
+  if (rule === undefined) return null;
+  const here = backups.filter(({ repositories }) => repositories.includes(repository));
+  return {
+    ...rule,
+    backups: here.map(({ type, retention }) => ({ type, seconds: (retention.keepForSeconds ?? 0) + rule.marginSeconds })),
+    walSeconds: log?.repositories.includes(repository) === true ? log.retentionSeconds + rule.marginSeconds : null,
+  };
+}
+
+function explainCopies(input: ExplainInput): ExplainedCopy[] {
+  const { backups, log, objectives, now } = input;
   const names = new Set(backups.flatMap(({ repositories }) => repositories));
   return [...names].map((repository): ExplainedCopy => {
     const stored = backups.filter(({ repositories }) => repositories.includes(repository));
     const hasLog = log?.repositories.includes(repository) === true;
-    if (hasLog && log.schedule.kind === "stream") return { repository, log: "streamed", lossSeconds: null, holdsRpo: true, windowSeconds: log.retentionSeconds };
+    const lock = explainLock(input, repository);
+    if (hasLog && log.schedule.kind === "stream") return { repository, log: "streamed", lossSeconds: null, holdsRpo: true, windowSeconds: log.retentionSeconds, lock };
     const schedules = hasLog ? [log.schedule] : stored.map(({ schedule }) => schedule);
     const losses = schedules.flatMap((schedule) => (schedule.kind === "stream" ? [] : (longestIntervalSeconds(schedule, now) ?? [])));
     const lossSeconds = losses.length === 0 ? null : Math.min(...losses);
     const holdsRpo = lossSeconds !== null && lossSeconds <= objectives.rpoSeconds;
-    return { repository, log: hasLog ? "scheduled" : null, lossSeconds, holdsRpo, windowSeconds: hasLog ? log.retentionSeconds : null };
+    return { repository, log: hasLog ? "scheduled" : null, lossSeconds, holdsRpo, windowSeconds: hasLog ? log.retentionSeconds : null, lock };
   });
 }

@@ -21,6 +21,8 @@ export interface SimulationInput extends FeasibilityInput {
   readonly verify: Schedule | null;
   readonly drills: Schedule | null;
   readonly expire: Schedule;
+  /** Of the repositories that lock what is written in them: how long beyond retention. */
+  readonly locks?: ReadonlyMap<string, { readonly marginSeconds: number }>;
   /** 00:00 UTC. */
   readonly from: Date;
   readonly days: number;
@@ -173,13 +175,14 @@ class Run {
 }
 
 /** Every repository of the policy, with the rules that `holdfast expire` goes by there. */
-function copyRules({ backups, log }: FeasibilityInput): CopyRules[] {
+function copyRules({ backups, log, locks }: SimulationInput): CopyRules[] {
   const names = new Set([...backups.flatMap(({ repositories }) => repositories), ...(log?.repositories ?? [])]);
   return [...names].map((repository) => ({
     repository,
     rules: new Map(backups.filter(({ repositories }) => repositories.includes(repository)).map(({ type, retention }) => [type, retention])),
     logRetentionSeconds: log?.retentionSeconds ?? null,
     hasLog: log?.repositories.includes(repository) === true,
+    lockMarginSeconds: locks?.get(repository)?.marginSeconds ?? null,
   }));
 }
 

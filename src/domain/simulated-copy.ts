@@ -1,5 +1,6 @@
 import { BACKUP_TYPES } from "./backup-id.ts";
 import type { BackupType } from "./backup-id.ts";
+import { lockedOnly, planLocks } from "./lock-plan.ts";
 import { planExpiry } from "./retention.ts";
 import type { ExpiryDecision, RetainedBackup, RetentionRule } from "./retention.ts";
 import type { SimulationModel } from "./simulation-model.ts";
@@ -26,6 +27,8 @@ export interface CopyDay {
   readonly longestChain: number;
   /** Kept only because a kept backup was made from them; no longer offered as recovery points. */
   readonly heldForDependents: number;
+  /** Wanted by nobody, and locked still. */
+  readonly lockedOnly: number;
   readonly recoveryPoints: number;
   readonly backupBytes: number;
   readonly walBytes: number;
@@ -40,6 +43,8 @@ export interface CopyRules {
   /** Null: WAL is never expired here. */
   readonly logRetentionSeconds: number | null;
   readonly hasLog: boolean;
+  /** Null: nothing is locked here. */
+  readonly lockMarginSeconds?: number | null;
 }
 
 /** One repository's share of a simulation: what is in it, and what retention takes out of it again. */
@@ -64,7 +69,7 @@ export class SimulatedCopy {
   }
 
   add(backup: SimulatedBackup): void {
-    this.#backups = [...this.#backups, backup];
+    this.#backups = [...this.#backups, { ...backup, lockedUntil: this.#firstLock(backup) }];
     this.firstAt ??= backup.at;
     this.#walFrom ??= this.place.hasLog ? backup.startedAt : null;
     this.#settledUntil = new Date(0);
@@ -76,12 +81,29 @@ export class SimulatedCopy {
     if (now < this.#settledUntil) return [];
     const decisions = planExpiry({ backups: this.#backups, rules: this.place.rules, now });
     this.#decisions = new Map(decisions.map((decision) => [decision.id, decision]));
+    this.#extendLocks(decisions, now);
     const gone = this.#backups.filter(({ id }) => this.#decisions.get(id)?.keep === false);
     this.#backups = this.#backups.filter(({ id }) => this.#decisions.get(id)?.keep === true);
     for (const { id, keep, recoveryPoint } of decisions) if (keep && !recoveryPoint && !this.heldSince.has(id)) this.heldSince.set(id, now);
     this.#settledUntil = nextChange(decisions, now);
     this.#expireLog(now);
     return gone;
+  }
+
+  /** As it is set when a backup is written: the age to which its type is kept, and the margin. */
+  #firstLock({ type, startedAt, at }: SimulatedBackup): Date | null {
+    const { rules, lockMarginSeconds = null } = this.place;
+    if (lockMarginSeconds === null) return null;
+    const kept = rules.get(type)?.keepForSeconds ?? 0;
+    return new Date(Math.max(startedAt.getTime() + kept * 1000, at.getTime()) + lockMarginSeconds * 1000);
+  }
+
+  #extendLocks(decisions: readonly ExpiryDecision[], now: Date): void {
+    const { lockMarginSeconds: marginSeconds = null } = this.place;
+    if (marginSeconds === null) return;
+    const locked = this.#backups.map(({ id, at, lockedUntil = null }) => ({ id, at, lockedUntil }));
+    const longer = new Map(planLocks({ backups: locked, decisions, marginSeconds, now }).map(({ id, until }) => [id, until]));
+    this.#backups = this.#backups.map((backup) => ({ ...backup, lockedUntil: longer.get(backup.id) ?? backup.lockedUntil ?? null }));
   }
 
   /** The newest clean backup that was complete before the window; WAL is kept from its start. Null while there is none: then all WAL stays. */
@@ -104,6 +126,7 @@ export class SimulatedCopy {
   }
 
   day(now: Date, model: SimulationModel): CopyDay {
+    const only = lockedOnly([...this.#decisions.values()]);
     const points = this.#backups.filter(({ id }) => this.#decisions.get(id)?.recoveryPoint !== false);
     const of = (type: BackupType): number => this.#backups.filter((backup) => backup.type === type).length;
     const walFrom = this.#walFrom ?? now;
@@ -116,7 +139,8 @@ export class SimulatedCopy {
       incremental,
       chains: full,
       longestChain: Math.max(0, ...this.#backups.map(({ ancestors }) => ancestors.length + 1)),
-      heldForDependents: this.#backups.length - points.length,
+      heldForDependents: this.#backups.filter(({ id }) => !only.has(id)).length - points.length,
+      lockedOnly: this.#backups.filter(({ id }) => only.has(id)).length,
       recoveryPoints: points.length,
       backupBytes: this.#backups.reduce((sum, { storedBytes }) => sum + storedBytes, 0),
       walBytes: model.storedBytes(model.walBytes(walFrom, now) + own),

@@ -75,6 +75,8 @@ export interface BackupCopyView {
   readonly verifiedTier: string | null;
   readonly verifiedAt: string | null;
   readonly error: string | null;
+  /** Until when nobody can delete it, which may be over; null: it is not locked. Absent where nobody asked the store. */
+  readonly lockedUntil?: string | null;
 }
 
 interface ListedBackup extends BackupView {

@@ -18,11 +18,11 @@ import { repositoriesOf } from "./installation.ts";
 import type { Installation } from "./installation.ts";
 import { recordEntry } from "./record-run.ts";
 
-/** Looks at one source: all its copies, and its server. What cannot be reached is unknown, and said to be; `onUnreachable` is told why a copy was not read. */
+/** Looks at one source: all its copies, and its server. What cannot be reached is unknown, and said to be; `onUnreachable` is told why a copy was not read; `askLocks` as for `describeSource`. */
 export async function observeSource(
   installation: Installation,
   source: SourceConfig,
-  onUnreachable: (repository: string, error: HoldfastError) => void = () => undefined,
+  { onUnreachable = () => undefined, askLocks = false }: { readonly onUnreachable?: (repository: string, error: HoldfastError) => void; readonly askLocks?: boolean } = {},
 ): Promise<SourceInfo> {
   return (await lookAtSource(installation, source, onUnreachable)).info;
 }
@@ -58,6 +58,7 @@ async function lookAtSource(
     verification: summariseLedger(installation.catalog, source.name),
     rules: new Map([...source.policy.backups].map(([type, rule]) => [type, rule.retention])),
     logRepositories: source.policy.log?.repositories ?? [],
+    askLocks,
     now: installation.clock.now(),
   });
   const exposure = [...info.exposure, ...unreachable.map(({ name }) => exposureOfUnreachable(name, before, server))];

@@ -122,6 +122,20 @@ describePostgres("a repository under Object Lock in compliance mode", {}, (binar
     expect(ofKind(/\/parts\/|\/intents\/|\/tombstones\//)).not.toContain(true);
   });
 
+  test("info says until when each backup is locked, as the store does", async () => {
+    for (const { id, copies } of (await infoOf(site)).backups) {
+      const until = (await lockOf(`${PREFIX}sources/db/manifests/${id}.json`))?.toISOString();
+      expect(until).toBeDefined();
+      expect(copies.map(({ lockedUntil }) => lockedUntil)).toEqual([until]);
+      expect((await site.run("info")).stdout).toContain(`locked until ${until}`);
+    }
+  });
+
+  test("policy explain says for how long nobody can delete what is in the bucket", async () => {
+    const { stdout } = await site.run("policy", "explain", "--allow-infeasible");
+    expect(stdout).toMatch(/nobody can delete what is in it \((governance|compliance)\) for full /);
+  });
+
   test("nobody deletes a version before its time, with all credentials there are", async () => {
     const doomed = (await versionsOf(`sources/db/backups/${old[0]}/`)).map(({ Key, VersionId }) => ({ Key, VersionId }));
     expect(doomed.length).toBeGreaterThan(2);

@@ -6,7 +6,7 @@ import { ENVELOPE_SECONDS } from "../../repository/lock-terms.ts";
 import { ownSegments } from "../../repository/manifest.ts";
 import type { StoredManifest } from "../../repository/manifest.ts";
 import { lockTimes } from "../../repository/object-locks.ts";
-import type { WritableRepository } from "../../repository/repository.ts";
+import type { Repository, WritableRepository } from "../../repository/repository.ts";
 import { CopyView } from "../copy-view.ts";
 
 /** How the objects of a repository are locked. */
@@ -28,7 +28,7 @@ export interface LockWork {
 }
 
 /** Until when backups are locked: as their manifests say, whose locks are made longer last. */
-export async function backupLocks(repository: WritableRepository, source: string, ids: readonly string[]): Promise<ReadonlyMap<string, Date | null>> {
+export async function backupLocks(repository: Pick<Repository, "store">, source: string, ids: readonly string[]): Promise<ReadonlyMap<string, Date | null>> {
   const times = await lockTimes(
     repository,
     ids.map((id) => keys.manifest(source, id)),

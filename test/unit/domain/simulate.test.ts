@@ -58,6 +58,7 @@ test("one backup a day with a streamed log holds, and what is there settles at w
       chains: 30,
       longestChain: 1,
       heldForDependents: 0,
+      lockedOnly: 0,
       recoveryPoints: 30,
       backupBytes: 30 * 33_333_333_333,
       // From the start of the backup before the window on (46 hours), and of 28 older ones the WAL from their start to their stop.
@@ -67,6 +68,14 @@ test("one backup a day with a streamed log holds, and what is there settles at w
     },
   ]);
   expect(shown(simulation)).toEqual(["note unprotected onsite", "note single-points onsite"]);
+});
+
+test("where backups are locked, expiry takes them when retention and the margin of their locks are over", () => {
+  const locked = play({ days: 60, locks: new Map([["onsite", { marginSeconds: 7 * DAY }]]) }).days.at(-1)?.repositories[0];
+  // As without locks, but for a week of backups that nobody wants any more.
+  expect(locked).toMatchObject({ full: 37, recoveryPoints: 30, heldForDependents: 0, lockedOnly: 7, oldestRecoveryPoint: new Date("2026-12-23T02:16:40Z") });
+  expect(locked?.backupBytes).toBe(37 * 33_333_333_333);
+  expect(play({ days: 60, locks: new Map([["elsewhere", { marginSeconds: 1 }]]) }).days.at(-1)?.repositories[0]).toMatchObject({ full: 30, lockedOnly: 0 });
 });
 
 test("log backups every 15 minutes break an objective of 5, each time, and streaming is proposed", () => {
