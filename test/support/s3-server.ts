@@ -37,12 +37,43 @@ export function findS3Server(): { readonly root: string } | { readonly missing: 
 export async function startS3Server(root: string): Promise<S3Server> {
   await using resources = new AsyncDisposableStack();
   const { path: data } = resources.use(await openScratchFolder());
-  for (const folder of ["mon", "osd", "rgw", "run", "log"]) await mkdir(join(data, folder));
-  const tree = openTree(root);
   const port = await freePort();
+  resources.use(await startGateway(openTree(root), { data, address: "127.0.0.1", port }));
+  return answering(`http://127.0.0.1:${port}`, resources.move());
+}
+
+/** A gateway that answers, as what a client needs to know of it; it ends with what it holds. */
+export async function answering(endpoint: string, held: AsyncDisposableStack): Promise<S3Server> {
+  const { accessKeyId, secretAccessKey } = CREDENTIALS;
+  try {
+    await untilItAnswers(endpoint);
+  } catch (error) {
+    await held.disposeAsync();
+    throw error;
+  }
+  return {
+    endpoint,
+    region: REGION,
+    credentials: CREDENTIALS,
+    env: { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey, AWS_REGION: REGION },
+    [Symbol.asyncDispose]: async () => held.disposeAsync(),
+  };
+}
+
+export interface GatewayPlace {
+  /** An empty folder, where its programs run. */
+  readonly data: string;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** A monitor, a store and a gateway with one user, wherever the programs of the tree run. */
+export async function startGateway(tree: Tree, { data, address, port }: GatewayPlace): Promise<AsyncDisposable> {
+  await using resources = new AsyncDisposableStack();
+  for (const folder of ["mon", "osd", "rgw", "run", "log"]) await tree.makeFolder(join(data, folder));
   const monitorPort = 20_000 + randomInt(10_000);
   const clusterId = randomUUID();
-  await writeFile(join(data, "ceph.conf"), configuration(tree, data, clusterId, port, monitorPort));
+  await tree.writeFile(join(data, "ceph.conf"), configuration(tree, data, clusterId, `${address}:${port}`, monitorPort));
   const conf = ["-c", join(data, "ceph.conf")];
   const keyring = join(data, "keyring");
   await tree.run("ceph-authtool", "--create-keyring", keyring, "--gen-key", "-n", "mon.", "--cap", "mon", "allow *");
@@ -57,23 +88,17 @@ export async function startS3Server(root: string): Promise<S3Server> {
   await tree.run("ceph-osd", ...conf, "-i", "0", "--mkfs", "--osd-uuid", storeId);
   resources.use(tree.start("ceph-osd", ...conf, "-f", "-i", "0"));
   resources.use(tree.start("radosgw", ...conf, "-f", "-n", "client.rgw.a"));
-  const endpoint = `http://127.0.0.1:${port}`;
-  await untilItAnswers(endpoint);
   const { accessKeyId, secretAccessKey } = CREDENTIALS;
   const user = ["--uid=test", "--display-name=test", `--access-key=${accessKeyId}`, `--secret-key=${secretAccessKey}`];
   await tree.run("radosgw-admin", ...conf, "-n", "client.rgw.a", "user", "create", ...user);
-  const held = resources.move();
-  return {
-    endpoint,
-    region: REGION,
-    credentials: CREDENTIALS,
-    env: { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey, AWS_REGION: REGION },
-    [Symbol.asyncDispose]: async () => held.disposeAsync(),
-  };
+  return resources.move();
 }
 
-interface Tree {
+/** Where the programs of the server are, and how they are run there. */
+export interface Tree {
   readonly libraries: string;
+  makeFolder(path: string): Promise<unknown>;
+  writeFile(path: string, text: string): Promise<unknown>;
   run(program: string, ...args: string[]): Promise<unknown>;
   ceph(...args: string[]): Promise<unknown>;
   start(program: string, ...args: string[]): AsyncDisposable;
@@ -89,6 +114,8 @@ function openTree(root: string): Tree {
   const python = { env: { ...process.env, PYTHONHOME: join(root, "usr"), PYTHONDONTWRITEBYTECODE: "1" } };
   return {
     libraries,
+    makeFolder: async (path) => mkdir(path),
+    writeFile: async (path, text) => writeFile(path, text),
     run: async (program, ...args) => run(ld, [...command(program), ...args]),
     ceph: async (...args) => run(ld, [...command("python3"), "-s", join(root, "usr/bin/ceph"), ...args], python),
     start: (program, ...args) => running(spawn(ld, [...command(program), ...args], { stdio: "ignore" })),
@@ -120,7 +147,7 @@ async function untilItAnswers(endpoint: string): Promise<void> {
   }
 }
 
-function configuration({ libraries }: Tree, data: string, clusterId: string, port: number, monitorPort: number): string {
+function configuration({ libraries }: Tree, data: string, clusterId: string, listen: string, monitorPort: number): string {
   return `[global]
 fsid = ${clusterId}
 mon host = v2:127.0.0.1:${monitorPort}
@@ -159,7 +186,7 @@ plugin dir = ${libraries}/ceph
 erasure code dir = ${libraries}/ceph/erasure-code
 osd class dir = ${libraries}/rados-classes
 [client.rgw.a]
-rgw frontends = beast endpoint=127.0.0.1:${port} tcp_nodelay=1
+rgw frontends = beast endpoint=${listen} tcp_nodelay=1
 rgw data = ${data}/rgw
 rgw_s3_auth_use_keystone = false
 rgw enable apis = s3, admin
