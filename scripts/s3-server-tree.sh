@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# s3-server-tree.sh DEST   a real S3 server (Ceph's RADOS Gateway, with the monitor and the store it needs) at DEST, unpacked from Debian packages.
+# s3-server-tree.sh DEST [SUITE]   a real S3 server (Ceph's RADOS Gateway, with the monitor and the store it needs) at DEST, unpacked from Debian packages.
 # For tests on a Debian machine, as root; the tests start and stop it themselves. The machine itself gets no package of it, and apt's mirror is used,
-# whatever it is. About 45 s and 600 MB. It is of a newer Debian than most machines: older gateways take conditional writes and ignore the condition.
+# whatever it is. About 45 s and 600 MB. It is of a newer Debian than most machines: older gateways take conditional writes and ignore the condition
+# (SUITE bookworm gives such a one, for the test of what is said of it).
 set -euo pipefail
 
-dest=$(realpath -m "${1:?usage: s3-server-tree.sh DEST}")
-suite=forky
+dest=$(realpath -m "${1:?usage: s3-server-tree.sh DEST [SUITE]}")
+suite=${2:-forky}
 
 main() {
   mkdir -p "$(dirname "$dest")"
