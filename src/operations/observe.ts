@@ -19,19 +19,20 @@ import type { Installation } from "./installation.ts";
 import { recordEntry } from "./record-run.ts";
 
 /** Looks at one source: all its copies, and its server. What cannot be reached is unknown, and said to be; `onUnreachable` is told why a copy was not read; `askLocks` as for `describeSource`. */
-export async function observeSource(
-  installation: Installation,
-  source: SourceConfig,
-  { onUnreachable = () => undefined, askLocks = false }: { readonly onUnreachable?: (repository: string, error: HoldfastError) => void; readonly askLocks?: boolean } = {},
-): Promise<SourceInfo> {
-  return (await lookAtSource(installation, source, onUnreachable)).info;
+export async function observeSource(installation: Installation, source: SourceConfig, options: LookOptions = {}): Promise<SourceInfo> {
+  return (await lookAtSource(installation, source, options)).info;
+}
+
+interface LookOptions {
+  readonly onUnreachable?: (repository: string, error: HoldfastError) => void;
+  readonly askLocks?: boolean;
 }
 
 /** With the moment of which its exposure is, by our clock. */
 async function lookAtSource(
   installation: Installation,
   source: SourceConfig,
-  onUnreachable: (repository: string, error: HoldfastError) => void,
+  { onUnreachable = () => undefined, askLocks = false }: LookOptions,
 ): Promise<{ info: SourceInfo; exposedAt: Date }> {
   const elapsed = stopwatch(installation.clock);
   const looks = await Promise.all(repositoriesOf(source).map((name) => look(installation, source.name, name)));
@@ -110,7 +111,7 @@ function exposureOfUnreachable(repository: string, before: SourceInfo | null, se
 
 /** As above, kept for those who ask later: a snapshot, a sample of each copy's exposure, and on record where earlier samples turn out to have been wrong. */
 export async function observeAndKeep(installation: Installation, source: SourceConfig): Promise<SourceInfo> {
-  const { info, exposedAt } = await lookAtSource(installation, source, () => undefined);
+  const { info, exposedAt } = await lookAtSource(installation, source, {});
   const at = installation.clock.now();
   saveSnapshot(installation.catalog, at, info);
   for (const { repository, seconds, bytes } of info.exposure)
