@@ -66,7 +66,12 @@ async function subjectOfFile(file: string, { tier, dataClass }: SubjectOptions):
 
 function subjectsOfInventory({ inventory, policyFiles }: LoadedInventory): PolicySubject[] {
   const groups = Map.groupBy(inventory.sources.values(), ({ policy, objectives }) => `${policy.name} ${objectives.rtoSeconds} ${objectives.rpoSeconds}`);
-  const locks = new Map([...inventory.repositories].flatMap(([name, { s3 }]) => (s3?.objectLock ? [[name, s3.objectLock] as const] : [])));
+  const locks = new Map(
+    [...inventory.repositories].flatMap(([name, { s3 }]) => {
+      const lock = s3?.objectLock ?? null;
+      return lock === null ? [] : [[name, lock] as const];
+    }),
+  );
   return [...groups.values()].flatMap((sources) => {
     const [first] = sources;
     const yaml = policyFiles.get(first?.policy.name ?? "");

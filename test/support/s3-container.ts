@@ -41,7 +41,7 @@ export async function startS3Container(engine: ContainerEngine): Promise<S3Serve
   resources.defer(async () => void (await container.stop({ timeout: 0 })));
   await exec(container, ["mkdir", DATA]);
   await startGateway(treeIn(container), { data: DATA, address: "0.0.0.0", port: PORT });
-  return answering(`http://${container.getHost()}:${container.getMappedPort(PORT)}`, resources.move());
+  return await answering(`http://${container.getHost()}:${container.getMappedPort(PORT)}`, resources.move());
 }
 
 async function ensureImage({ client, root }: ContainerEngine): Promise<void> {

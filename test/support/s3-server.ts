@@ -39,7 +39,7 @@ export async function startS3Server(root: string): Promise<S3Server> {
   const { path: data } = resources.use(await openScratchFolder());
   const port = await freePort();
   resources.use(await startGateway(openTree(root), { data, address: "127.0.0.1", port }));
-  return answering(`http://127.0.0.1:${port}`, resources.move());
+  return await answering(`http://127.0.0.1:${port}`, resources.move());
 }
 
 /** A gateway that answers, as what a client needs to know of it; it ends with what it holds. */
