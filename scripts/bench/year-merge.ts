@@ -8,8 +8,12 @@ const VALUES: Readonly<Record<string, string>> = {
   "runs.schedule": "(select mine.id from main.schedules as mine join other.schedules as theirs using (text) where theirs.id = runs.schedule)",
 };
 
+const CACHE_KIB = 512 * 1024;
+
 /** Brings all of another catalog, which is about other sources and by another writer, into this one; refused where a row would get lost. */
 export function mergeCatalog(catalog: Catalog, file: string): void {
+  // Rows come by time, and go into indexes by source: all over them.
+  catalog.all(`pragma main.cache_size = -${CACHE_KIB}`);
   catalog.run("attach database :file as other", { file });
   catalog.transaction(() => {
     catalog.run("insert or ignore into main.schedules (text) select text from other.schedules", {});
