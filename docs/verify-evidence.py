@@ -2,10 +2,11 @@
 """Checks an evidence bundle of Holdfast without Holdfast. See evidence-bundle.md.
 
 Made from evidence-bundle.md alone. Needs Python 3.9 and the program openssl (1.1.1 or newer), no network and no package.
-    verify-evidence.py BUNDLE --key KEYS [--known OTHER-BUNDLE] [--every-signature]
+    verify-evidence.py BUNDLE --key KEYS [--authority PEM] [--second FOLDER] [--known OTHER-BUNDLE] [--every-signature]
 Ends with 0: valid, 1: invalid, 3: indeterminate (signed with a key that is not in KEYS, or not to be compared), 2: wrong use.
 """
 import argparse, base64, hashlib, json, re, subprocess, sys, tempfile
+from datetime import datetime, timezone
 from pathlib import Path
 
 STATEMENT = "application/vnd.in-toto+json"
@@ -139,9 +140,50 @@ def is_consistent(size, root, new_size, new_root, proof):
     return last == 0 and old == root and new == new_root
 
 
+class Clock:
+    """Of one log: the time of its last stamp, and the latest that the entries since then say."""
+
+    def __init__(self):
+        self.not_before = self.latest = 0
+        self.where = ""
+
+
+class Authority:
+    """Time stamps of RFC 3161, by openssl. `certificates`: PEM of who vouches for the authority; None: stamps are read, and not believed."""
+
+    TOLERANCE = 600  # seconds that the clock of a host may be off
+
+    def __init__(self, certificates, scratch):
+        self.certificates, self.scratch = certificates, Path(scratch)
+
+    def check(self, stamp, content):
+        """Seconds since 1970 that the stamp says, which is of this content; and believed, if there are certificates."""
+        answer, data = self.scratch / "answer.tsr", self.scratch / "stamped"
+        answer.write_bytes(stamp)
+        data.write_bytes(content)
+        said = subprocess.run(["openssl", "ts", "-reply", "-in", answer, "-text"], capture_output=True, text=True).stdout
+        time = re.search(r"^Time stamp: (\w+ +\d+ \d\d:\d\d:\d\d)(\.\d+)? (\d{4}) GMT$", said, re.M)
+        dump = re.search(r"^Message data:\n((?:    .*\n)+)", said, re.M)
+        need(time and dump and "Hash Algorithm: sha256" in said, "it is not a well-formed time stamp")
+        digest = "".join(re.sub(r"^ *[0-9a-f]+ - ", "", line)[:47] for line in dump[1].splitlines())
+        need(bytes.fromhex(digest.replace("-", " ")) == sha256(content), "the time stamp is of another content than the checkpoint beside it")
+        at = datetime.strptime(f"{time[1]} {time[3]}", "%b %d %H:%M:%S %Y").replace(tzinfo=timezone.utc).timestamp()
+        if self.certificates:
+            # As at its time: the certificate of the authority may have ended since.
+            believe = ["-CAfile", self.certificates, "-attime", str(int(at)), "-partial_chain"]
+            done = subprocess.run(["openssl", "ts", "-verify", "-in", answer, "-data", data, *believe], capture_output=True)
+            need(done.returncode == 0, "the time stamp is not of an authority that the certificates vouch for")
+        return at + float(time[2] or 0)
+
+
+def seconds(text):
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
 class Bundle:
-    def __init__(self, file, keys, every_signature):
-        self.file, self.keys, self.every = file, keys, every_signature
+    def __init__(self, file, keys, authority, second, every_signature):
+        self.file, self.keys, self.authority, self.second, self.every = file, keys, authority, second, every_signature
+        self.stamps, self.clocks = [], {}
         self.wrong, self.open = [], []
         self.runs, self.inclusions, self.consistencies, self.checkpoints, self.files = [], {}, [], [], {}
         self.number = self.entries = 0
@@ -203,6 +245,10 @@ class Bundle:
         before, sequence = run["digest"], run["last"] + 1
         run["last"], run["digest"], run["end"] = sequence, sha256(envelope.line).hex(), envelope
         self.entries += 1
+        there = self.second.get(run["writer"])
+        if there and there["sequence"] == sequence:
+            there["seen"] = True
+            need(run["digest"] == there["digest"], "another entry lies in its place in the second place: the log was written anew")
         statement = envelope.said()
         predicate = statement["predicate"]
         need(statement["predicateType"] == "urn:holdfast:evidence:v1", "it is not an entry of evidence")
@@ -210,6 +256,32 @@ class Bundle:
         need((sequence > 1 and before is None) or predicate["previous"] == before, "it does not follow the entry before it")
         if self.every:
             self.keys.check(envelope)
+        self.tell_time(f"entry {sequence} of {run['writer'][:16]}", predicate)
+
+    def tell_time(self, where, entry):
+        """Between two stamps entries are written after the first and before the second, whatever their host says."""
+        clock, says = self.clocks.setdefault(entry["writer"], Clock()), seconds(entry["at"])
+        if says < clock.not_before - Authority.TOLERANCE:
+            self.open.append(f"{where}: its host says {entry['at']}, but it was written after the time stamp before it")
+        if says > clock.latest:
+            clock.latest, clock.where = says, where
+        if entry["kind"] != "evidence.stamped":
+            return
+        checkpoint, stamp = (base64.b64decode(entry["facts"][name], validate=True) for name in ("checkpoint", "stamp"))
+        envelope = Envelope.read(checkpoint)
+        need(envelope is not None and envelope.type == CHECKPOINT, "it does not hold a checkpoint with a time stamp")
+        said = envelope.said()
+        own = said["head"]
+        need(envelope.signer == own["writer"] == entry["writer"], "the checkpoint in it is of another writer")
+        need(own["sequence"] < entry["sequence"], "it is over what was written after it")
+        at = self.authority.check(stamp, checkpoint)
+        need(abs(at - seconds(entry["facts"]["at"])) < 0.001, "the time stamp says another time than the entry")
+        if self.authority.certificates:
+            need(at >= clock.not_before, "the time stamp is older than one before it")
+            if clock.latest > at + Authority.TOLERANCE:
+                self.open.append(f"{clock.where}: by the time stamp behind it it was there before the time that its host says")
+            clock.not_before, clock.latest = at, 0
+        self.stamps.append((where, envelope, at))
 
     def end(self, line, content):
         envelope = Envelope.read(line or b"")
@@ -227,6 +299,8 @@ class Bundle:
             self.found(where, self.judge_run, run)
         for number, envelope in self.checkpoints:
             self.found(f"the checkpoint in line {number}", self.judge_checkpoint, envelope)
+        for where, envelope, _ in self.stamps:
+            self.found(f"{where}: what is stamped", self.judge_stamped, envelope)
         for writer, state in self.logs.items():
             own = [run for run in self.runs if run["writer"] == writer]
             if any(later["first"] <= run["last"] for run, later in zip(own, own[1:])):
@@ -234,6 +308,8 @@ class Bundle:
             everything = not any(self.statement["selection"].values())
             if everything and [(run["first"], run["last"]) for run in own] != [(1, state["size"])]:
                 self.wrong.append(f"the log of {writer[:16]}: it has {state['size']} entries, and not all of them are here")
+        for writer, there in self.second.items():
+            self.found(f"entry {there['sequence']} of {writer[:16]}", self.judge_second, writer, there)
         if self.files:
             self.found("the report", self.judge_report)
 
@@ -258,6 +334,26 @@ class Bundle:
         for head in [said["head"], *said["heads"]]:
             self.judge_head(head["writer"], head["sequence"], head["sha256"])
         self.keys.check(envelope)
+
+    def judge_stamped(self, envelope):
+        """The checkpoint may be of another repository, where logs of others were further."""
+        said = envelope.said()
+        for head in [said["head"], *said["heads"]]:
+            if head["writer"] == envelope.signer or head["sequence"] <= self.logs.get(head["writer"], {"size": 0})["size"]:
+                self.judge_head(head["writer"], head["sequence"], head["sha256"])
+        self.keys.check(envelope)
+
+    def judge_second(self, writer, there):
+        """What came to a second place as it happened has to be here. What its host did not sign says nothing."""
+        envelope = Envelope.read(there["line"])
+        need(envelope is not None and envelope.signer == writer, "what lies in the second place is no entry of its host", Open)
+        try:
+            self.keys.check(envelope)
+        except Wrong:
+            raise Open("what lies in the second place is not signed by its host")
+        size = self.logs.get(writer, {"size": 0})["size"]
+        need(there["sequence"] <= size, f"it lies in the second place, and the log here ends with {size}: its end was cut off")
+        need(there["seen"], "it is the last in the second place, and not in this part of the log: export the whole of it", Open)
 
     def judge_report(self):
         envelope = Envelope.read(self.files.pop("report.dsse.json", b""))
@@ -284,6 +380,17 @@ class Bundle:
         need(is_consistent(size, bytes.fromhex(past["root"]), state["size"], bytes.fromhex(state["root"]), proofs), "what was known of it is not the beginning of what is here")
 
 
+def last_entries(folder):
+    """Of each host the last entry in a folder that evidence is sent to."""
+    found = {}
+    for writer in (path for path in (Path(folder) / "evidence").iterdir() if re.fullmatch(r"[0-9a-f]{64}", path.name)):
+        names = sorted(path for path in writer.iterdir() if re.fullmatch(r"\d{12}\.json", path.name))
+        if names:
+            line = names[-1].read_bytes()
+            found[writer.name] = {"sequence": int(names[-1].stem), "line": line, "digest": sha256(line).hex(), "seen": False}
+    return found
+
+
 def last_statement(file, keys):
     last = b""
     with open(file, "rb") as lines:
@@ -299,12 +406,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bundle")
     parser.add_argument("--key", required=True, help="public keys, as 'holdfast evidence key' prints them; not from where the bundle comes from")
+    parser.add_argument("--authority", help="certificates (PEM) that vouch for the time-stamp authority; not from where the bundle comes from")
+    parser.add_argument("--second", help="a folder that evidence is sent to: is everything here that came there?")
     parser.add_argument("--known", help="another bundle of these logs")
     parser.add_argument("--every-signature", action="store_true", help="have openssl check each entry, not only the last of each run")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         keys = Keys(options.key, scratch)
-        bundle = Bundle(options.bundle, keys, options.every_signature)
+        bundle = Bundle(options.bundle, keys, Authority(options.authority, scratch), last_entries(options.second) if options.second else {}, options.every_signature)
         if options.known and bundle.statement:
             bundle.found(options.known, lambda: bundle.compare(last_statement(options.known, keys)))
     for kind, reasons in (("invalid", bundle.wrong), ("open", bundle.open)):
@@ -312,6 +421,13 @@ def main():
             print(f"{kind}: {reason}")
     verdict = "invalid" if bundle.wrong else "indeterminate" if bundle.open else "valid"
     print(f"{verdict}: {bundle.entries} entries" + (f", exported {bundle.statement['exportedAt']}" if bundle.statement else ""))
+    if not bundle.stamps:
+        print("no time stamp: when it was, the clock of the host alone says")
+    elif not options.authority:
+        print(f"{len(bundle.stamps)} time stamps, checked against nothing: name the certificates of their authority with --authority")
+    else:
+        for head, at in {envelope.signer: (envelope.said()["head"], at) for _, envelope, at in bundle.stamps}.values():
+            print(f"proved: entry {head['sequence']} of {head['writer'][:16]}, and all before it, was there at {datetime.fromtimestamp(at, timezone.utc).isoformat()}")
     return {"valid": 0, "invalid": 1, "indeterminate": 3}[verdict]
 
 

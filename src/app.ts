@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import path from "node:path";
 import { Catalog } from "./catalog/catalog.ts";
+import { routeFailed, routeState } from "./catalog/evidence-routes.ts";
 import { applyEntry, lastApplied } from "./catalog/runs.ts";
 import type { Clock } from "./clock.ts";
 import { rateAt } from "./domain/bandwidth.ts";
@@ -13,6 +14,7 @@ import type { Installation } from "./operations/installation.ts";
 import type { SourceTarget } from "./operations/source-target.ts";
 import { settlePolicies } from "./operations/policy/settle-policies.ts";
 import { settleSources } from "./operations/policy/settle-sources.ts";
+import { sendToSecond } from "./operations/evidence/send-to-second.ts";
 import { recordEntry } from "./operations/record-run.ts";
 import type { Journal } from "./operations/record-run.ts";
 import { inventoryFindings } from "./policy/feasibility.ts";
@@ -93,16 +95,10 @@ export async function openApp(options: OpenOptions): Promise<App> {
     }
     return pending;
   };
+  const openSecond = once(async () => openSecondPlace(written, clock));
   const copyToRepositories = async (): Promise<void> => {
-    const copyTo = async (name: string): Promise<void> => {
-      try {
-        await evidence.copyTo(await repository(name));
-      } catch (error) {
-        if (!(error instanceof HoldfastError)) throw error;
-        options.onNotice(`evidence is not yet in ${name}: ${error.message}`);
-      }
-    };
-    await Promise.all([...written.repositories.keys()].map(copyTo));
+    await Promise.all([...written.repositories.keys()].map(async (name) => copyEvidence(evidence, name, repository, options.onNotice)));
+    if (written.evidence.second !== null) await sendWithin(journal, openSecond, options.onNotice);
   };
   const journal: Journal = { evidence, catalog, clock, hostName: hostname(), copyToRepositories };
   await catchUp(catalog, evidence);
@@ -115,10 +111,21 @@ export async function openApp(options: OpenOptions): Promise<App> {
     journal,
     clock,
     repository,
+    openSecond,
     administration: async (name, secret) => openAdministration(configOf(name), host, clock, inventory, secret),
     target: targetOf,
     [Symbol.asyncDispose]: async () => catalog[Symbol.dispose](),
   };
+}
+
+/** One that is away keeps nobody from the others. */
+async function copyEvidence(evidence: EvidenceLog, name: string, repository: App["repository"], onNotice: (text: string) => void): Promise<void> {
+  try {
+    await evidence.copyTo(await repository(name));
+  } catch (error) {
+    if (!(error instanceof HoldfastError)) throw error;
+    onNotice(`evidence is not yet in ${name}: ${error.message}`);
+  }
 }
 
 /** What is in force of what was loaded, as one inventory that stays: what is taken up later is seen by everybody who has it. */
@@ -222,7 +229,51 @@ function lockTermsOf({ name, s3 }: RepositoryConfig, { sources }: Inventory): Lo
   return { marginSeconds: lock.marginSeconds, evidenceSeconds: lock.evidenceSeconds, sources: new Map(terms) };
 }
 
-async function openUnlimitedStore({ name, url, s3 }: RepositoryConfig): Promise<ObjectStore> {
+/** Opens something at its first use. What failed is tried again. */
+function once<T>(open: () => Promise<T>): () => Promise<T> {
+  let opened: Promise<T> | null = null;
+  return async () => {
+    opened ??= open().catch((error: unknown) => {
+      opened = null;
+      throw error;
+    });
+    return opened;
+  };
+}
+
+/** Folder or bucket; what is written there is locked, where it asks for that, as evidence is in a repository. */
+async function openSecondPlace({ evidence: { second } }: Inventory, clock: Clock): Promise<ObjectStore> {
+  if (second === null) throw new HoldfastError("HF-CONFIG", "the inventory names no second place for evidence", { hint: "evidence: { second: { url: s3://… } }" });
+  const store = await openUnlimitedStore({ name: "evidence.second", ...second });
+  const lock = second.s3?.objectLock ?? null;
+  return lock === null ? store : withLocks(store, { marginSeconds: lock.marginSeconds, evidenceSeconds: lock.evidenceSeconds, sources: new Map() }, clock);
+}
+
+/** Longer nobody who has done his work waits for it. */
+const SECOND_WITHIN_MS = 5000;
+
+/** A second place that is away costs a run some seconds once, and then a minute nothing: it gets what it lacks with whatever comes later. */
+async function sendWithin(journal: Journal, openSecond: () => Promise<ObjectStore>, onNotice: (text: string) => void): Promise<void> {
+  const { catalog, clock } = journal;
+  const { failingSince, triedAt } = routeState(catalog, "second");
+  if (failingSince !== null && triedAt !== null && clock.now().getTime() - Date.parse(triedAt) < 60_000) return;
+  const timer = new AbortController();
+  const late = clock.sleep(SECOND_WITHIN_MS, timer.signal).then(() => {
+    throw new HoldfastError("HF-TIMEOUT", `it did not answer within ${SECOND_WITHIN_MS / 1000} s`);
+  });
+  late.catch(() => undefined);
+  try {
+    await Promise.race([sendToSecond(journal, openSecond), late]);
+  } catch (error) {
+    if (!(error instanceof HoldfastError)) throw error;
+    if (error.code === "HF-TIMEOUT") routeFailed(catalog, { route: "second", error: error.message, diverged: false }, clock.now());
+    onNotice(`evidence is not yet in its second place: ${error.message}`);
+  } finally {
+    timer.abort();
+  }
+}
+
+async function openUnlimitedStore({ name, url, s3 }: Pick<RepositoryConfig, "name" | "url" | "s3">): Promise<ObjectStore> {
   if (s3 === null) return openStore(url);
   const { credentials, objectLock, ...rest } = s3;
   const find = credentials === null ? null : async (): Promise<S3Credentials> => findCredentials(name, credentials);
@@ -245,7 +296,7 @@ export interface BareOptions {
 }
 
 /** The store behind an address, folder or bucket. */
-async function openStore(url: string, options: Partial<S3Options> = {}): Promise<ObjectStore> {
+export async function openStore(url: string, options: Partial<S3Options> = {}): Promise<ObjectStore> {
   const address = parseS3Address(url);
   if (address !== null) {
     const { openS3Store } = await import("./storage/s3-store.ts");

@@ -18,8 +18,15 @@ export interface RecordedEntry {
 export function applyRecordedEntry(catalog: Catalog, { writer, sequence, at, kind, facts }: HistoryEntry): void {
   catalog.run(
     `insert into entries (writer, sequence, at, kind, source, by, facts) values (:writer, :sequence, :at, :kind, :source, :by, :facts) on conflict (writer, sequence) do nothing`,
-    { writer, sequence, at, kind, source: stringOrNull(facts["source"]), by: stringOrNull(facts["by"]), facts: JSON.stringify(facts) },
+    { writer, sequence, at, kind, source: stringOrNull(facts["source"]), by: stringOrNull(facts["by"]), facts: JSON.stringify(told(kind, facts)) },
   );
+}
+
+/** Proofs are in the evidence: here they would only be large. */
+function told(kind: string, facts: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  if (kind !== "evidence.stamped") return facts;
+  const { checkpoint: _checkpoint, stamp: _stamp, ...rest } = facts;
+  return rest;
 }
 
 export interface EntryPage {

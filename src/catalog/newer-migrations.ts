@@ -13,4 +13,17 @@ export const NEWER_MIGRATIONS: readonly string[] = [
   ) strict, without rowid;
   `,
   COMPACT_TIMES,
+  // How it stands with the ways that evidence goes besides the repositories, as this host last tried them.
+  `
+  create table evidence_routes (
+    route text primary key,
+    sequence integer,
+    at text,
+    last_success_at text,
+    tried_at text,
+    failing_since text,
+    error text,
+    diverged integer not null default 0
+  ) strict, without rowid;
+  `,
 ];

@@ -1,28 +1,27 @@
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { open, readFile, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { Command } from "commander";
 import type { App } from "../app.ts";
 import { filesNamedIn } from "../compliance/attestation.ts";
-import { splitLines } from "../compliance/bundle-lines.ts";
-import { knownFrom, verifyBundle } from "../compliance/verify-bundle.ts";
-import type { KnownLogs } from "../compliance/bundle-logs.ts";
-import type { BundleCheck } from "../compliance/verify-bundle.ts";
 import { HoldfastError, messageOf } from "../errors.ts";
 import { exportBundle } from "../operations/evidence/export-bundle.ts";
 import type { ExportedBundle } from "../operations/evidence/export-bundle.ts";
+import { stampEvidence } from "../operations/evidence/stamp-evidence.ts";
 import { byNearness, chooseSource, openReachable } from "../operations/installation.ts";
-import { MOST_FILE_BYTES, parseKeyLine } from "../repository/evidence-bundle.ts";
-import { verifyKeyFromBase64 } from "../repository/signing.ts";
-import type { VerifyKey } from "../repository/signing.ts";
+import { recordEntry } from "../operations/record-run.ts";
+import { MOST_FILE_BYTES } from "../repository/evidence-bundle.ts";
 import { newCommand, perform } from "./action.ts";
+import { whoAsks } from "./who-asks.ts";
 import type { CommonOptions } from "./action.ts";
+import { stampCommand, statusCommand } from "./evidence-routes.ts";
+import { readKnown, verifyCommand } from "./evidence-verify.ts";
 import { parseMoment } from "./parse-moment.ts";
 
 export function evidenceCommand(): Command {
   const command = new Command("evidence").description("what was done, signed, for somebody who need not believe us");
-  for (const child of [exportCommand(), keyCommand(), verifyCommand()]) command.addCommand(child);
+  for (const child of [exportCommand(), keyCommand(), stampCommand(), statusCommand(), verifyCommand()]) command.addCommand(child);
   return command;
 }
 
@@ -49,18 +48,24 @@ function exportCommand(): Command {
     .option("--report <folder>", "with a report that 'holdfast report' wrote there")
     .option("--since <file>", "an earlier bundle: with the proof that the log only grew since then")
     .action(async (name: string | undefined, options: ExportOptions) =>
-      perform(options, async ({ output, openApp }) => {
+      perform(options, async ({ output, context, openApp }) => {
         const app = await openApp();
         const from = options.from === undefined ? null : parseMoment("--from", options.from);
         const to = options.to === undefined ? null : parseMoment("--to", options.to);
         const source = options.source === undefined ? null : chooseSource(app.inventory, options.source).name;
         const files = options.report === undefined ? [] : await readReport(options.report);
         const since = options.since === undefined ? [] : (await readKnown(options.since, [app.host.signer])).statement.writers;
+        // Where the authority is away the bundle goes without a new stamp.
+        await stampEvidence(app, { force: true, signal: context.signal }).catch((error: unknown) => output.notice(`note: ${messageOf(error)}`));
         await app.journal.copyToRepositories();
         const repository = await chooseEvidence(app, name);
         const file = path.resolve(options.out);
-        const exported = await writeThenRename(file, async (write) => exportBundle({ repository, now: app.clock.now(), from, to, source, files, since }, write));
+        const now = app.clock.now();
+        const exported = await writeThenRename(file, async (write) => exportBundle({ repository, now, from, to, source, files, since }, write));
         const { entries, checkpoints, predicate } = exported;
+        const told = { repository: repository.name, selection: predicate.selection, entries, by: whoAsks() };
+        await recordEntry(app.journal, "evidence.exported", told, [{ name: path.basename(file), digest: { sha256: await digestOfFile(file) } }]);
+        await app.journal.copyToRepositories();
         output.result({ bundle: file, repository: repository.name, entries, checkpoints, signer: app.host.signer.fingerprint, writers: predicate.writers }, () =>
           describeExport(file, exported),
         );
@@ -121,6 +126,12 @@ async function readReport(folder: string): Promise<{ name: string; bytes: Buffer
   return [...files, attestation];
 }
 
+async function digestOfFile(file: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
+  return hash.digest("hex");
+}
+
 function keyCommand(): Command {
   return newCommand("key", "the public keys that evidence is checked with: hand them over by another way than the evidence", "holdfast evidence key").action(
     async (options: CommonOptions) =>
@@ -157,60 +168,3 @@ async function publicKeys(app: App): Promise<PublicKey[]> {
 function describeKey({ publicKey, fingerprint, host, isThisHost }: PublicKey): string {
   return `${publicKey}  ${host}${isThisHost ? ", this host" : ""}  SHA-256 ${fingerprint}`;
 }
-
-function verifyCommand(): Command {
-  return newCommand("verify", "check a bundle with public keys alone: no inventory, no repository", "holdfast evidence verify october.evidence --key keys.txt")
-    .argument("<bundle>", "the file that 'evidence export' wrote")
-    .requiredOption("--key <file>", "public keys, as 'evidence key' prints them; not from where the bundle comes from")
-    .option("--known <file>", "another bundle of these logs: is this one older, or does it contain all that one knew?")
-    .action(async (bundle: string, options: CommonOptions & { key: string; known?: string }) =>
-      perform(options, async ({ output }) => {
-        const keys = await readKeys(options.key);
-        const known = options.known === undefined ? [] : [await readKnown(options.known, keys)];
-        const check = await verifyBundle(readLines(bundle), keys, known);
-        output.result({ bundle: path.resolve(bundle), ...check }, () => describeCheck(check));
-        return EXIT[check.verdict];
-      }),
-    );
-}
-
-/** A bundle that cannot be judged is like a drill that was inconclusive: try again, with the key. */
-const EXIT: Readonly<Record<BundleCheck["verdict"], number>> = { valid: 0, invalid: 1, indeterminate: 3 };
-
-function describeCheck({ verdict, findings, entries, files, signer, statement }: BundleCheck): string {
-  const lines = findings.map(({ kind, where, reason }) => `${kind}: ${where}: ${reason}`);
-  const logs = (statement?.writers ?? []).map(({ writer, size, root }) => `  log of ${writer.slice(0, 16)}: ${size} entries, root ${root}`);
-  const made = statement === null || signer === null ? [] : [`exported ${statement.exportedAt} by ${signer.slice(0, 16)}, from repository ${statement.repositoryId}`];
-  const what = `${verdict}: ${entries} entries${files.length === 0 ? "" : `, report of ${files.length} files`}`;
-  return `${[...lines, what, ...made, ...logs].join("\n")}\n`;
-}
-
-async function* readLines(file: string): AsyncGenerator<Buffer> {
-  try {
-    yield* splitLines(createReadStream(file, { highWaterMark: 1 << 20 }));
-  } catch (cause) {
-    throw new HoldfastError("HF-USAGE", `cannot read ${file}: ${messageOf(cause)}`, { hint: "name the file that 'evidence export' wrote", cause });
-  }
-}
-
-async function readKnown(file: string, keys: readonly VerifyKey[]): Promise<KnownLogs> {
-  let last: Buffer = Buffer.alloc(0);
-  for await (const line of readLines(file)) last = line;
-  const known = knownFrom(path.basename(file), last, keys);
-  if (known !== null) return known;
-  throw new HoldfastError("HF-USAGE", `${file} is no bundle that one of the keys signed`, { hint: "name a file that 'evidence export' wrote" });
-}
-
-async function readKeys(file: string): Promise<VerifyKey[]> {
-  const text = await readFile(file, "utf8").catch((cause: unknown) => {
-    throw new HoldfastError("HF-KEY", `cannot read ${file}: ${messageOf(cause)}`, { hint: KEY_HINT, cause });
-  });
-  const keys = text
-    .split("\n")
-    .filter((line) => line.trim() !== "" && !line.startsWith("#"))
-    .map((line) => parseKeyLine(line));
-  if (keys.length > 0 && keys.every((key) => key !== null)) return keys.map((key) => verifyKeyFromBase64(key));
-  throw new HoldfastError("HF-KEY", `${file} does not hold public keys`, { hint: KEY_HINT });
-}
-
-const KEY_HINT = "what 'holdfast evidence key' prints: a key a line";

@@ -11,6 +11,7 @@ import { accessEventsSince } from "../catalog/access-events.ts";
 import { readCapacity } from "../catalog/capacity.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { forgetOldFailures, listChannelHealth } from "../catalog/alert-deliveries.ts";
+import { EVIDENCE_ROUTES, routeState } from "../catalog/evidence-routes.ts";
 import { listTokens } from "../catalog/tokens.ts";
 import { resolveSecret } from "../config.ts";
 import type { CapacityFact, ExpiringFact, SystemAlertFacts } from "../domain/alert-facts.ts";
@@ -149,6 +150,7 @@ function systemFacts({ findings, catalog, inventory, journal, clock }: App, { ce
     ],
     capacity: [...inventory.repositories.keys()].map((repository) => capacityFact(catalog, repository, clock.now())),
     access: accessEventsSince(catalog, new Date(clock.now().getTime() - ACCESS_SHOWN_MS)),
+    evidence: EVIDENCE_ROUTES.filter((route) => inventory.evidence[route] !== null).map((route) => routeState(catalog, route)),
     channels: listChannelHealth(catalog).flatMap(({ channel, failingSince, error }) => (inventory.channels.has(channel) ? [{ name: channel, failingSince, error }] : [])),
   };
 }

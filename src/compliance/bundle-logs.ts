@@ -2,6 +2,7 @@ import type { BundlePredicate, WriterState } from "../repository/evidence-bundle
 import { isConsistent, isIncluded } from "../repository/merkle.ts";
 import { entryName, shortKey } from "./bundle-findings.ts";
 import type { BundleFindings } from "./bundle-findings.ts";
+import type { StampReading } from "./bundle-stamps.ts";
 
 /** Whether the parts of logs in a bundle belong to the logs that its statement, its checkpoints and earlier bundles tell of. */
 
@@ -43,13 +44,14 @@ interface Consistency {
 
 export interface BundleLogs {
   readonly statement: BundlePredicate;
+  readonly stamps: StampReading;
   readonly runs: readonly Run[];
   readonly inclusions: readonly Inclusion[];
   readonly checkpoints: readonly Checkpoint[];
 }
 
 /** Every run and every head that a checkpoint names must be in the log as the statement has it; and what was exported without a selection must be all of it. */
-export function judgeRuns({ statement, runs, inclusions, checkpoints }: BundleLogs, findings: BundleFindings): void {
+export function judgeRuns({ statement, stamps, runs, inclusions, checkpoints }: BundleLogs, findings: BundleFindings): void {
   const states = new Map(statement.writers.map((state) => [state.writer, state]));
   const proofs = new Map(inclusions.map((inclusion) => [`${inclusion.writer}/${inclusion.sequence}`, inclusion]));
   const judge = (where: string, head: Head): void => {
@@ -64,6 +66,7 @@ export function judgeRuns({ statement, runs, inclusions, checkpoints }: BundleLo
     if (signer !== head.writer) findings.invalid(where, "it was not signed by the writer that it is of");
     for (const each of [head, ...heads]) judge(`${where}: ${entryName(each.writer, each.sequence)}`, each);
   }
+  stamps.judge(statement.writers, (where, head) => judge(`${where}: what is stamped, ${entryName(head.writer, head.sequence)}`, head));
   for (const [writer, own] of Map.groupBy(runs, (run) => run.writer))
     if (own.some((run, i) => run.first <= (own[i - 1]?.last ?? 0))) findings.invalid(`the entries of ${shortKey(writer)}`, "they are not in their order, or are there twice");
   const { from, to, source } = statement.selection;

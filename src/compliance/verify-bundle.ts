@@ -1,20 +1,25 @@
 import { createHash } from "node:crypto";
+import type { X509Certificate } from "node:crypto";
 import { DamageError } from "../errors.ts";
 import { BUNDLE_HEADER, bundleLineSchema, bundleStatementSchema, digestOf } from "../repository/evidence-bundle.ts";
 import type { BundleLine, BundlePredicate } from "../repository/evidence-bundle.ts";
 import { checkpointSchema } from "../repository/evidence-heads.ts";
-import { decodeEvidence, STATEMENT_TYPE } from "../repository/evidence-log.ts";
+import { decodeEvidence, STATEMENT_TYPE } from "../repository/evidence-entry.ts";
 import { decodeDocument, parsePayload } from "../repository/document.ts";
 import { isSignedBy, parseEnvelope } from "../repository/dsse.ts";
 import type { Envelope } from "../repository/dsse.ts";
 import { keys } from "../repository/layout.ts";
 import type { VerifyKey } from "../repository/signing.ts";
 import { verifyAttestation } from "./attestation.ts";
+import { SecondComparison } from "./second-heads.ts";
+import type { SecondHead } from "./second-heads.ts";
 import type { ReportFile } from "./attestation.ts";
 import { BundleFindings, entryName, shortKey } from "./bundle-findings.ts";
 import type { BundleFinding, BundleVerdict } from "./bundle-findings.ts";
 import { compareWithKnown, judgeRuns } from "./bundle-logs.ts";
 import type { Checkpoint, KnownLogs, Run } from "./bundle-logs.ts";
+import { StampReading } from "./bundle-stamps.ts";
+import type { BundleStamps } from "./bundle-stamps.ts";
 
 export interface BundleCheck {
   readonly verdict: BundleVerdict;
@@ -26,18 +31,32 @@ export interface BundleCheck {
   readonly signer: string | null;
   /** What was signed with it; null unless that signature holds. */
   readonly statement: BundlePredicate | null;
+  readonly timeStamps: BundleStamps;
+}
+
+/** What came another way than the bundle, besides the public keys. */
+export interface BundleTrust {
+  readonly known?: readonly KnownLogs[];
+  /** Certificates that vouch for the time-stamp authority; null, or left out: stamps are not checked against any. */
+  readonly authorities?: readonly X509Certificate[] | null;
+  /** What lies in a second place that evidence is sent to. */
+  readonly second?: readonly SecondHead[];
 }
 
 /**
  * Checks a bundle with public keys alone, that came another way than the bundle. `lines` with their line ends; they are read once, and not kept. Whether an entry is authentic is decided by its own
  * signature, whether anything is missing by the links, the proofs and the signed statement at the end.
  */
-export async function verifyBundle(lines: AsyncIterable<Buffer>, publicKeys: readonly VerifyKey[], known: readonly KnownLogs[] = []): Promise<BundleCheck> {
-  const reading = new BundleReading(new Map(publicKeys.map((key) => [key.fingerprint, key])));
+export async function verifyBundle(
+  lines: AsyncIterable<Buffer>,
+  publicKeys: readonly VerifyKey[],
+  { known = [], authorities = null, second = [] }: BundleTrust = {},
+): Promise<BundleCheck> {
+  const reading = new BundleReading(new Map(publicKeys.map((key) => [key.fingerprint, key])), authorities, second);
   // The last line is known as such when there is none after it; all others are under its digest.
   let held: Buffer | null = null;
   for await (const line of lines) {
-    if (held !== null) reading.take(held);
+    if (held !== null) await reading.take(held);
     held = line;
   }
   return reading.end(held, known);
@@ -52,20 +71,24 @@ class BundleReading {
   readonly #consistencies: Extract<BundleLine, { consistency: unknown }>["consistency"][] = [];
   readonly #checkpoints: Checkpoint[] = [];
   readonly #files: ReportFile[] = [];
+  readonly #stamps: StampReading;
+  readonly #second: SecondComparison;
   #line = 0;
   #entries = 0;
   #isInRun = false;
 
-  constructor(publicKeys: ReadonlyMap<string, VerifyKey>) {
+  constructor(publicKeys: ReadonlyMap<string, VerifyKey>, authorities: readonly X509Certificate[] | null, second: readonly SecondHead[]) {
     this.#keys = publicKeys;
+    this.#second = new SecondComparison(this.#findings, second, publicKeys);
+    this.#stamps = new StampReading(this.#findings, authorities);
   }
 
-  take(line: Buffer): void {
+  async take(line: Buffer): Promise<void> {
     this.#line += 1;
     this.#content.update(line);
     const envelope = parseEnvelope(line);
     if (envelope === null) this.#takeOwn(line);
-    else if (envelope.payloadType === STATEMENT_TYPE) this.#takeEntry(line, envelope);
+    else if (envelope.payloadType === STATEMENT_TYPE) await this.#takeEntry(line, envelope);
     else this.#takeCheckpoint(line, envelope);
   }
 
@@ -80,6 +103,7 @@ class BundleReading {
       files: this.#files.map(({ name }) => name),
       signer: envelope?.keyId ?? null,
       statement,
+      timeStamps: this.#stamps.stamps(),
     });
     if (envelope === null || said === null) {
       found.invalid("the last line", "it is not the statement that a bundle ends with: the end is missing, or was changed");
@@ -87,7 +111,8 @@ class BundleReading {
     }
     if (said.content !== this.#content.digest("hex")) found.invalid("the last line", "it was signed over another content than what is before it");
     const signs = this.#signs(envelope, "the last line");
-    judgeRuns({ statement: said.predicate, runs: this.#runs, inclusions: this.#inclusions, checkpoints: this.#checkpoints }, found);
+    judgeRuns({ statement: said.predicate, stamps: this.#stamps, runs: this.#runs, inclusions: this.#inclusions, checkpoints: this.#checkpoints }, found);
+    this.#second.judge(said.predicate.writers);
     for (const logs of known) compareWithKnown({ statement: said.predicate, consistencies: this.#consistencies }, logs, found);
     this.#judgeFiles();
     return check(signs ? said.predicate : null);
@@ -109,18 +134,22 @@ class BundleReading {
     else this.#files.push({ name: parsed.file.name, bytes: Buffer.from(parsed.file.base64, "base64") });
   }
 
-  #takeEntry(line: Buffer, envelope: Envelope): void {
+  async #takeEntry(line: Buffer, envelope: Envelope): Promise<void> {
     const run = this.#runs.at(-1);
     if (run === undefined || !this.#isInRun) return this.#findings.invalid(`line ${this.#line}`, "an entry that stands in no run");
     const sequence = run.last + 1;
     const where = entryName(run.writer, sequence);
     const digest = digestOf(line);
-    const previous = this.#read(where, () => decodeEvidence(keys.evidenceEntry(run.writer, sequence), line, this.#believing(envelope)))?.previous;
+    const entry = this.#read(where, () => decodeEvidence(keys.evidenceEntry(run.writer, sequence), line, this.#believing(envelope)));
+    const previous = entry?.previous;
     if (previous !== undefined && (sequence === 1 || run.lastDigest !== null) && previous !== run.lastDigest)
       this.#findings.invalid(where, "it does not follow the entry before it");
     this.#entries += 1;
     run.last = sequence;
     run.lastDigest = digest;
+    this.#second.take(run.writer, sequence, digest);
+    // What is in it is signed by the same writer.
+    if (entry !== undefined) await this.#stamps.take(where, entry, this.#believing(envelope));
   }
 
   #takeCheckpoint(line: Buffer, envelope: Envelope): void {

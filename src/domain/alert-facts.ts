@@ -107,6 +107,15 @@ export interface SystemAlertFacts {
   readonly locks: readonly LockFact[];
   readonly access: readonly AccessFact[];
   readonly channels: readonly ChannelFact[];
+  readonly evidence: readonly EvidenceFact[];
+}
+
+/** How it stands with a way that evidence goes besides the repositories. */
+export interface EvidenceFact {
+  readonly route: "timestamps" | "second";
+  readonly failingSince: string | null;
+  readonly error: string | null;
+  readonly diverged: boolean;
 }
 
 export interface PolicyFindingFact {

@@ -67,6 +67,13 @@ export const ALERT_KINDS = {
     raiseAfterSeconds: 30,
     clearAfterSeconds: 60,
   },
+  evidence_diverged: {
+    severity: "P1",
+    means: "the second place of evidence holds another log of this host than this host: one of the two was cut off, or written anew",
+    whatToDo:
+      "leave both as they are, and find out who did it: 'holdfast evidence status' says what differs, 'holdfast evidence verify BUNDLE --second' compares a bundle with what lies there",
+    ...AT_ONCE,
+  },
   rpo_breached: {
     severity: "P2",
     means: "a copy lags behind by more than the recovery point objective",
@@ -206,6 +213,20 @@ export const ALERT_KINDS = {
     means: "a repository will be full within two weeks, if it goes on as it did",
     whatToDo: "plan for more room, or for a shorter retention: 'holdfast policy simulate' says how much a policy keeps",
     ...LASTING,
+  },
+  evidence_behind: {
+    severity: "P3",
+    means: "evidence does not get to its second place",
+    whatToDo: "the reason is beside it: address, credentials and network of evidence.second; what waits is sent when it works again",
+    raiseAfterSeconds: 600,
+    clearAfterSeconds: 0,
+  },
+  evidence_unstamped: {
+    severity: "P3",
+    means: "the time-stamp authority gives no stamp for evidence",
+    whatToDo: "the reason is beside it: address and network of evidence.timestamps, and the certificates that vouch for it; what waits is stamped when it answers again",
+    raiseAfterSeconds: 3600,
+    clearAfterSeconds: 0,
   },
   configuration_not_taken_up: {
     severity: "P3",

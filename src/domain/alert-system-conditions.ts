@@ -1,5 +1,16 @@
 import { conditionOf } from "./alert-conditions.ts";
-import type { AccessFact, AlertAssessment, AlertCondition, CapacityFact, CopyFact, ExpiringFact, LockFact, PolicyFindingFact, SystemAlertFacts } from "./alert-facts.ts";
+import type {
+  AccessFact,
+  AlertAssessment,
+  AlertCondition,
+  CapacityFact,
+  CopyFact,
+  EvidenceFact,
+  ExpiringFact,
+  LockFact,
+  PolicyFindingFact,
+  SystemAlertFacts,
+} from "./alert-facts.ts";
 
 const DAY_MS = 86_400_000;
 /** Refused calls from which on somebody seems to try. They are counted in windows of 15 minutes, and the count comes at the end of one. */
@@ -25,6 +36,7 @@ export function assessSystem(facts: SystemAlertFacts, now: Date): AlertAssessmen
       ...facts.capacity.flatMap((one) => aboutCapacity(one, now)),
       ...facts.locks.flatMap((one) => aboutLocks(one, now)),
       ...aboutAccess(facts.access, now),
+      ...facts.evidence.flatMap(aboutEvidence),
     ],
     undecided: new Set(),
   };
@@ -33,6 +45,14 @@ export function assessSystem(facts: SystemAlertFacts, now: Date): AlertAssessmen
 function aboutFinding({ severity, place, message, sources }: PolicyFindingFact): AlertCondition {
   const kind = severity === "infeasible" ? "policy_infeasible" : "policy_warning";
   return conditionOf({ kind, subject: `${place} ${message}`, title: `${place}: ${message}`, detail: `sources: ${sources.join(", ")}` });
+}
+
+function aboutEvidence({ route, failingSince, error, diverged }: EvidenceFact): AlertCondition[] {
+  if (failingSince === null) return [];
+  const since = { detail: error, since: failingSince };
+  if (route === "timestamps") return [conditionOf({ kind: "evidence_unstamped", title: "evidence gets no time stamp", ...since })];
+  if (diverged) return [conditionOf({ kind: "evidence_diverged", title: "the second place of evidence does not agree with this host", ...since })];
+  return [conditionOf({ kind: "evidence_behind", title: "evidence does not get to its second place", ...since })];
 }
 
 function aboutExpiry({ what, expiresAt }: ExpiringFact, now: Date): AlertCondition[] {

@@ -4,6 +4,7 @@ import type { Catalog } from "../catalog/catalog.ts";
 import { HoldfastError } from "../errors.ts";
 import type { Inventory, SourceConfig } from "../policy/types.ts";
 import type { HostState } from "../repository/host-state.ts";
+import type { SecondPlace } from "../repository/second-place.ts";
 import type { WritableRepository } from "../repository/repository.ts";
 import type { Administration } from "./administration.ts";
 import type { Journal, RunSpec, RunTrigger } from "./record-run.ts";
@@ -20,6 +21,8 @@ export interface Installation {
   repository(name: string): Promise<WritableRepository>;
   /** Opens a repository of the inventory to change who can open it. Without a secret, with what the inventory names. */
   administration(name: string, secret: string | null): Promise<Administration>;
+  /** The second place of evidence. Rejects where the inventory names none. */
+  readonly openSecond: () => Promise<SecondPlace>;
   /** A source with the address of its server. */
   target(source: SourceConfig): Promise<SourceTarget>;
 }

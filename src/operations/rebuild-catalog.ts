@@ -1,6 +1,6 @@
 import { applyEntry } from "../catalog/runs.ts";
-import { inOrder, readEvidence } from "../repository/evidence-log.ts";
-import type { EvidenceEntry } from "../repository/evidence-log.ts";
+import { inOrder, readEvidence } from "../repository/evidence-reading.ts";
+import type { EvidenceEntry } from "../repository/evidence-entry.ts";
 import { observeAndKeep } from "./observe.ts";
 import type { Installation } from "./installation.ts";
 

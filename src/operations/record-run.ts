@@ -6,7 +6,8 @@ import { pendingIntervals, recordSlotDone, slotFacts } from "../catalog/slot-int
 import { briefFigures } from "../domain/brief-figures.ts";
 import type { Schedule } from "../domain/schedule.ts";
 import { HoldfastError, messageOf } from "../errors.ts";
-import type { EvidenceEntry, EvidenceKind, EvidenceLog, Subject } from "../repository/evidence-log.ts";
+import type { EvidenceEntry, EvidenceKind, Subject } from "../repository/evidence-entry.ts";
+import type { EvidenceLog } from "../repository/evidence-log.ts";
 import { holderSchema, isCertainlyDead, thisProcess } from "../repository/process-holder.ts";
 
 /** Where runs are put on record: first the evidence log of this host, from which the catalog follows; then a copy in every repository. */

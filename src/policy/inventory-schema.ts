@@ -34,6 +34,7 @@ import type { DataClass, Tier } from "./types.ts";
 /** An expiry a day makes locks longer in time, also if one of them fails. */
 const DEFAULT_MARGIN_SECONDS = 2 * 86_400;
 const DEFAULT_EVIDENCE_SECONDS = 365 * 86_400;
+const DEFAULT_STAMP_SECONDS = 3600;
 
 /** What an address `s3://…` does not say. References.ts refuses them for others. */
 const s3Settings = {
@@ -60,6 +61,12 @@ const repositorySection = section({
   encryption: section({ passphrase: secretOrCommandField.optional(), recipient: recipientField.optional() }),
   bandwidth: listOf(bandwidthField, '[{ daily: "08:00-18:00", rate: 50MB/s }]').default([]),
   ...s3Settings,
+});
+
+/** Where evidence goes besides the repositories, and who says when it was there. */
+const evidenceSection = section({
+  timestamps: section({ authority: endpointField, certificates: pathField, every: durationField.default(DEFAULT_STAMP_SECONDS) }).optional(),
+  second: section({ url: repositoryUrlField, ...s3Settings }).optional(),
 });
 
 /** Of a source that says nothing of it. */
@@ -110,9 +117,11 @@ export const inventorySchema = section({
   limits: limitsSection.prefault({}),
   sources: namedMap("source", sourceSection),
   ...alertingShape,
+  evidence: evidenceSection.prefault({}),
   api: apiSection.prefault({}),
 });
 
 export type InventoryFile = z.infer<typeof inventorySchema>;
 export type RepositorySection = InventoryFile["repositories"][string];
+export type EvidenceSection = InventoryFile["evidence"];
 export type SourceSection = InventoryFile["sources"][string];

@@ -5,13 +5,13 @@ import { apiProblems, completeApi } from "./api-section.ts";
 import { choosePolicies } from "./choose-policies.ts";
 import type { LayeredFile } from "./inheritance.ts";
 import { inventorySchema } from "./inventory-schema.ts";
-import type { InventoryFile, RepositorySection } from "./inventory-schema.ts";
+import type { EvidenceSection, InventoryFile, RepositorySection } from "./inventory-schema.ts";
 import { sortProblems } from "./problem.ts";
-import { encryptionProblems, repositoryProblems, strayLimits, strayS3Settings } from "./references.ts";
+import { encryptionProblems, repositoryProblems, secondPlaceProblems, strayLimits, strayS3Settings } from "./references.ts";
 import { policyKindProblems, sourceKindProblems, sourceOf } from "./source-kinds.ts";
 import type { UnboundSource } from "./source-kinds.ts";
 import { schemaProblems } from "./schema-problems.ts";
-import type { DataClass, Inventory, Limits, Policy, RepositoryConfig, S3Config, SecretRef, SourceConfig, Tier } from "./types.ts";
+import type { DataClass, EvidenceConfig, Inventory, Limits, Policy, RepositoryConfig, S3Config, SecretRef, SourceConfig, Tier } from "./types.ts";
 import { readYamlFile } from "./yaml-file.ts";
 import type { Failed, LoadedPolicy } from "./load-policy.ts";
 
@@ -39,6 +39,7 @@ export async function loadInventory(file: string): Promise<LoadedInventory | Fai
     ...repositoryProblems(yaml),
     ...encryptionProblems(yaml),
     ...strayS3Settings(yaml),
+    ...secondPlaceProblems(yaml),
     ...channelProblems(yaml),
     ...strayLimits(yaml),
     ...sourceKindProblems(yaml),
@@ -71,7 +72,15 @@ function complete(file: string, written: InventoryFile, policies: ReadonlyMap<st
     channels: mapOf(written.channels, (channel, name) => ({ name, ...channel })),
     alerting: written.alerting,
     alive: written.alive === undefined ? null : { url: written.alive.url, everySeconds: written.alive.every },
+    evidence: completeEvidence(written.evidence, dirname(file)),
     api: completeApi(written.api),
+  };
+}
+
+function completeEvidence({ timestamps, second }: EvidenceSection, folder: string): EvidenceConfig {
+  return {
+    timestamps: timestamps === undefined ? null : { authority: timestamps.authority, certificates: resolve(folder, timestamps.certificates), everySeconds: timestamps.every },
+    second: second === undefined ? null : { url: second.url, s3: second.url.startsWith("s3://") ? completeS3(second) : null },
   };
 }
 
@@ -100,7 +109,15 @@ function besideInventory(reference: SecretRef, folder: string): SecretRef {
   return { kind: "command", command: [program.includes("/") ? resolve(folder, program) : program, ...rest] };
 }
 
-function completeS3({ endpoint, region, pathStyle, credentials, serverSideEncryption, storageClass, objectLock }: RepositorySection): S3Config {
+function completeS3({
+  endpoint,
+  region,
+  pathStyle,
+  credentials,
+  serverSideEncryption,
+  storageClass,
+  objectLock,
+}: Omit<RepositorySection, "url" | "encryption" | "bandwidth">): S3Config {
   return {
     endpoint: endpoint ?? null,
     region: region ?? null,

@@ -77,6 +77,26 @@ export function repositoryProblems(inventory: YamlFile): Problem[] {
   return problems;
 }
 
+/** A second place for evidence that is lost together with the first would be none. */
+export function secondPlaceProblems(inventory: YamlFile): Problem[] {
+  const path = ["evidence", "second", "url"];
+  const { url, endpoint } = mapAt(inventory.value, ["evidence", "second"]);
+  const place = folderOf(url) ?? bucketOf(url, endpoint);
+  if (place === null) return [];
+  const twin = Object.entries(mapAt(inventory.value, ["repositories"])).find(([name]) => {
+    const other = mapAt(inventory.value, ["repositories", name]);
+    const folder = folderOf(other["url"]) ?? bucketOf(other["url"], other["endpoint"]);
+    return folder !== null && (isWithin(place, folder) || isWithin(folder, place));
+  });
+  const stray = typeof url === "string" && !url.startsWith("s3://") ? Object.keys(mapAt(inventory.value, ["evidence", "second"])).filter((key) => S3_SETTINGS.includes(key)) : [];
+  return [
+    ...(twin === undefined
+      ? []
+      : [problem(inventory, path, `url is in the same place as repository '${twin[0]}'`, "what cuts off the evidence there would cut it off here: give it a place of its own")]),
+    ...stray.map((key) => problem(inventory, ["evidence", "second", key], `${key} is for a place in a bucket`, "leave it out, or write url: s3://bucket/prefix")),
+  ];
+}
+
 /** Settings of a place in a bucket, on a repository that is not in one: nothing would heed them. */
 export function strayS3Settings(inventory: YamlFile): Problem[] {
   return Object.keys(mapAt(inventory.value, ["repositories"])).flatMap((name) => {

@@ -22,7 +22,24 @@ export interface Inventory {
   readonly channels: ReadonlyMap<string, ChannelConfig>;
   readonly alerting: Alerting;
   readonly alive: AlivePing | null;
+  readonly evidence: EvidenceConfig;
   readonly api: ApiConfig;
+}
+
+/** What is done with evidence besides keeping it in every repository. */
+export interface EvidenceConfig {
+  readonly timestamps: TimestampConfig | null;
+  /** A second place, which no repository is: a folder or a bucket. */
+  readonly second: Pick<RepositoryConfig, "url" | "s3"> | null;
+}
+
+/** An authority that says when evidence was there (RFC 3161). */
+export interface TimestampConfig {
+  readonly authority: string;
+  /** Absolute path of the certificates (PEM) that vouch for it. */
+  readonly certificates: string;
+  /** So often at most; and only where there is something new. */
+  readonly everySeconds: number;
 }
 
 export interface ApiConfig {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { STATEMENT_TYPE } from "./evidence-log.ts";
+import { STATEMENT_TYPE } from "./evidence-entry.ts";
 import { sha256 } from "./container-format.ts";
 import { signEnvelope } from "./dsse.ts";
 import type { SigningKey } from "./signing.ts";

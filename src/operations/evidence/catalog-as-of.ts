@@ -1,8 +1,8 @@
 import { rm } from "node:fs/promises";
 import { Catalog } from "../../catalog/catalog.ts";
 import { applyEntry, writersApplied } from "../../catalog/runs.ts";
-import { inOrder, readEvidence } from "../../repository/evidence-log.ts";
-import type { EvidenceEntry } from "../../repository/evidence-log.ts";
+import { inOrder, readEvidence } from "../../repository/evidence-reading.ts";
+import type { EvidenceEntry } from "../../repository/evidence-entry.ts";
 import type { Installation } from "../installation.ts";
 
 /** The history as it was known at a moment: a catalog made from what was on record by then, in a file of its own that goes with it. */

@@ -3,9 +3,10 @@ import pMap from "p-map";
 import { DamageError } from "../../errors.ts";
 import { BUNDLE_HEADER, encodeLine, signBundle } from "../../repository/evidence-bundle.ts";
 import type { BundlePredicate, WriterState } from "../../repository/evidence-bundle.ts";
+import { decodeEvidence, MOST_ENTRY_BYTES } from "../../repository/evidence-entry.ts";
 import { checkpointSchema, ENTRY_NAME, listWriters } from "../../repository/evidence-heads.ts";
-import { decodeEvidence, MOST_ENTRY_BYTES } from "../../repository/evidence-log.ts";
-import type { EvidenceEntry } from "../../repository/evidence-log.ts";
+import type { EvidenceEntry } from "../../repository/evidence-entry.ts";
+import { readStamped, STAMPED } from "../../repository/evidence-stamp.ts";
 import { readDocument, readOrDamage } from "../../repository/document.ts";
 import { baseName, keys } from "../../repository/layout.ts";
 import { MerkleTree } from "../../repository/merkle.ts";
@@ -56,7 +57,8 @@ export async function exportBundle(order: BundleOrder, write: (bytes: Uint8Array
     logs.set(writer, log);
     entries += log.entries;
   }
-  for (const inclusion of requiredProofs(checkpoints, logs)) await put(encodeLine({ inclusion }));
+  const stamped = [...logs.values()].flatMap((log) => log.stamped).filter(({ writer, sequence }) => sequence <= (logs.get(writer)?.tree.size ?? 0));
+  for (const inclusion of requiredProofs([...checkpoints.flatMap(({ heads }) => heads), ...stamped], logs)) await put(encodeLine({ inclusion }));
   for (const consistency of growthProofs(order.since, logs)) await put(encodeLine({ consistency }));
   for (const { bytes } of checkpoints) await put(bytes);
   for (const { name, bytes } of order.files) await put(encodeLine({ file: { name, base64: bytes.toString("base64") } }));
@@ -76,6 +78,13 @@ interface Log {
   /** How many were exported, and where each run of them ends. */
   readonly entries: number;
   readonly runEnds: readonly number[];
+  /** Heads that time stamps among them are of. */
+  readonly stamped: readonly Head[];
+}
+
+interface Head {
+  readonly writer: string;
+  readonly sequence: number;
 }
 
 /** Null where the writer has no entry. */
@@ -86,13 +95,16 @@ async function exportChain(order: BundleOrder, writer: string, put: Put): Promis
   const size = Number(baseName(names.findLast((name) => ENTRY_NAME.test(name)) ?? "0"));
   const tree = new MerkleTree();
   const runEnds: number[] = [];
+  const stamped: Head[] = [];
+  const selection = new Selection(order);
   let [entries, head]: [number, string | null] = [0, null];
   for await (const { entry, bytes } of readChain(repository, writer, size)) {
     if (entry.previous !== head) throw new DamageError(keys.evidenceEntry(writer, entry.sequence), "does not follow the entry before it");
     head = entry.sha256;
     tree.append(Buffer.from(head, "hex"));
-    if (!isSelected(order, entry)) continue;
+    if (!selection.takes(entry)) continue;
     entries += 1;
+    if (entry.kind === STAMPED) stamped.push(...readStamped(entry, repository.findSigner).heads);
     if (runEnds.at(-1) === entry.sequence - 1) runEnds[runEnds.length - 1] = entry.sequence;
     else {
       await put(encodeLine({ run: { writer, first: entry.sequence } }));
@@ -100,12 +112,12 @@ async function exportChain(order: BundleOrder, writer: string, put: Put): Promis
     }
     await put(bytes);
   }
-  return head === null ? null : { tree, head, entries, runEnds };
+  return head === null ? null : { tree, head, entries, runEnds, stamped };
 }
 
 interface FoundCheckpoint {
   readonly bytes: Buffer;
-  readonly heads: readonly { readonly writer: string; readonly sequence: number }[];
+  readonly heads: readonly Head[];
 }
 
 /** The newest of every writer that has one. */
@@ -121,10 +133,10 @@ async function newestCheckpoints(repository: WritableRepository): Promise<FoundC
   return found;
 }
 
-/** Proofs for the end of each run, and for each head that a checkpoint names. */
-function requiredProofs(checkpoints: readonly FoundCheckpoint[], logs: ReadonlyMap<string, Log>): { writer: string; sequence: number; proof: string[] }[] {
+/** Proofs for the end of each run, and for each head that a checkpoint names, stamped or not. */
+function requiredProofs(heads: readonly Head[], logs: ReadonlyMap<string, Log>): { writer: string; sequence: number; proof: string[] }[] {
   const ends = [...logs].flatMap(([writer, { runEnds }]) => runEnds.map((sequence) => ({ writer, sequence })));
-  const wanted = new Map([...ends, ...checkpoints.flatMap(({ heads }) => heads)].map((head) => [`${head.writer}/${head.sequence}`, head]));
+  const wanted = new Map([...ends, ...heads].map((head) => [`${head.writer}/${head.sequence}`, head]));
   return [...wanted.values()].map(({ writer, sequence }) => {
     const tree = logs.get(writer)?.tree;
     if (tree === undefined || sequence > tree.size) throw new DamageError(keys.evidenceEntry(writer, sequence), "a checkpoint covers it, and it is not there", "missing");
@@ -149,9 +161,24 @@ async function* readChain(repository: WritableRepository, writer: string, size: 
   }
 }
 
-function isSelected({ from, to, source }: BundleOrder, { at, facts }: EvidenceEntry): boolean {
-  const moment = Date.parse(at);
-  return (from === null || moment >= from.getTime()) && (to === null || moment < to.getTime()) && (source === null || facts["source"] === source);
+/** What of one log was asked for; and with it the time stamps of that time and the first one after it, which is over what came last. */
+class Selection {
+  readonly #order: BundleOrder;
+  #isCovered = false;
+
+  constructor(order: BundleOrder) {
+    this.#order = order;
+  }
+
+  takes({ kind, at, facts }: EvidenceEntry): boolean {
+    const { from, to, source } = this.#order;
+    const moment = Date.parse(at);
+    const [begun, ended] = [from === null || moment >= from.getTime(), to !== null && moment >= to.getTime()];
+    if (kind !== STAMPED) return begun && !ended && (source === null || facts["source"] === source);
+    if (!begun || this.#isCovered) return false;
+    this.#isCovered = ended;
+    return true;
+  }
 }
 
 function hex(proof: readonly Buffer[]): string[] {

@@ -1,6 +1,6 @@
 import { DamageError } from "../../errors.ts";
 import { readAnyDocument } from "../../repository/document.ts";
-import type { EvidenceEntry } from "../../repository/evidence-log.ts";
+import type { EvidenceEntry } from "../../repository/evidence-entry.ts";
 import { adminContext, readExpelledList, readHosts } from "../../repository/hosts.ts";
 import { readEnvelope } from "../../repository/key-envelopes.ts";
 import type { KeyLink } from "../../repository/key-chain.ts";

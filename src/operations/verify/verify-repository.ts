@@ -1,5 +1,5 @@
 import type { VerifyTier } from "../../domain/verify-tier.ts";
-import { readEvidence } from "../../repository/evidence-log.ts";
+import { readEvidence } from "../../repository/evidence-reading.ts";
 import { keys } from "../../repository/layout.ts";
 import type { Repository } from "../../repository/repository.ts";
 import type { OperationContext } from "../context.ts";

@@ -1,8 +1,8 @@
 import type { VerifyTier } from "../../domain/verify-tier.ts";
 import { DamageError } from "../../errors.ts";
 import { readAnyDocument } from "../../repository/document.ts";
-import { readEvidence } from "../../repository/evidence-log.ts";
-import type { EvidenceEntry } from "../../repository/evidence-log.ts";
+import { readEvidence } from "../../repository/evidence-reading.ts";
+import type { EvidenceEntry } from "../../repository/evidence-entry.ts";
 import { findHoldDamage } from "../../repository/holds.ts";
 import { keys } from "../../repository/layout.ts";
 import type { ManifestListing } from "../../repository/manifest.ts";

@@ -15,7 +15,7 @@ import type { History } from "../compliance/recorded-history.ts";
 
 const START = Date.parse(iso("2026-11-08 12:00:00"));
 const GAP = { repository: "onsite", timeline: 1, startLsn: "0/6000000", endLsn: "0/7000000", firstSegment: "a", lastSegment: "a" };
-const QUIET: SystemAlertFacts = { schedulerOnTime: true, configurationProblem: null, findings: [], expiring: [], capacity: [], locks: [], access: [], channels: [] };
+const QUIET: SystemAlertFacts = { schedulerOnTime: true, configurationProblem: null, findings: [], expiring: [], capacity: [], locks: [], access: [], channels: [], evidence: [] };
 
 describe("alerts", () => {
   let history: History;

@@ -148,7 +148,7 @@ const CASES: readonly [what: string, bundle: () => Buffer[], verdict: BundleChec
 
 async function check(lines: readonly Buffer[], keys: readonly SigningKey[], known?: readonly Buffer[]): Promise<BundleCheck> {
   const knowing = (known ?? []).length === 0 ? [] : [knownFrom("known", known?.at(-1) ?? Buffer.alloc(0), keys)].filter((each): each is KnownLogs => each !== null);
-  return verifyBundle(splitLines(chunked(Buffer.concat(lines))), keys, knowing);
+  return verifyBundle(splitLines(chunked(Buffer.concat(lines))), keys, { known: knowing });
 }
 
 /** In pieces that end in the middle of lines. */

@@ -26,7 +26,7 @@ const FINE: SourceAlertFacts = {
   commits: { waitForUs: false, streaming: false },
   walLostAt: null,
 };
-const QUIET: SystemAlertFacts = { schedulerOnTime: true, configurationProblem: null, findings: [], expiring: [], capacity: [], locks: [], access: [], channels: [] };
+const QUIET: SystemAlertFacts = { schedulerOnTime: true, configurationProblem: null, findings: [], expiring: [], capacity: [], locks: [], access: [], channels: [], evidence: [] };
 
 /** All that is wrong where one thing is other than it should be. */
 function found(source: Partial<SourceAlertFacts>, system: Partial<SystemAlertFacts> = {}): readonly AlertCondition[] {
@@ -62,6 +62,9 @@ const WRONG: Readonly<Record<AlertKind, readonly [source: Partial<SourceAlertFac
   repository_nearly_full: [{}, { capacity: [{ repository: "onsite", freeBytes: 1e12, fullAt: ago(-DAY) }] }],
   locks_not_renewed: [{}, { locks: [{ source: "orders", repository: "cloud", since: ago(30 * DAY), renewedAt: ago(DAY), marginSeconds: 2 * DAY }] }],
   repository_filling: [{}, { capacity: [{ repository: "onsite", freeBytes: 1e12, fullAt: ago(-14 * DAY) }] }],
+  evidence_diverged: [{}, { evidence: [{ route: "second", failingSince: ago(20), error: "another entry lies there", diverged: true }] }],
+  evidence_behind: [{}, { evidence: [{ route: "second", failingSince: ago(20), error: "no connection", diverged: false }] }],
+  evidence_unstamped: [{}, { evidence: [{ route: "timestamps", failingSince: ago(20), error: "no connection", diverged: false }] }],
   channel_failed: [{}, { channels: [{ name: "oncall", failingSince: ago(20), error: "refused" }] }],
   many_refused: [{}, { access: refusals(10) }],
   expired: [{}, { expiring: [{ what: "token ci", expiresAt: ago(1) }] }],

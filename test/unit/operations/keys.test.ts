@@ -11,7 +11,7 @@ import { listKeys } from "../../../src/operations/keys/list-keys.ts";
 import { rotate } from "../../../src/operations/keys/rotate.ts";
 import { verifyRepository } from "../../../src/operations/verify/verify-repository.ts";
 import { createRepository } from "../../../src/repository/create-repository.ts";
-import { readEvidence } from "../../../src/repository/evidence-log.ts";
+import { readEvidence } from "../../../src/repository/evidence-reading.ts";
 import { writeRequest } from "../../../src/repository/hosts.ts";
 import { openRepository } from "../../../src/repository/repository.ts";
 import { openLocalStore, prepareLocalStore } from "../../../src/storage/local-store.ts";

@@ -30,6 +30,7 @@ test("an inventory comes complete: paths absolute, policies resolved, defaults f
     channels: new Map(),
     alerting: "own",
     alive: null,
+    evidence: { timestamps: null, second: null },
     limits: { hostBackups: null, hostDrills: null, repositoryBackups: new Map() },
     postgres: { binaries: ["/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin"], runAs: null },
     scratch: { directory: `${folder.path}/state/scratch`, maxBytes: null, memoryBytes: null },

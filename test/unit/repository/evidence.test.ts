@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { EvidenceLog, readEvidence } from "../../../src/repository/evidence-log.ts";
-import type { EvidenceReading } from "../../../src/repository/evidence-log.ts";
+import { EvidenceLog } from "../../../src/repository/evidence-log.ts";
+import { readEvidence } from "../../../src/repository/evidence-reading.ts";
+import type { EvidenceReading } from "../../../src/repository/evidence-reading.ts";
 import { keys } from "../../../src/repository/layout.ts";
 import type { WritableRepository } from "../../../src/repository/repository.ts";
 import { openLocalStore } from "../../../src/storage/local-store.ts";

@@ -11,7 +11,7 @@ import { chooseSource } from "../../../../src/operations/installation.ts";
 import { observeSource } from "../../../../src/operations/observe.ts";
 import { verifyRepository } from "../../../../src/operations/verify/verify-repository.ts";
 import { createRepository } from "../../../../src/repository/create-repository.ts";
-import { readEvidence } from "../../../../src/repository/evidence-log.ts";
+import { readEvidence } from "../../../../src/repository/evidence-reading.ts";
 import { keys } from "../../../../src/repository/layout.ts";
 import { openLocalStore, prepareLocalStore } from "../../../../src/storage/local-store.ts";
 import { startOf, WalFixture } from "../../../support/wal-fixture.ts";
