@@ -18,9 +18,22 @@ export interface Restatement {
   readonly until: string;
 }
 
-/** What has to be put on record of a source as it was just seen. `known`: what is on record. */
-export function planRestatements({ gaps, windows }: Pick<SourceInfo, "gaps" | "windows">, known: readonly Restatement[], now: Date): Restatement[] {
+/** What is on record of a source besides what was just seen of it. */
+export interface SeenBefore {
+  /** As it was seen the time before; null: never. */
+  readonly before: Pick<SourceInfo, "windows"> | null;
+  readonly known: readonly Restatement[];
+}
+
+/**
+ * What has to be put on record of a source as it was just seen. Only what a copy was seen to hold can turn out to be missing: one that is being filled up, with the newest WAL there before all that
+ * is older, was never thought to hold it.
+ */
+export function planRestatements({ gaps, windows }: Pick<SourceInfo, "gaps" | "windows">, { before: seen, known }: SeenBefore, now: Date): Restatement[] {
   return gaps.flatMap(({ repository, timeline, startLsn, endLsn }) => {
+    const wasThere = (window: SourceInfo["windows"][number]): boolean =>
+      window.repository === repository && window.timeline === timeline && parseLsn(window.startLsn) < parseLsn(endLsn) && parseLsn(window.endLsn) > parseLsn(startLsn);
+    if (seen === null || !seen.windows.some(wasThere)) return [];
     if (known.some((other) => other.repository === repository && other.timeline === timeline && other.startLsn === startLsn && parseLsn(other.endLsn) >= parseLsn(endLsn)))
       return [];
     const [start, end] = [parseLsn(startLsn), parseLsn(endLsn)];

@@ -113,11 +113,13 @@ function exposureOfUnreachable(repository: string, before: SourceInfo | null, se
 export async function observeAndKeep(installation: Installation, source: SourceConfig): Promise<SourceInfo> {
   const { info, exposedAt } = await lookAtSource(installation, source, {});
   const at = installation.clock.now();
+  const before = readSnapshot(installation.catalog, source.name)?.info ?? null;
+  // First: once the gap is in what was seen, nobody knows any more that it was not.
+  for (const restated of planRestatements(info, { before, known: restatementsOf(installation.catalog, source.name) }, at))
+    await recordEntry(installation.journal, RESTATED, { source: source.name, ...restated, reason: "WAL that was thought to be there is missing" });
   saveSnapshot(installation.catalog, at, info);
   for (const { repository, seconds, bytes } of info.exposure)
     recordExposure(installation.catalog, { source: source.name, repository, at: exposedAt.toISOString(), seconds, bytes });
-  for (const restated of planRestatements(info, restatementsOf(installation.catalog, source.name), at))
-    await recordEntry(installation.journal, RESTATED, { source: source.name, ...restated, reason: "WAL that was thought to be there is missing" });
   return info;
 }
 

@@ -17,19 +17,27 @@ const window = (repository: string, from: string, to: string, startLsn: string, 
 const BEFORE = window("onsite", "01:00:00", "03:00:00", "0/2000000", "0/5000000");
 const AFTER = window("onsite", "06:00:00", "08:00:00", "0/7000000", "0/9000000");
 const now = new Date(at("10:00:00"));
+/** As a copy was seen while nothing of it was missing. */
+const WHOLE = { windows: [window("onsite", "01:00:00", "08:00:00", "0/2000000", "0/9000000")] };
+const first = { before: WHOLE, known: [] };
 
 test("a copy was as exposed as the commits it lacks, from the last one before the gap until a backup lay behind it", () => {
-  expect(planRestatements({ gaps: [GAP], windows: [BEFORE, AFTER] }, [], now)).toEqual([
+  expect(planRestatements({ gaps: [GAP], windows: [BEFORE, AFTER] }, first, now)).toEqual([
     { repository: "onsite", timeline: 1, startLsn: GAP.startLsn, endLsn: GAP.endLsn, from: at("03:00:00"), until: at("06:00:00") },
   ]);
-  expect(planRestatements({ gaps: [GAP], windows: [BEFORE] }, [], now)).toMatchObject([{ until: now.toISOString() }]);
+  expect(planRestatements({ gaps: [GAP], windows: [BEFORE] }, first, now)).toMatchObject([{ until: now.toISOString() }]);
 });
 
 test("what is on record is not restated again, and neither is what no backup reaches, or another copy", () => {
-  const known = planRestatements({ gaps: [GAP], windows: [BEFORE] }, [], now);
-  expect(planRestatements({ gaps: [GAP], windows: [BEFORE, AFTER] }, known, now)).toEqual([]);
-  expect(planRestatements({ gaps: [{ ...GAP, endLsn: "0/7000000" }], windows: [BEFORE] }, known, now)).toHaveLength(1);
-  expect(planRestatements({ gaps: [GAP], windows: [AFTER, window("cloud", "01:00:00", "09:00:00", "0/2000000", "0/9000000")] }, [], now)).toEqual([]);
+  const known = planRestatements({ gaps: [GAP], windows: [BEFORE] }, first, now);
+  expect(planRestatements({ gaps: [GAP], windows: [BEFORE, AFTER] }, { before: WHOLE, known }, now)).toEqual([]);
+  expect(planRestatements({ gaps: [{ ...GAP, endLsn: "0/7000000" }], windows: [BEFORE] }, { before: WHOLE, known }, now)).toHaveLength(1);
+  expect(planRestatements({ gaps: [GAP], windows: [AFTER, window("cloud", "01:00:00", "09:00:00", "0/2000000", "0/9000000")] }, first, now)).toEqual([]);
+});
+
+test("what a copy was never seen to hold is not restated: it is being filled up, and new WAL is there before old", () => {
+  for (const before of [{ windows: [BEFORE] }, { windows: [BEFORE, AFTER] }, null])
+    expect(planRestatements({ gaps: [GAP], windows: [BEFORE, AFTER] }, { before, known: [] }, now)).toEqual([]);
 });
 
 const summarise = (observations: Iterable<Observation>): ReturnType<typeof summariseExposure> =>
