@@ -49,7 +49,7 @@ export interface ExplainedCopy {
 }
 
 /** For how long what is written in a copy can be deleted by nobody. */
-export interface ExplainedLock extends LockRule {
+interface ExplainedLock extends LockRule {
   /** By type, counted from when a backup begins; what a count keeps for longer is locked on by the expiry. */
   readonly backups: readonly { readonly type: BackupType; readonly seconds: number }[];
   /** Of each WAL segment; null: no log comes here. */

@@ -28,7 +28,7 @@ export interface SourceInfo {
   readonly verification?: readonly VerificationView[];
 }
 
-export interface CommitsView {
+interface CommitsView {
   /** `alone`: no other standby can stand in for us. */
   readonly wait: "none" | "with-others" | "alone";
   /** As the server sees it: our stream is connected, and has caught up. */

@@ -1,4 +1,4 @@
-import { lstat, opendir, rmdir, unlink } from "node:fs/promises";
+import { lstat, opendir, readdir, rmdir, unlink } from "node:fs/promises";
 import path from "node:path";
 import { codeOf } from "../errors.ts";
 
@@ -21,6 +21,8 @@ export async function removeTree(place: string, signal: AbortSignal | null = nul
   }
 }
 
+type Place = string | Buffer;
+
 class Removal {
   readonly #signal: AbortSignal | null;
   #lanes = FOLDERS_AT_ONCE;
@@ -29,20 +31,22 @@ class Removal {
     this.#signal = signal;
   }
 
-  async folder(folder: string, pass: number): Promise<void> {
+  async folder(folder: Place, pass: number): Promise<void> {
     const beside: Promise<void>[] = [];
     try {
-      let files: string[] = [];
-      for await (const entry of await opendir(folder, { bufferSize: FILES_AT_ONCE })) {
-        const place = path.join(folder, entry.name);
-        if (!entry.isDirectory()) files.push(place);
-        else if (this.#lanes > 0) beside.push(this.#besides(place));
+      let files: Place[] = [];
+      for await (const { place, isFolder } of pass === 1 && typeof folder === "string" ? entriesOf(folder) : rawEntriesOf(folder)) {
+        if (!isFolder) files.push(place);
+        else if (this.#lanes > 0) beside.push(quiet(this.#besides(place)));
         else await this.folder(place, 1);
         if (files.length < FILES_AT_ONCE) continue;
         await this.#files(files);
         files = [];
       }
       await this.#files(files);
+    } catch (error) {
+      // Somebody else removed it; or its name is no UTF-8, and whoever holds it looks again.
+      if (!isGone(error)) throw error;
     } finally {
       await Promise.allSettled(beside);
     }
@@ -56,7 +60,7 @@ class Removal {
     }
   }
 
-  async #besides(folder: string): Promise<void> {
+  async #besides(folder: Place): Promise<void> {
     this.#lanes--;
     try {
       await this.folder(folder, 1);
@@ -65,11 +69,33 @@ class Removal {
     }
   }
 
-  async #files(files: readonly string[]): Promise<void> {
+  async #files(files: readonly Place[]): Promise<void> {
     this.#signal?.throwIfAborted();
     const ends = await Promise.allSettled(files.map(async (file) => unlink(file)));
     for (const end of ends) if (end.status === "rejected" && !isGone(end.reason)) throw end.reason;
   }
+}
+
+/** Its failure is told when its turn comes. */
+function quiet(removal: Promise<void>): Promise<void> {
+  removal.catch(() => undefined);
+  return removal;
+}
+
+interface Entry {
+  readonly place: Place;
+  readonly isFolder: boolean;
+}
+
+async function* entriesOf(folder: string): AsyncGenerator<Entry> {
+  for await (const entry of await opendir(folder, { bufferSize: FILES_AT_ONCE })) yield { place: path.join(folder, entry.name), isFolder: entry.isDirectory() };
+}
+
+/** Names that are no UTF-8 only this way are what they are. What is left by the first look is little. */
+async function* rawEntriesOf(folder: Place): AsyncGenerator<Entry> {
+  const slash = Buffer.from("/");
+  for (const entry of await readdir(folder, { withFileTypes: true, encoding: "buffer" }))
+    yield { place: Buffer.concat([Buffer.from(folder), slash, entry.name]), isFolder: entry.isDirectory() };
 }
 
 function isGone(error: unknown): boolean {

@@ -20,6 +20,19 @@ test("all of a tree goes, however wide and deep, and nothing that a link leads t
   expect(await readFile(join(other, "kept"), "utf8")).toBe("kept");
 });
 
+test("names that are no UTF-8 are no hindrance, of files and of folders", async () => {
+  await using scratch = await openScratchFolder();
+  const tree = join(scratch.path, "tree");
+  await mkdir(tree);
+  const strange = Buffer.concat([Buffer.from(`${tree}/bad`), Buffer.from([0xff, 0xfe])]);
+  await mkdir(strange);
+  await writeFile(Buffer.concat([strange, Buffer.from("/also"), Buffer.from([0xfd])]), "");
+  await writeFile(Buffer.concat([Buffer.from(`${tree}/a`), Buffer.from([0xff])]), "");
+  await writeFile(join(tree, "plain"), "");
+  await removeTree(tree);
+  expect(await readdir(scratch.path)).toEqual([]);
+});
+
 test("a single file goes, and what is not there is no error", async () => {
   await using scratch = await openScratchFolder();
   await writeFile(join(scratch.path, "one"), "");
