@@ -113,7 +113,8 @@ class Stage implements Disposable {
       history.drilled(this.#ago(350_000), { rtoActualSeconds: 60, bytes: 734_003_200, walSegments: 12, phases: [{ name: "restore", seconds: 50 }] }, { source });
       this.#backUp(source, HOUR_MS);
     }
-    for (let hour = 15 * 24; hour >= 0; hour--) recordCapacity(history.catalog, "onsite", { at: this.#ago(hour * HOUR_MS - 1000), usedBytes: 40e9, freeBytes: 900e9 });
+    // Somebody made room: it is measured after what came before.
+    for (let second = 3; second > 0; second--) recordCapacity(history.catalog, "onsite", { at: this.#ago(second * 1000), usedBytes: 40e9, freeBytes: 900e9 });
     history.entry("alert.resolved", this.#ago(0), { alert: "a-1" });
   }
 
