@@ -28,12 +28,12 @@ interface LookOptions {
   readonly askLocks?: boolean;
 }
 
-/** With the moment of which its exposure is, by our clock. */
+/** With the moment of which its exposure is, by our clock, and how it was seen the time before. */
 async function lookAtSource(
   installation: Installation,
   source: SourceConfig,
   { onUnreachable = () => undefined, askLocks = false }: LookOptions,
-): Promise<{ info: SourceInfo; exposedAt: Date }> {
+): Promise<{ info: SourceInfo; exposedAt: Date; before: SourceInfo | null }> {
   const elapsed = stopwatch(installation.clock);
   const looks = await Promise.all(repositoriesOf(source).map((name) => look(installation, source.name, name)));
   const views = looks.flatMap(({ view }) => view ?? []);
@@ -63,7 +63,7 @@ async function lookAtSource(
     now: installation.clock.now(),
   });
   const exposure = [...info.exposure, ...unreachable.map(({ name }) => exposureOfUnreachable(name, before, server))];
-  return { info: { ...info, exposure, commits: source.kind === "postgres" ? (server?.commits ?? null) : null }, exposedAt: server?.at ?? installation.clock.now() };
+  return { info: { ...info, exposure, commits: source.kind === "postgres" ? (server?.commits ?? null) : null }, exposedAt: server?.at ?? installation.clock.now(), before };
 }
 
 interface Look {
@@ -111,9 +111,8 @@ function exposureOfUnreachable(repository: string, before: SourceInfo | null, se
 
 /** As above, kept for those who ask later: a snapshot, a sample of each copy's exposure, and on record where earlier samples turn out to have been wrong. */
 export async function observeAndKeep(installation: Installation, source: SourceConfig): Promise<SourceInfo> {
-  const { info, exposedAt } = await lookAtSource(installation, source, {});
+  const { info, exposedAt, before } = await lookAtSource(installation, source, {});
   const at = installation.clock.now();
-  const before = readSnapshot(installation.catalog, source.name)?.info ?? null;
   // First: once the gap is in what was seen, nobody knows any more that it was not.
   for (const restated of planRestatements(info, { before, known: restatementsOf(installation.catalog, source.name) }, at))
     await recordEntry(installation.journal, RESTATED, { source: source.name, ...restated, reason: "WAL that was thought to be there is missing" });
