@@ -34,6 +34,11 @@ export function bytesBetween(from: Lsn, to: Lsn): number {
   return Number(to - from);
 }
 
+/** Where the next record begins after one that ends here: at a multiple of eight. */
+export function alignRecord(end: Lsn): Lsn {
+  return lsn((end + 7n) & ~7n);
+}
+
 export function maxLsn(a: Lsn, b: Lsn): Lsn {
   return a > b ? a : b;
 }

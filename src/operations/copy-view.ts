@@ -13,12 +13,13 @@ import type { Fallback } from "../domain/fallback.ts";
 import { DamageError, messageOf } from "../errors.ts";
 import { readBinding, systemIdentifierOf, walPlaceOf } from "../repository/binding.ts";
 import type { LeaseState } from "../repository/lease.ts";
+import { readListedWal } from "../repository/listed-wal.ts";
 import { readLease } from "../repository/lease.ts";
 import { isCluster, listManifests, ownSegments } from "../repository/manifest.ts";
 import type { ClusterManifest, ManifestListing, StoredManifest } from "../repository/manifest.ts";
 import { isOfThisCopy } from "../repository/map-reader.ts";
 import type { Repository } from "../repository/repository.ts";
-import { listTimelines, listWal, readLedger, readParts, readSegment, readTimelineHistory } from "../repository/wal-archive.ts";
+import { listTimelines, listWal, readLedger, readTimelineHistory } from "../repository/wal-archive.ts";
 import type { SegmentLedger, WalPlace } from "../repository/wal-archive.ts";
 import { readExpired } from "../repository/wal-expiry.ts";
 import type { ExpiredRange } from "../repository/wal-expiry.ts";
@@ -208,22 +209,8 @@ export class CopyView {
     }
   }
 
-  async #readHere(name: string): Promise<Buffer> {
-    try {
-      return await this.#readFrom(this.inventory, name);
-    } catch (error) {
-      // The stream has made a segment of its parts, or one part of many, since we listed them.
-      if (!(error instanceof DamageError) || error.kind !== "missing" || this.inventory.segments.has(name)) throw error;
-      const now = await listWal(this.repository, this.place);
-      if (!now.segments.has(name) && !now.parts.has(name)) throw error;
-      return this.#readFrom(now, name);
-    }
-  }
-
-  async #readFrom(inventory: WalInventory, name: string): Promise<Buffer> {
-    const segment = inventory.segments.get(name);
-    if (segment !== undefined) return readSegment(this.repository, this.place, name, segment.objects);
-    return readParts(this.repository, this.place, name, inventory.parts.get(name)?.objects ?? []);
+  #readHere(name: string): Promise<Buffer> {
+    return readListedWal(this.repository, this.place, this.inventory, name);
   }
 
   /** Commit times of a complete segment; null for an unfinished one. */

@@ -34,6 +34,12 @@ async function backUpAround(source: Cluster, repository: WritableRepository, act
   return result;
 }
 
+/** What followed a backup is in the repository with the next one. */
+async function bringWal(source: Cluster, repository: WritableRepository): Promise<void> {
+  const target = { name: "db", url: source.url(), dataDirectory: null };
+  await backUp({ source: target, type: "incremental", repositories: [repository], logRepositories: [], runId: "test", compressionLevel: 1 }, context);
+}
+
 const errorOf = ({ copies }: BackUpResult): unknown => copies[0]?.error;
 const ROWS = "select count(*) as n, sum(hashtext(t::text)) as sum from t";
 
@@ -73,10 +79,7 @@ describeEachPostgres("a database that is made while a backup runs", {}, (binarie
       await source.sql("create table t as select generate_series(1, 5000) as id", "copied");
     });
     expect(errorOf(made)).toBeNull();
-    await backUp(
-      { source: { name: "db", url: source.url(), dataDirectory: null }, type: "incremental", repositories: [repository], logRepositories: [], runId: "test", compressionLevel: 1 },
-      context,
-    );
+    await bringWal(source, repository);
     const target = join(scratch.path, "restored");
     await restoreLatest(repository, target, source);
     await using restored = await startOnFolder(target, { binaries, leftRecovery: true });
@@ -107,10 +110,7 @@ describeEachPostgres("a database that is made while a backup runs, by WAL", { at
       await source.sql("insert into t select generate_series(1001, 9000)", "model");
     });
     expect(errorOf(made)).toBeNull();
-    await backUp(
-      { source: { name: "db", url: source.url(), dataDirectory: null }, type: "incremental", repositories: [repository], logRepositories: [], runId: "test", compressionLevel: 1 },
-      context,
-    );
+    await bringWal(source, repository);
     const target = join(scratch.path, "restored");
     await restoreLatest(repository, target, source);
     await using restored = await startOnFolder(target, { binaries, leftRecovery: true });

@@ -1,5 +1,5 @@
 import type { Lsn } from "../../domain/lsn.ts";
-import { formatLsn } from "../../domain/lsn.ts";
+import { alignRecord, formatLsn } from "../../domain/lsn.ts";
 import { contiguousFrom } from "../../domain/wal-coverage.ts";
 import { parseSegmentName, segmentStart } from "../../domain/wal-segment.ts";
 import { HoldfastError, must } from "../../errors.ts";
@@ -9,7 +9,8 @@ import { queryRows, text } from "../../postgres/connection.ts";
 import { CopiedDatabases } from "../../postgres/copied-databases.ts";
 import { WalWalker } from "../../postgres/wal-records.ts";
 import type { Repository } from "../../repository/repository.ts";
-import { listWal, readParts, readSegment } from "../../repository/wal-archive.ts";
+import { readListedWal } from "../../repository/listed-wal.ts";
+import { listWal } from "../../repository/wal-archive.ts";
 import type pg from "pg";
 import type { ClusterState } from "../cluster-state.ts";
 import type { WalNeed } from "./wal-wait.ts";
@@ -75,13 +76,7 @@ async function walk(repository: Repository, { place, history, from, to }: WalNee
   const walker = new WalWalker(startOf(first), { segmentBytes, checkCrc: true, visit: (record) => copied.visit(record) });
   for (const name of names) {
     signal.throwIfAborted();
-    const objects = inventory.segments.get(name)?.objects;
-    walker.push(objects === undefined ? await readParts(repository, place, name, inventory.parts.get(name)?.objects ?? []) : await readSegment(repository, place, name, objects));
+    walker.push(await readListedWal(repository, place, inventory, name));
   }
-  return walker.lastEnd === null ? from : aligned(walker.lastEnd);
-}
-
-/** Records begin at multiples of eight. */
-function aligned(end: Lsn): Lsn {
-  return ((end + 7n) & ~7n) as Lsn;
+  return walker.lastEnd === null ? from : alignRecord(walker.lastEnd);
 }

@@ -1,5 +1,5 @@
 import type pg from "pg";
-import { formatLsn, parseLsn } from "../../domain/lsn.ts";
+import { alignRecord, formatLsn } from "../../domain/lsn.ts";
 import type { Lsn } from "../../domain/lsn.ts";
 import type { DrillCheckResult } from "../../domain/drill-verdict.ts";
 import { parseHistory } from "../../domain/timeline.ts";
@@ -51,8 +51,7 @@ function checkTimeline({ from }: Reached, { timeline }: ResolvedTarget): DrillCh
 
 /** PostgreSQL names the end of the last record, aligned to 8; after a switch, the end of the segment. */
 function acceptedEnds(resolved: ResolvedTarget, segmentBytes: number): Lsn[] {
-  const aligned = parseLsn(formatLsn(((resolved.end + 7n) & ~7n) as Lsn));
-  return [aligned, segmentEnd(segmentAt(resolved.timeline, resolved.record, segmentBytes), segmentBytes)];
+  return [alignRecord(resolved.end), segmentEnd(segmentAt(resolved.timeline, resolved.record, segmentBytes), segmentBytes)];
 }
 
 function checkTime(reached: Reached, resolved: ResolvedTarget): DrillCheckResult {
