@@ -17,6 +17,7 @@ import { settleSources } from "./operations/policy/settle-sources.ts";
 import { sendToSecond } from "./operations/evidence/send-to-second.ts";
 import { recordEntry } from "./operations/record-run.ts";
 import type { Journal } from "./operations/record-run.ts";
+import { recordHistory } from "./operations/wal/record-history.ts";
 import { inventoryFindings } from "./policy/feasibility.ts";
 import type { PolicyFinding } from "./policy/feasibility.ts";
 import { loadInventory } from "./policy/load.ts";
@@ -79,7 +80,10 @@ export async function openApp(options: OpenOptions): Promise<App> {
   /** A host that has the passphrase admits itself on its first use of a repository: on record, as every change of who may write. */
   const openRecorded = async (config: RepositoryConfig): Promise<WritableRepository> => {
     const admitted: AdmittedHost[] = [];
-    const writable = await openConfigured(config, host, clock, inventory, (admission) => admitted.push(admission));
+    const writable: WritableRepository = await openConfigured(config, host, clock, inventory, {
+      onAdmitted: (admission) => admitted.push(admission),
+      onHistory: async (held) => recordHistory(journal, writable, held),
+    });
     for (const { fingerprint, name } of admitted)
       await recordEntry(journal, "host.admitted", { repository: config.name, repositoryId: writable.repositoryId, host: fingerprint, name, keyId: writable.chain.newest.keyId });
     return writable;
@@ -178,13 +182,13 @@ async function openConfigured(
   host: HostState,
   clock: Clock,
   inventory: Inventory,
-  onAdmitted: (host: AdmittedHost) => void,
+  told: { readonly onAdmitted: (host: AdmittedHost) => void; readonly onHistory: WritableRepository["onHistory"] },
 ): Promise<WritableRepository> {
   const secret = await passphraseOf(config).catch((error: unknown) => {
     if (error instanceof HoldfastError && host.knowsAny) return null;
     throw error;
   });
-  return openForWriting({ ...(await writingOptions(config, host, clock, inventory)), secret, recipient: config.recipient, onAdmitted });
+  return openForWriting({ ...(await writingOptions(config, host, clock, inventory)), secret, recipient: config.recipient, ...told });
 }
 
 /** Null where the inventory names none, because this host only writes. */

@@ -29,6 +29,17 @@ function told(kind: string, facts: Readonly<Record<string, unknown>>): Readonly<
   return rest;
 }
 
+/** What was put on record last of the history of one timeline in one repository; null: nothing. */
+export function lastHistoryEntry(catalog: Catalog, of: { source: string; repositoryId: string; systemIdentifier: string; timeline: number }): RecordedEntry | null {
+  const [row] = catalog.all(
+    `select * from entries where kind = 'wal.history' and source = :source and json_extract(facts, '$.repositoryId') = :repositoryId
+       and json_extract(facts, '$.systemIdentifier') = :systemIdentifier and json_extract(facts, '$.timeline') = :timeline
+     order by at desc, sequence desc limit 1`,
+    of,
+  );
+  return row === undefined ? null : entryOf(row);
+}
+
 export interface EntryPage {
   /** Of these sources only, and then nothing that is of no source; null: all. */
   readonly sources: readonly string[] | null;

@@ -35,6 +35,14 @@ function nothingOfThisCopy(error: unknown): null {
   return null;
 }
 
+/** Timelines that backups are on and the stream has been on: the history of each was stored here before, whatever is left of its WAL. */
+function toldTimelines({ systemIdentifier }: WalPlace, { backups }: ManifestListing, stream: LeaseState | null): number[] {
+  const position = stream?.position ?? null;
+  const streamed = position === null ? [] : [position, ...position.left].map(({ timeline }) => timeline);
+  const backedUp = backups.filter(isCluster).flatMap(({ manifest: { postgres } }) => (postgres.systemIdentifier === systemIdentifier ? [postgres.timeline] : []));
+  return [...streamed, ...backedUp];
+}
+
 /** What one copy holds of one source: its backups, its WAL, and how far each reaches. Names and small documents only; content is read on demand. */
 export class CopyView {
   readonly repository: Repository;
@@ -119,7 +127,8 @@ export class CopyView {
         collect(timeline, async () => void histories.set(timeline, await readTimelineHistory(repository, place, timeline))),
         collect(timeline, async () => void expired.set(timeline, await readExpired(repository, place, timeline))),
       ]);
-    await pMap(await listTimelines(repository, place), readTimeline, { concurrency: TIMELINES_AT_ONCE });
+    const timelines = new Set([...(await listTimelines(repository, place)), ...toldTimelines(place, listing, stream)]);
+    await pMap(timelines, readTimeline, { concurrency: TIMELINES_AT_ONCE });
     return new CopyView({ repository, source, kind: binding.kind, systemIdentifier: systemIdentifierOf(binding), place, listing, inventory, histories, stream, damage, expired });
   }
 

@@ -36,6 +36,7 @@ const EVIDENCE_KINDS = [
   "deletion",
   "lock.extended",
   "wal.gap",
+  "wal.history",
   "exposure.restated",
   "hold.changed",
   "policy.changed",

@@ -30,6 +30,16 @@ export interface Repository extends DocumentContext {
 export interface WritableRepository extends Repository {
   readonly signer: SigningKey;
   readonly mapKey: MapKey;
+  /** Told which objects are the history of a timeline here, each time one was stored or found to be there. */
+  readonly onHistory: (held: HeldHistory) => Promise<void>;
+}
+
+/** What a repository holds as the history of one timeline: more than one object where hosts stored it under several map keys, or two servers made the timeline. */
+export interface HeldHistory {
+  readonly source: string;
+  readonly systemIdentifier: string;
+  readonly timeline: number;
+  readonly objects: readonly string[];
 }
 
 export interface OpenOptions {
@@ -49,6 +59,7 @@ interface WritingOptions extends OpenOptions {
   readonly now: Date;
   /** Called where this host was not known before, and admitted itself. */
   readonly onAdmitted?: (host: AdmittedHost) => void;
+  readonly onHistory?: WritableRepository["onHistory"];
 }
 
 /**
@@ -85,7 +96,8 @@ async function openWritable(options: WritingOptions): Promise<Opened & { reposit
     keyIds: repository.chain.links.map(({ keyId }) => keyId),
     mapKeys: [{ id: mapKey.id, key: mapKey.key.toString("base64"), keyId: repository.chain.newest.keyId }],
   });
-  return { repository: { ...repository, hosts: [...repository.hosts, ...admitted], signer: host.signer, mapKey }, identities, signers };
+  const { onHistory = async () => undefined } = options;
+  return { repository: { ...repository, hosts: [...repository.hosts, ...admitted], signer: host.signer, mapKey, onHistory }, identities, signers };
 }
 
 /** This host, where it was not known before. */

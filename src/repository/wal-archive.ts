@@ -109,6 +109,8 @@ export async function storeHistory(repository: WritableRepository, place: WalPla
   const isThere = names.includes(objectKey.slice(folder.length));
   const meta = { forks: forksOf(timeline, content) };
   const outcome = isThere ? "exists" : await writeContainer(repository, { source: place.source, kind: "history", objectKey, boundKey }, content, meta, options);
+  // After it is there: what is on record and was never made would be missed for ever.
+  await repository.onHistory({ source: place.source, systemIdentifier: place.systemIdentifier, timeline, objects: [...others, objectKey].toSorted() });
   for (const other of repository.keyRing.canOpenData ? others : [])
     if (!(await readContainer(repository, { source: place.source, kind: "history", objectKey: other, boundKey }, MOST_HISTORY_BYTES)).equals(content)) return "diverged";
   return outcome === "created" && others.length === 0 ? "created" : "same";

@@ -14,6 +14,7 @@ import { confirmDamage } from "./verify-confirm.ts";
 import { DamageReport } from "./verify-report.ts";
 import type { PieceWork } from "./verify-pieces.ts";
 import type { VerifyTotals } from "./verify-report.ts";
+import { reportMissingHistories } from "./verify-histories.ts";
 import { pins, verifyWalContent, verifyWalStructure } from "./verify-wal.ts";
 import type { WalVerification } from "./verify-wal.ts";
 
@@ -84,6 +85,7 @@ async function examineStructure(work: SourceVerification, view: CopyView): Promi
   reportMissingManifests(repository, source, view.listing, work.evidence, report);
   await reportMissingHolds(repository, source, work.evidence, report);
   await verifyWalStructure(walWork(work, view));
+  await reportMissingHistories(view, work.evidence, report);
 }
 
 function walWork({ repository, tier, report, totals, hasLog }: SourceVerification, view: CopyView): WalVerification {

@@ -1,0 +1,33 @@
+import { z } from "zod";
+import { timelineHex } from "../../domain/wal-segment.ts";
+import { DamageError } from "../../errors.ts";
+import type { EvidenceEntry } from "../../repository/evidence-entry.ts";
+import { keys } from "../../repository/layout.ts";
+import { isCluster } from "../../repository/manifest.ts";
+import type { CopyView } from "../copy-view.ts";
+import type { DamageReport } from "./verify-report.ts";
+
+const factsSchema = z.object({ timeline: z.number().int().positive(), objects: z.array(z.string()) });
+
+/**
+ * Histories that the evidence log says are here, and are not. A copy may hold nothing else of their timeline, so that nothing else in it tells of them. None is ever removed. `evidence`: in order; of
+ * each timeline the last entry counts, whoever wrote it: what it does not name was replaced.
+ */
+export async function reportMissingHistories(view: CopyView, evidence: readonly EvidenceEntry[], report: DamageReport): Promise<void> {
+  const { repository, source, place, listing } = view;
+  const expected = new Map<number, readonly string[]>();
+  for (const { kind, facts } of evidence) {
+    if (kind !== "wal.history" || facts["source"] !== source || facts["repositoryId"] !== repository.repositoryId || facts["systemIdentifier"] !== place.systemIdentifier) continue;
+    const known = factsSchema.safeParse(facts);
+    if (known.success) expected.set(known.data.timeline, known.data.objects);
+  }
+  const folder = keys.histories(source, place.systemIdentifier);
+  const there = new Set((await repository.store.listNames(folder)).map((name) => folder + name));
+  for (const [timeline, objects] of expected) {
+    const backups = listing.backups.filter(isCluster).flatMap(({ manifest }) => (manifest.postgres.timeline >= timeline ? [manifest.id] : []));
+    // Where the structure of WAL asks for it, it was missed already.
+    if (report.has(keys.history(source, place.systemIdentifier, timelineHex(timeline)))) continue;
+    for (const object of objects)
+      if (!there.has(object)) report.add(new DamageError(object, "the object is not there; the evidence log says that it was stored", "missing"), { backups });
+  }
+}
