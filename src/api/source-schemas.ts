@@ -81,6 +81,16 @@ export const sourcesSchema = z.object({ items: z.array(sourceSchema) });
 /** What somebody wants kept. What was seen before there were any has none. */
 const holdMark = z.object({ by: text, at: time, reason: textOrNull }).nullable().default(null);
 
+const backupCopySchema = z.object({
+  repository: text,
+  state: z.enum(["complete", "failed", "damaged"]),
+  verifiedTier: textOrNull,
+  verifiedAt: timeOrNull,
+  error: textOrNull,
+  /** Until when nobody can delete it, which may be over. Null: no lock of it is known. */
+  lockedUntil: timeOrNull.default(null),
+});
+
 const backupSchema = z.object({
   source: text,
   id: text,
@@ -100,7 +110,7 @@ const backupSchema = z.object({
   corruptPages: count,
   /** Of a file tree: what was left out, was written to while it was read, could not be read. */
   tree: z.object({ skipped: count, changed: count, unread: count }).nullable().default(null),
-  copies: z.array(z.object({ repository: text, state: z.enum(["complete", "failed", "damaged"]), verifiedTier: textOrNull, verifiedAt: timeOrNull, error: textOrNull })).readonly(),
+  copies: z.array(backupCopySchema).readonly(),
   heldBy: z.array(text).readonly(),
   pinned: holdMark,
   held: holdMark,

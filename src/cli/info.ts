@@ -5,6 +5,7 @@ import type { BackupCopyView, SourceInfo, VerificationView } from "../domain/sou
 import { systemClock } from "../clock.ts";
 import type { HoldfastError } from "../errors.ts";
 import { describeSource } from "../operations/info.ts";
+import { askLocks } from "../operations/look-at-locks.ts";
 import { chooseSources, repositoriesOf } from "../operations/installation.ts";
 import { observeSource } from "../operations/observe.ts";
 import type { SourceConfig } from "../policy/types.ts";
@@ -34,10 +35,11 @@ async function collect(source: string | undefined, options: CommonOptions, tools
     return infos;
   }
   const reading = await openReading(source, options, tools);
+  const [views, now] = [await openViews(reading), systemClock.now()];
   return [
     await describeSource({
       name: reading.name,
-      views: await openViews(reading),
+      views,
       server: null,
       verified: [],
       lastProof: null,
@@ -46,8 +48,8 @@ async function collect(source: string | undefined, options: CommonOptions, tools
       verification: [],
       rules: null,
       logRepositories: null,
-      askLocks: true,
-      now: systemClock.now(),
+      locks: await askLocks(views, now),
+      now,
     }),
   ];
 }
@@ -55,7 +57,7 @@ async function collect(source: string | undefined, options: CommonOptions, tools
 /** A source of which no copy could be read is not one without backups: that is an error, and no answer. */
 async function observe(app: App, config: SourceConfig, { output }: Tools): Promise<SourceInfo> {
   const failures: { repository: string; error: HoldfastError }[] = [];
-  const info = await observeSource(app, config, { onUnreachable: (repository, error) => void failures.push({ repository, error }), askLocks: true });
+  const info = await observeSource(app, config, { onUnreachable: (repository, error) => void failures.push({ repository, error }), locks: "ask" });
   const [first] = failures;
   if (first !== undefined && failures.length === repositoriesOf(config).length) throw first.error;
   for (const { repository, error } of failures) output.notice(`note: ${repository} was not read: ${error.message}`);

@@ -1,7 +1,7 @@
 import { formatSeconds } from "../domain/duration.ts";
 import { html } from "../compliance/html.ts";
 import type { Html, HtmlValue } from "../compliance/html.ts";
-import { duration, formatTime, time, UNKNOWN } from "../compliance/report-format.ts";
+import { duration, formatTime, NONE, time, UNKNOWN } from "../compliance/report-format.ts";
 import { outcomeBadge } from "../compliance/report-parts.ts";
 import type { StatusReason } from "../domain/control-now.ts";
 import { counted } from "../domain/control-wording.ts";
@@ -48,6 +48,12 @@ export function ago(at: string | null, now: Date, never: HtmlValue): HtmlValue {
   if (at === null) return html`<span class="unknown">${never}</span>`;
   const seconds = Math.max(0, (now.getTime() - Date.parse(at)) / 1000);
   return html`<time datetime="${at}" title="${formatTime(at)} UTC">${seconds < 1 ? "now" : `${formatSeconds(seconds)} ago`}</time>`;
+}
+
+/** Until when nobody can delete something; a lock that is over keeps nobody from it. */
+export function lockTime(until: string | null, now: Date): HtmlValue {
+  if (until === null) return NONE;
+  return Date.parse(until) > now.getTime() ? time(until) : html`<span class="none">over since ${time(until)}</span>`;
 }
 
 export function verdictBadge(verdict: string): Html {

@@ -26,6 +26,8 @@ export interface SourceInfo {
   readonly lagging?: readonly LagView[];
   /** How far verification is, piece by piece, as of the last look at what there is to verify; a repository that was never looked at is not named. Absent in what an older version observed. */
   readonly verification?: readonly VerificationView[];
+  /** When the stores were last asked until when all of its backups are locked. Absent where nobody asked. */
+  readonly locksAskedAt?: string;
 }
 
 interface CommitsView {

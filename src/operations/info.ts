@@ -22,7 +22,7 @@ import type { ConnectionTarget } from "../postgres/connection.ts";
 import { readHolds } from "../repository/holds.ts";
 import { toRetain } from "../repository/manifest.ts";
 import type { CopyView } from "./copy-view.ts";
-import { backupLocks } from "./expire/locks.ts";
+import type { SeenLocks } from "./look-at-locks.ts";
 import { describeBackup } from "./backup/describe-backup.ts";
 import { describeWindow, findWindows } from "./restore/recovery-windows.ts";
 import type { RecoveryWindow } from "./restore/recovery-windows.ts";
@@ -42,8 +42,8 @@ export interface InfoRequest {
   readonly rules: ReadonlyMap<BackupType, RetentionRule> | null;
   /** The repositories that the log goes to; null where no policy says. */
   readonly logRepositories: readonly string[] | null;
-  /** Ask each store that has locks until when backups are locked: one request for each of them. */
-  readonly askLocks?: boolean;
+  /** Until when backups are locked. Left out: nobody looked. */
+  readonly locks?: SeenLocks;
   readonly now: Date;
 }
 
@@ -90,7 +90,7 @@ export async function describeSource(request: InfoRequest): Promise<SourceInfo> 
     walSegmentBytes: first?.kind === "postgres" ? first.place.segmentBytes : null,
     timeline: first?.newestTimeline ?? null,
     held: marked(holds, ({ all }) => all.held),
-    backups: describeBackups(request, holds, request.askLocks === true ? await locksOf(request.views) : null),
+    backups: describeBackups(request, holds),
     windows: request.views.flatMap((view) =>
       (windows.get(view) ?? []).map((window) => ({
         ...describeWindow(view.repository.name, window),
@@ -112,6 +112,7 @@ export async function describeSource(request: InfoRequest): Promise<SourceInfo> 
     lastProof: request.lastProof,
     lagging: request.lagging,
     verification: request.verification,
+    ...(request.locks === undefined ? {} : { locksAskedAt: request.locks.askedAt.toISOString() }),
   };
 }
 
@@ -158,18 +159,8 @@ function exposureByAge({ repository, listing }: CopyView, now: Date): ExposureVi
   return { repository: repository.name, seconds, bytes: null, observedAt: now.toISOString(), recoverableLsn: null, completeUntil };
 }
 
-type Locks = ReadonlyMap<CopyView, ReadonlyMap<string, Date | null>>;
-
-async function locksOf(views: readonly CopyView[]): Promise<Locks> {
-  const locks = views.map(async (view) => {
-    const ids = view.listing.backups.map(({ manifest }) => manifest.id);
-    return [view, await backupLocks(view.repository, view.source, ids)] as const;
-  });
-  return new Map(await Promise.all(locks));
-}
-
-function describeBackups(request: InfoRequest, holds: ReadonlyMap<CopyView, SourceHolds>, locks: Locks | null): SourceInfo["backups"] {
-  const { views, verified } = request;
+function describeBackups(request: InfoRequest, holds: ReadonlyMap<CopyView, SourceHolds>): SourceInfo["backups"] {
+  const { views, verified, locks } = request;
   const ids = [...new Set(views.flatMap((view) => view.listing.backups.map(({ manifest }) => manifest.id)))].toSorted();
   const expiry = expiryOf(request, holds);
   const before: BackupView[] = [];
@@ -179,6 +170,7 @@ function describeBackups(request: InfoRequest, holds: ReadonlyMap<CopyView, Sour
     const copies = views.flatMap((view): BackupCopyView[] => {
       if (!view.listing.backups.some(({ manifest }) => manifest.id === id)) return [];
       const last = verified.find((entry) => entry.repository === view.repository.name && entry.backup === id);
+      const lockedUntil = locks?.of.get(view)?.get(id);
       return [
         {
           repository: view.repository.name,
@@ -186,7 +178,7 @@ function describeBackups(request: InfoRequest, holds: ReadonlyMap<CopyView, Sour
           verifiedTier: last?.ok === true ? last.tier : null,
           verifiedAt: last?.at ?? null,
           error: null,
-          ...(locks === null ? {} : { lockedUntil: locks.get(view)?.get(id)?.toISOString() ?? null }),
+          ...(lockedUntil === undefined ? {} : { lockedUntil: lockedUntil?.toISOString() ?? null }),
         },
       ];
     });

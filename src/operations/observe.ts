@@ -16,23 +16,24 @@ import { describeSource, reachOf, readServerPosition } from "./info.ts";
 import type { ServerPosition } from "./info.ts";
 import { repositoriesOf } from "./installation.ts";
 import type { Installation } from "./installation.ts";
+import { askLocks, keepLocks } from "./look-at-locks.ts";
 import { recordEntry } from "./record-run.ts";
 
-/** Looks at one source: all its copies, and its server. What cannot be reached is unknown, and said to be; `onUnreachable` is told why a copy was not read; `askLocks` as for `describeSource`. */
+/** Looks at one source: all its copies, and its server. What cannot be reached is unknown, and said to be; `onUnreachable` is told why a copy was not read. `locks`: whether stores are asked now until when backups are locked, or what was seen before is kept for a while; else nobody looks. */
 export async function observeSource(installation: Installation, source: SourceConfig, options: LookOptions = {}): Promise<SourceInfo> {
   return (await lookAtSource(installation, source, options)).info;
 }
 
 interface LookOptions {
   readonly onUnreachable?: (repository: string, error: HoldfastError) => void;
-  readonly askLocks?: boolean;
+  readonly locks?: "ask" | "keep";
 }
 
 /** With the moment of which its exposure is, by our clock, and how it was seen the time before. */
 async function lookAtSource(
   installation: Installation,
   source: SourceConfig,
-  { onUnreachable = () => undefined, askLocks = false }: LookOptions,
+  { onUnreachable = () => undefined, locks }: LookOptions,
 ): Promise<{ info: SourceInfo; exposedAt: Date; before: SourceInfo | null }> {
   const elapsed = stopwatch(installation.clock);
   const looks = await Promise.all(repositoriesOf(source).map((name) => look(installation, source.name, name)));
@@ -48,6 +49,7 @@ async function lookAtSource(
   // We were stopped in between: what the copies held then says nothing of what they hold now.
   const server = elapsed() > MOST_LOOK_SECONDS ? null : asked;
   const before = readSnapshot(installation.catalog, source.name)?.info ?? null;
+  const seenLocks = locks === undefined ? null : await (locks === "ask" ? askLocks(views, installation.clock.now()) : keepLocks(views, before, installation.clock));
   const info = await describeSource({
     name: source.name,
     views,
@@ -59,7 +61,7 @@ async function lookAtSource(
     verification: summariseLedger(installation.catalog, source.name),
     rules: new Map([...source.policy.backups].map(([type, rule]) => [type, rule.retention])),
     logRepositories: source.policy.log?.repositories ?? [],
-    askLocks,
+    ...(seenLocks === null ? {} : { locks: seenLocks }),
     now: installation.clock.now(),
   });
   const exposure = [...info.exposure, ...unreachable.map(({ name }) => exposureOfUnreachable(name, before, server))];
@@ -111,7 +113,7 @@ function exposureOfUnreachable(repository: string, before: SourceInfo | null, se
 
 /** As above, kept for those who ask later: a snapshot, a sample of each copy's exposure, and on record where earlier samples turn out to have been wrong. */
 export async function observeAndKeep(installation: Installation, source: SourceConfig): Promise<SourceInfo> {
-  const { info, exposedAt, before } = await lookAtSource(installation, source, {});
+  const { info, exposedAt, before } = await lookAtSource(installation, source, { locks: "keep" });
   const at = installation.clock.now();
   // First: once the gap is in what was seen, nobody knows any more that it was not.
   for (const restated of planRestatements(info, { before, known: restatementsOf(installation.catalog, source.name) }, at))

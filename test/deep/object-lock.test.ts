@@ -1,7 +1,10 @@
 import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { DeleteObjectCommand, DeleteObjectsCommand, GetObjectRetentionCommand, ListObjectVersionsCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { Catalog } from "../../src/catalog/catalog.ts";
+import { readSnapshot } from "../../src/catalog/snapshots.ts";
 import { startCluster } from "../support/cluster.ts";
 import { digestDatabases } from "../support/digest.ts";
 import type { ClusterDigest } from "../support/digest.ts";
@@ -128,6 +131,17 @@ describePostgres("a repository under Object Lock in compliance mode", {}, (binar
       expect(until).toBeDefined();
       expect(copies.map(({ lockedUntil }) => lockedUntil)).toEqual([until]);
       expect((await site.run("info")).stdout).toContain(`locked until ${until}`);
+    }
+  });
+
+  test("so does what is kept of a look at the source, for the API and the dashboard", async () => {
+    expect(await site.run("catalog", "rebuild")).toMatchObject({ exitCode: 0 });
+    using catalog = Catalog.open(join(site.folder, "state/catalog.sqlite"));
+    const kept = readSnapshot(catalog, "db")?.info.backups ?? [];
+    expect(kept.length).toBe(3);
+    for (const { id, copies } of kept) {
+      const until = (await lockOf(`${PREFIX}sources/db/manifests/${id}.json`))?.toISOString();
+      expect([id, copies.map(({ lockedUntil }) => lockedUntil)]).toEqual([id, [until]]);
     }
   });
 

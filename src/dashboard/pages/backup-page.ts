@@ -7,6 +7,7 @@ import { facts, outcomeBadge, table } from "../../compliance/report-parts.ts";
 import type { SourceInfo } from "../../domain/source-info.ts";
 import { chainChart } from "../charts/chain-chart.ts";
 import { markLegend } from "../charts/recovery-chart.ts";
+import { lockTime } from "../figures.ts";
 import { linkTo, pathTo } from "../links.ts";
 import type { Page } from "../page.ts";
 import { PageProblem, sourceOf } from "../view.ts";
@@ -56,7 +57,7 @@ function copies(view: View, source: string, backup: Backup): Html {
     <h2>Copies</h2>
     ${table({
       caption: "Where it is, and how deep each copy was verified",
-      columns: ["Repository", "State", "Verified to tier", "At", "Trouble"],
+      columns: ["Repository", "State", "Verified to tier", "At", "Locked until", "Trouble"],
       rows: backup.copies.map((copy) => {
         const last = verified.get(copy.repository);
         return [
@@ -64,6 +65,7 @@ function copies(view: View, source: string, backup: Backup): Html {
           outcomeBadge(copy.state),
           last?.tier ?? copy.verifiedTier ?? html`<span class="unknown">never verified</span>`,
           time(last?.at ?? copy.verifiedAt),
+          lockTime(copy.lockedUntil ?? null, view.now),
           copy.error ?? NONE,
         ];
       }),

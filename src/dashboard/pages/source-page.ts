@@ -18,7 +18,7 @@ import { chainChart } from "../charts/chain-chart.ts";
 import type { Span } from "../charts/chart.ts";
 import { exposureChart } from "../charts/exposure-chart.ts";
 import { markLegend, recoveryChart } from "../charts/recovery-chart.ts";
-import { againstObjective, ago, answers, estimate, reasonList, spanOf, verdictBadge } from "../figures.ts";
+import { againstObjective, ago, answers, estimate, lockTime, reasonList, spanOf, verdictBadge } from "../figures.ts";
 import { goingOn } from "../going-on.ts";
 import { linkTo, pager, pathTo, withQuery } from "../links.ts";
 import type { Page } from "../page.ts";
@@ -161,12 +161,13 @@ function backupSection(name: string, info: SourceInfo | null, view: View): Html 
   const all = (info?.backups ?? []).toSorted((a, b) => b.startedAt.localeCompare(a.startedAt));
   const page = pageNumber(view);
   const shown = all.slice(page * BACKUPS_A_PAGE, (page + 1) * BACKUPS_A_PAGE);
+  const hasLocks = all.some(({ copies }) => copies.some(({ lockedUntil }) => typeof lockedUntil === "string"));
   return html`<section>
     <h2>Backups</h2>
     ${all.length === 0 ? NOTHING : html`<figure>${chainChart(name, all.slice(0, CHAIN_BACKUPS))}</figure>`}
     ${table({
       caption: all.length === shown.length ? "All that there are, the newest first" : `${shown.length} of ${all.length}, the newest first`,
-      columns: ["Backup", "Type", "Made from", "Finished", "Stored#", "Of#", "Took#", "Copies", "Expires"],
+      columns: ["Backup", "Type", "Made from", "Finished", "Stored#", "Of#", "Took#", "Copies", ...(hasLocks ? ["Locked until"] : []), "Expires"],
       rows: shown.map((backup) => [
         linkTo(pathTo.backup(name, backup.id), html`<code>${backup.id}</code>`),
         backup.type,
@@ -176,12 +177,21 @@ function backupSection(name: string, info: SourceInfo | null, view: View): Html 
         bytes(backup.sourceBytes),
         duration(backup.durationSeconds),
         backup.copies.map(({ repository, state }) => (state === "complete" ? repository : `${repository} (${state})`)).join(", "),
+        ...(hasLocks ? [locks(backup, view.now)] : []),
         backup.heldBy.length > 0 && backup.expiresAt === null ? "held for dependents" : time(backup.expiresAt),
       ]),
       empty: "there is none",
     })}
     ${pager(pathTo.source(name), view.query, { page, hasMore: all.length > (page + 1) * BACKUPS_A_PAGE })}
   </section>`;
+}
+
+/** Until when nobody can delete it, copy by copy. */
+function locks({ copies }: SourceInfo["backups"][number], now: Date): HtmlValue {
+  const locked = copies.filter(({ lockedUntil }) => typeof lockedUntil === "string");
+  return locked.length === 0
+    ? NONE
+    : locked.map(({ repository, lockedUntil = null }) => html`<div>${copies.length === 1 ? "" : `${repository}: `}${lockTime(lockedUntil, now)}</div>`);
 }
 
 function runSection(name: string, { facts: { catalog } }: View): Html {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { buildReport } from "../../../src/compliance/report.ts";
-import { iso, loadTestInventory, WRITER } from "../compliance/recorded-history.ts";
+import { iso, loadTestInventory, SNAPSHOT, WRITER } from "../compliance/recorded-history.ts";
 import { fillWeek, openApi } from "./api-fixture.ts";
 
 test("health looks at nothing, and answers with a closed catalog", async () => {
@@ -94,6 +94,23 @@ test("backups and WAL come from what was last seen", async () => {
   expect(await fixture.json("/api/v1/backups?source=wiki")).toEqual({ items: [], nextOffset: null });
   expect(await fixture.json("/api/v1/wal?source=orders")).toMatchObject({ items: [{ source: "orders", gaps: [], windows: [{ timeline: 1 }, { timeline: 1 }] }] });
   expect(await fixture.json("/api/v1/wal?source=wiki")).toMatchObject({ items: [{ gaps: null, seenAt: null }] });
+});
+
+test("of each copy of a backup it is told until when it is locked; null where no lock is known", async () => {
+  await using fixture = await openApi();
+  const [backup] = SNAPSHOT.backups;
+  const copies = (backup?.copies ?? []).map((copy) => (copy.repository === "cloud" ? { ...copy, lockedUntil: "2027-01-01T00:00:00.000Z" } : copy));
+  fixture.history.seen("2026-11-08 12:00", { backups: backup === undefined ? [] : [{ ...backup, copies }] });
+  expect(await fixture.json("/api/v1/backups?source=orders")).toMatchObject({
+    items: [
+      {
+        copies: [
+          { repository: "onsite", lockedUntil: null },
+          { repository: "cloud", lockedUntil: "2027-01-01T00:00:00.000Z" },
+        ],
+      },
+    ],
+  });
 });
 
 test("runs are filtered, and paged without losing or repeating one", async () => {
