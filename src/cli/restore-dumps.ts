@@ -8,9 +8,9 @@ import { loadIntoNewCluster } from "../operations/restore/load-new-cluster.ts";
 import { requireClients } from "../postgres/binaries.ts";
 import { majorOf } from "../postgres/server-identity.ts";
 import { serverUser } from "../postgres/process.ts";
-import { openViews } from "./action.ts";
 import type { Reading, Tools } from "./action.ts";
 import { formatBytes, plainLines } from "./output.ts";
+import { planByBackup } from "./plan-by-backup.ts";
 import { recordedRestore } from "./recorded-restore.ts";
 
 /** What only a backup of a whole cluster has. */
@@ -34,11 +34,8 @@ export async function runDumpRestore(
     });
   if ((folder === null) === (options.into === undefined))
     throw new HoldfastError("HF-USAGE", "where should the databases go?", { hint: "--target FOLDER for a new cluster, or --into env:NAME for a server that is there" });
-  const opened = await openViews(reading, tools.output.notice);
-  const [view] = opened;
-  if (view === undefined)
-    throw new HoldfastError("HF-NO-BACKUP", `there is nothing of ${reading.name} in ${reading.repositories.map(({ name }) => name).join(", ")}`, { hint: "see 'holdfast info'" });
-  const plan = await planDumpRestore(view.withOthers(opened), { target, backup: options.backup ?? null });
+  const plans = await planByBackup(reading, target, tools, async (view) => planDumpRestore(view, { target, backup: options.backup ?? null }));
+  const plan = must(plans[0], "a plan");
   if (options.plan === true) {
     const shown = {
       kind: "postgres-logical",
@@ -65,11 +62,17 @@ export async function runDumpRestore(
 async function load(plan: DumpPlan, folder: string | null, options: DumpRestoreOptions, { app }: Reading, tools: Tools): Promise<LoadedDumps> {
   const binaries = app?.inventory.postgres.binaries ?? [];
   const databases = options.database ?? null;
-  if (folder !== null) return loadIntoNewCluster(plan, { folder, binaries, runAs: await serverUser(app?.inventory.postgres.runAs ?? null), databases }, tools.context);
-  const reference = parseSecretRef(must(options.into, "a server"));
-  if (reference === null) throw new HoldfastError("HF-USAGE", "--into names where the address is, not the address", { hint: "--into env:NAME, or file:/path" });
-  const url = await resolveSecret(reference, "the server to load into");
+  if (folder !== null)
+    return loadIntoNewCluster(plan, { folder, binaries, runAs: await serverUser(app?.inventory.postgres.runAs ?? null), databases, address: null }, tools.context);
+  const url = await addressOf(must(options.into, "a server"));
   return loadDumps(plan, { url, clients: await requireClients(binaries, majorOf(plan.about.version)), databases }, tools.context);
+}
+
+/** Of the server that a reference leads to. */
+export async function addressOf(into: string): Promise<string> {
+  const reference = parseSecretRef(into);
+  if (reference === null) throw new HoldfastError("HF-USAGE", "--into names where the address is, not the address", { hint: "--into env:NAME, or file:/path" });
+  return resolveSecret(reference, "the server to load into");
 }
 
 /** As every restore: what only a cluster has is null. */

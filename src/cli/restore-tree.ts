@@ -3,9 +3,9 @@ import type { RestoreTarget } from "../domain/restore-target.ts";
 import { DamageError, HoldfastError, must } from "../errors.ts";
 import { planTreeRestore, restoreTree } from "../operations/restore/restore-tree.ts";
 import type { RestoredTree, TreePlan } from "../operations/restore/restore-tree.ts";
-import { openViews } from "./action.ts";
 import type { Reading, Tools } from "./action.ts";
 import { formatBytes, plainLines } from "./output.ts";
+import { planByBackup } from "./plan-by-backup.ts";
 import { recordedRestore } from "./recorded-restore.ts";
 
 /** What only a cluster has. */
@@ -20,10 +20,7 @@ export async function runTreeRestore(reading: Reading, { target, folder }: { tar
     throw new HoldfastError("HF-USAGE", `${reading.name} is a tree of files: --${stray.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} is for clusters`, {
       hint: "a tree takes --to, --target, --backup, --from and --plan",
     });
-  const opened = await openViews(reading, tools.output.notice);
-  if (opened.length === 0)
-    throw new HoldfastError("HF-NO-BACKUP", `there is nothing of ${reading.name} in ${reading.repositories.map(({ name }) => name).join(", ")}`, { hint: "see 'holdfast info'" });
-  const plans = opened.map((view) => planTreeRestore(view.withOthers(opened), { target, backup: options.backup ?? null }));
+  const plans = await planByBackup(reading, target, tools, (view) => planTreeRestore(view, { target, backup: options.backup ?? null }));
   if (options.plan === true) {
     const { view, stored, bytes } = must(plans[0], "a plan");
     const plan = {
@@ -43,7 +40,7 @@ export async function runTreeRestore(reading: Reading, { target, folder }: { tar
   return 0;
 }
 
-async function restoreFromFirst(plans: readonly TreePlan[], target: string, tools: Tools): Promise<RestoredTree> {
+export async function restoreFromFirst(plans: readonly TreePlan[], target: string, tools: Tools): Promise<RestoredTree> {
   let damage: unknown = null;
   for (const plan of plans) {
     try {

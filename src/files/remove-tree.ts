@@ -12,7 +12,7 @@ const PASSES = 5;
  * Removes a folder with all that is in it, or a single file; nothing where there is none. Node's own `rm` has all names of a tree of a million files in memory together, and cannot be kept from
  * going on. Links are removed, not followed.
  */
-export async function removeTree(place: string, signal: AbortSignal | null = null): Promise<void> {
+export async function removeTree(place: string | Buffer, signal: AbortSignal | null = null): Promise<void> {
   try {
     if ((await lstat(place)).isDirectory()) await new Removal(signal).folder(place, 1);
     else await unlink(place);

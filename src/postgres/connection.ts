@@ -27,7 +27,7 @@ export async function connect(target: ConnectionTarget, options: ConnectOptions)
   const lost = new AbortController();
   const client = new pg.Client({
     connectionString: target.url,
-    ...(options.database === undefined ? {} : databaseOf(target, options.database)),
+    ...(options.database === undefined ? {} : { connectionString: urlOfDatabase(target, options.database) }),
     application_name: `holdfast ${options.purpose}`,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
@@ -55,9 +55,9 @@ export async function connect(target: ConnectionTarget, options: ConnectOptions)
 }
 
 /** Put into the address as text: one of a socket has no host, and so is none for URL. The driver takes back what `encodeURI` writes, and no more. */
-function databaseOf(target: ConnectionTarget, database: string): { connectionString: string } {
+export function urlOfDatabase(target: ConnectionTarget, database: string): string {
   const name = encodeURI(database);
-  return { connectionString: target.url.replace(/^([a-z]+:\/\/[^/?#]*)(?:\/[^?#]*)?/, (_, server: string) => `${server}/${name}`) };
+  return target.url.replace(/^([a-z]+:\/\/[^/?#]*)(?:\/[^?#]*)?/, (_, server: string) => `${server}/${name}`);
 }
 
 /** `host:port/database` without user or password. */

@@ -195,6 +195,12 @@ export async function findUser(name: string): Promise<RunAs | null> {
   return { uid: Number(uid.stdout.trim()), gid: Number(gid.stdout.trim()) };
 }
 
+/** The name of an operating-system user, or null where it has none. */
+export async function findUserName(uid: number): Promise<string | null> {
+  const { exitCode, stdout } = await runProgram("id", ["-nu", String(uid)], { timeoutMs: 5000 });
+  return exitCode === 0 && stdout.trim() !== "" ? stdout.trim() : null;
+}
+
 /** PostgreSQL refuses to run as root: as root its programs run as the configured user, or `postgres`, or `nobody`. Null: as ourselves. */
 export async function serverUser(configured: string | null): Promise<RunAs | null> {
   if (process.getuid?.() !== 0) return null;

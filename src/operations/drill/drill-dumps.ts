@@ -3,19 +3,18 @@ import path from "node:path";
 import type { DrillCheckResult, DrillFault } from "../../domain/drill-verdict.ts";
 import { HoldfastError } from "../../errors.ts";
 import { requireBinaries, requireClients } from "../../postgres/binaries.ts";
-import { countRows } from "../../postgres/dump.ts";
 import { makeCluster } from "../../postgres/new-cluster.ts";
 import { requireReachable } from "../../postgres/process.ts";
 import { startScratchCluster } from "../../postgres/scratch-cluster.ts";
-import type { ScratchCluster } from "../../postgres/scratch-cluster.ts";
 import { majorOf } from "../../postgres/server-identity.ts";
 import type { OperationContext } from "../context.ts";
 import { loadDumps, planDumpRestore } from "../restore/load-dumps.ts";
-import type { AboutDumps, DumpPlan } from "../restore/load-dumps.ts";
+import type { DumpPlan } from "../restore/load-dumps.ts";
 import type { DrillRequest, DrillResult } from "./drill.ts";
 import { faultOf } from "./drill-faults.ts";
 import { runPhases } from "./drill-phases.ts";
 import type { Phase } from "./drill-phases.ts";
+import { checkRows } from "./rows-check.ts";
 import { runUserChecks } from "./user-checks.ts";
 
 /** Loads dumps into a scratch cluster of our own, counts the rows, asks what the policy asks, and takes it away again. */
@@ -68,30 +67,4 @@ async function prove(plan: DumpPlan, request: DrillRequest, folder: string, phas
   await phase("restore", async () => loadDumps(plan, { url: cluster.url("postgres"), clients, databases: null }, context));
   // Before the cluster goes.
   return await phase("check", async () => [...(await checkRows(about, cluster, context)), ...(await runUserChecks(request.checks, cluster, context.signal))]);
-}
-
-/** Every table has the rows that it had in the snapshot that was dumped. */
-async function checkRows({ databases }: AboutDumps, cluster: ScratchCluster, { clock, signal }: OperationContext): Promise<DrillCheckResult[]> {
-  const checks: DrillCheckResult[] = [];
-  for (const { name, tables } of databases) {
-    signal.throwIfAborted();
-    await using connection = await cluster.connect(name);
-    await connection.client.query("begin isolation level repeatable read read only");
-    const found = new Map((await countRows(connection.client, () => clock.monotonicMs())).map((table) => [`${table.schema}.${table.name}`, table.rows]));
-    const known = tables.filter(({ rows }) => rows !== null);
-    const wrong = known.flatMap(({ schema, name: table, rows }) => {
-      const now = found.get(`${schema}.${table}`);
-      // Not counted in time is not wrong.
-      return now === rows || now === null ? [] : [`${schema}.${table} has ${now ?? "no such table"}, and had ${rows}`];
-    });
-    const counted = known.filter(({ schema, name: table }) => typeof found.get(`${schema}.${table}`) === "number").length;
-    checks.push({
-      name: `rows of ${name}`,
-      required: true,
-      outcome: wrong.length > 0 ? "fail" : "pass",
-      detail: wrong.length > 0 ? wrong.slice(0, 3).join("; ") : `${counted} of ${tables.length} tables were counted, and have what they had`,
-      fault: "backup",
-    });
-  }
-  return checks;
 }

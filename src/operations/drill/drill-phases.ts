@@ -6,9 +6,9 @@ import type { DrillCheckResult, DrillFault } from "../../domain/drill-verdict.ts
 import { describeTarget } from "../../domain/restore-target.ts";
 import { HoldfastError, messageOf } from "../../errors.ts";
 import { removeTree } from "../../files/remove-tree.ts";
-import { runProgram } from "../../postgres/process.ts";
 import type { StoredManifest } from "../../repository/manifest.ts";
 import type { OperationContext } from "../context.ts";
+import { openForRemoval } from "../restore/restore-target-folder.ts";
 import { warnOf } from "./drill.ts";
 import type { DrillRequest, DrillResult } from "./drill.ts";
 import { KEPT_MARKER } from "./sweep-scratch.ts";
@@ -96,11 +96,8 @@ function refuseTooLarge({ bytes }: { readonly bytes: number }, { maxBytes }: Dri
     throw new HoldfastError("HF-SPACE", `what is restored would take ${bytes} bytes, and scratch.maxBytes is ${maxBytes}`, { hint: "raise scratch.maxBytes in the inventory" });
 }
 
-const CHMOD_TIMEOUT_MS = 10 * 60_000;
-
-/** Folders that nobody may write in come back as such: whoever is not root opens them first. */
 async function removeRestored(folder: string): Promise<void> {
-  if (process.getuid?.() !== 0) await runProgram("chmod", ["-R", "u+rwX", folder], { timeoutMs: CHMOD_TIMEOUT_MS });
+  await openForRemoval(folder);
   await removeTree(folder);
 }
 

@@ -1,6 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { removeTree } from "../../files/remove-tree.ts";
+import { stopLeftServer } from "../../postgres/left-server.ts";
 
 /** Drills that died leave their folder, and perhaps a server. Those whose process is gone are cleared away before the next one begins. */
 export async function sweepScratch(directory: string): Promise<string[]> {
@@ -9,8 +10,7 @@ export async function sweepScratch(directory: string): Promise<string[]> {
     const owner = /^\d{8}T\d+Z-([0-9a-z]+)-[0-9a-z]+$/.exec(name)?.[1];
     const folder = path.join(directory, name);
     if (owner === undefined || (await isAlive(owner)) || (await isKept(folder))) continue;
-    const [pid] = (await readFile(path.join(folder, "data/postmaster.pid"), "utf8").catch(() => "")).split("\n");
-    if (pid !== undefined && pid !== "" && (await runsOn(Number(pid), path.join(folder, "data")))) process.kill(Number(pid), "SIGQUIT");
+    await stopLeftServer(path.join(folder, "data"));
     await removeTree(folder);
     swept.push(name);
   }
@@ -28,10 +28,4 @@ async function isKept(folder: string): Promise<boolean> {
 async function isAlive(owner: string): Promise<boolean> {
   const pid = Number.parseInt(owner, 36);
   return pid === process.pid || (await readFile(`/proc/${pid}/stat`, "utf8").catch(() => null)) !== null;
-}
-
-/** Only a server of ours, on this very folder, is ever signalled. */
-async function runsOn(pid: number, dataDirectory: string): Promise<boolean> {
-  const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
-  return command.split("\0").includes(dataDirectory);
 }

@@ -1,30 +1,32 @@
-import { readFile } from "node:fs/promises";
-import path from "node:path";
 import { stopwatch } from "../../clock.ts";
 import { crashPoint } from "../../crash-points.ts";
 import type { DrillCheckResult } from "../../domain/drill-verdict.ts";
-import { formatLsn } from "../../domain/lsn.ts";
 import { CONFIRMED_STEPS, remainingSteps } from "../../domain/recovery-steps.ts";
 import type { RecoveryStep, StepRecord } from "../../domain/recovery-steps.ts";
-import { formatMicros } from "../../domain/timestamp.ts";
-import { HoldfastError, messageOf, must } from "../../errors.ts";
+import { messageOf, must } from "../../errors.ts";
+import type { Facts } from "../../errors.ts";
 import type { Journal } from "../record-run.ts";
 import type { OperationContext } from "../context.ts";
-import type { RestorePlan } from "../restore/plan-restore.ts";
 import { recordStep } from "./recovery-log.ts";
 import type { RecordedRecovery } from "./recovery-log.ts";
 
-/** What the steps do, by whoever knows the inventory: the same code that `restore` and `drill` run. */
-export interface RecoveryParts {
+/** What the steps do for one kind of source, by whoever knows the inventory: the same code that `restore` and `drill` run. `Plan` is how that kind is restored. */
+export interface RecoveryParts<Plan> {
   /** In words, how the source and its copies are. */
   assess(): Promise<string>;
-  /** Plans by every copy that leads to the point, best first; a point that was chosen before is planned again. */
-  plan(chosen: { readonly lsn: string; readonly backupId: string } | null): Promise<RestorePlan[]>;
-  restore(plans: readonly RestorePlan[]): Promise<string>;
-  /** Starts the restored server, or joins it where it runs, and waits until it has reached the point. */
-  applyLogs(plan: RestorePlan): Promise<string>;
-  verify(plan: RestorePlan): Promise<DrillCheckResult[]>;
-  connectivity(plan: RestorePlan): Promise<DrillCheckResult[]>;
+  /** Plans by every copy that leads to the point, best first. `chosen`: what is on record of the point that was chosen before; it stays the one, whatever came into the repository since, or this rejects. */
+  plan(chosen: Facts | null): Promise<readonly Plan[]>;
+  /** The point in words, and as it is kept on record to be planned again by. */
+  describe(plan: Plan): { readonly detail: string; readonly facts: Facts };
+  /** Whether the target holds all of this very point, restored by one of us that did not live to say so. */
+  isRestored(plan: Plan): Promise<boolean>;
+  restore(plans: readonly Plan[]): Promise<string>;
+  /** Brings what was restored to its point, and to where it can be asked: starts its server, or joins it where it runs. */
+  applyLogs(plan: Plan): Promise<string>;
+  verify(plan: Plan): Promise<readonly DrillCheckResult[]>;
+  connectivity(plan: Plan): Promise<readonly DrillCheckResult[]>;
+  /** Where people find what was brought back. */
+  readonly place: string;
   /** Resolves once somebody who may has said that the step is to be done; rejects where nobody can be asked. */
   confirm(step: RecoveryStep, about: string): Promise<void>;
 }
@@ -37,7 +39,7 @@ export interface RecoveryOutcome {
 }
 
 /** Does what is left of a recovery, step by step, each on record as soon as it ended. Killed at any moment, it is run again and goes on. */
-export async function recover(recovery: RecordedRecovery, parts: RecoveryParts, journal: Journal, context: OperationContext): Promise<RecoveryOutcome> {
+export async function recover<Plan>(recovery: RecordedRecovery, parts: RecoveryParts<Plan>, journal: Journal, context: OperationContext): Promise<RecoveryOutcome> {
   return new Recovery(recovery, parts, journal, context).run();
 }
 
@@ -47,16 +49,16 @@ interface StepResult {
   readonly checks?: readonly DrillCheckResult[];
 }
 
-class Recovery {
+class Recovery<Plan> {
   readonly #recovery: RecordedRecovery;
-  readonly #parts: RecoveryParts;
+  readonly #parts: RecoveryParts<Plan>;
   readonly #journal: Journal;
   readonly #context: OperationContext;
   readonly #steps: StepRecord[];
   readonly #checks: DrillCheckResult[] = [];
-  #plans: RestorePlan[] | null = null;
+  #plans: readonly Plan[] | null = null;
 
-  constructor(recovery: RecordedRecovery, parts: RecoveryParts, journal: Journal, context: OperationContext) {
+  constructor(recovery: RecordedRecovery, parts: RecoveryParts<Plan>, journal: Journal, context: OperationContext) {
     this.#recovery = recovery;
     this.#parts = parts;
     this.#journal = journal;
@@ -103,11 +105,10 @@ class Recovery {
       case "assess":
         return { detail: await this.#parts.assess() };
       case "identify":
-        return describePlan(must((await this.#planned())[0], "a plan"));
+        return this.#parts.describe(await this.#plan());
       case "restore": {
         const plans = await this.#planned();
-        const done = await isRestored(this.#recovery.order.target, must(plans[0], "a plan"));
-        return { detail: done ? "was restored before" : await this.#parts.restore(plans) };
+        return { detail: (await this.#parts.isRestored(await this.#plan())) ? "was restored before" : await this.#parts.restore(plans) };
       }
       case "apply-logs":
         return { detail: await this.#parts.applyLogs(await this.#plan()) };
@@ -116,53 +117,22 @@ class Recovery {
       case "connectivity":
         return checked(await this.#parts.connectivity(await this.#plan()));
       case "resume":
-        return { detail: `in use from now on: ${this.#recovery.order.target}` };
+        return { detail: `in use from now on: ${this.#parts.place}` };
     }
   }
 
-  async #plan(): Promise<RestorePlan> {
+  async #plan(): Promise<Plan> {
     return must((await this.#planned())[0], "a plan");
   }
 
-  /** Once a point was chosen it stays the one, whatever came into the repository since. */
-  async #planned(): Promise<RestorePlan[]> {
-    const facts = this.#steps.findLast(({ step, outcome }) => step === "identify" && outcome === "done")?.facts;
-    const chosen = typeof facts?.["recordLsn"] === "string" && typeof facts["backupId"] === "string" ? { lsn: facts["recordLsn"], backupId: facts["backupId"] } : null;
-    this.#plans ??= await this.#parts.plan(chosen);
-    const [plan] = this.#plans;
-    if (chosen !== null && plan !== undefined && formatLsn(plan.resolved.record) !== chosen.lsn)
-      throw new HoldfastError("HF-TARGET-UNREACHABLE", `the point that was chosen (${chosen.lsn}) is planned as ${formatLsn(plan.resolved.record)} now`, {
-        hint: "begin another recovery, without --resume, into another folder",
-      });
+  async #planned(): Promise<readonly Plan[]> {
+    const identified = this.#steps.findLast(({ step, outcome }) => step === "identify" && outcome === "done");
+    this.#plans ??= await this.#parts.plan(identified?.facts ?? null);
     return this.#plans;
   }
-}
-
-function describePlan({ view, stored, resolved, bytes }: RestorePlan): StepResult {
-  const lost = resolved.nextCommit === null ? "nothing that is known of is lost" : `lost is what was committed from ${formatMicros(resolved.nextCommit.at)} on`;
-  return {
-    detail: `${stored.manifest.id} from ${view.repository.name}, to ${formatLsn(resolved.end)} on timeline ${resolved.timeline}; ${lost}`,
-    facts: {
-      repository: view.repository.name,
-      backupId: stored.manifest.id,
-      timeline: resolved.timeline,
-      recordLsn: formatLsn(resolved.record),
-      reachedLsn: formatLsn(resolved.end),
-      bytes,
-      walSegments: resolved.segments.length,
-    },
-  };
 }
 
 function checked(checks: readonly DrillCheckResult[]): StepResult {
   const passed = checks.filter(({ outcome }) => outcome === "pass").length;
   return { detail: `${passed} of ${checks.length} checks passed`, checks, facts: { checks } };
-}
-
-/** A folder that was restored to this very point, and whose record we did not live to write. pg_control is put in place last, so where it is all else is. */
-async function isRestored(target: string, { resolved }: RestorePlan): Promise<boolean> {
-  const [control, configuration] = await Promise.all(
-    ["global/pg_control", "postgresql.auto.conf"].map(async (name) => readFile(path.join(target, name), "latin1").catch(() => null)),
-  );
-  return control !== null && control !== undefined && (configuration ?? "").includes(`recovery_target_lsn = '${formatLsn(resolved.record)}'`);
 }

@@ -10,7 +10,10 @@ const orderSchema = z.object({
   recovery: z.string(),
   source: z.string(),
   to: z.string(),
-  target: z.string(),
+  /** The folder; null: into a server. */
+  target: z.string().nullable(),
+  /** Where the address of the server is that databases are loaded into; null: into a folder. */
+  into: z.string().nullable().default(null),
   from: z.string().nullable(),
   owner: z.string().nullable(),
   port: z.number().nullable(),

@@ -5,10 +5,7 @@ import type { CopyView } from "../copy-view.ts";
 
 /** Of a source without a log: the newest backup that was whole by the target; or the one that was named. */
 export function chooseByTime(view: CopyView, target: RestoreTarget, backup: string | null): StoredManifest {
-  if (target.kind !== "latest" && target.kind !== "time" && target.kind !== "immediate")
-    throw new HoldfastError("HF-TARGET", `${view.source} has no WAL, so it is brought back to the end of a backup only`, {
-      hint: "--to latest, or a time: then it is the last backup before it",
-    });
+  requireTime(view.source, target);
   const { backups } = view.listing;
   if (backup !== null) {
     const named = backups.find(({ manifest }) => manifest.id === backup);
@@ -21,4 +18,12 @@ export function chooseByTime(view: CopyView, target: RestoreTarget, backup: stri
   if (newest !== undefined) return newest;
   if (backups.length === 0) throw new HoldfastError("HF-NO-BACKUP", `${view.repository.name} holds no backup of ${view.source}`, { hint: "take a backup first" });
   throw new HoldfastError("HF-TARGET-UNREACHABLE", `no backup of ${view.source} was whole by then`, { hint: `the oldest ended at ${backups[0]?.manifest.stop.at}` });
+}
+
+/** Rejects what only WAL can lead to. */
+export function requireTime(source: string, target: RestoreTarget): asserts target is Extract<RestoreTarget, { kind: "latest" | "time" | "immediate" }> {
+  if (target.kind !== "latest" && target.kind !== "time" && target.kind !== "immediate")
+    throw new HoldfastError("HF-TARGET", `${source} has no WAL, so it is brought back to the end of a backup only`, {
+      hint: "--to latest, or a time: then it is the last backup before it",
+    });
 }

@@ -1,6 +1,8 @@
 import path from "node:path";
+import type pg from "pg";
 import { z } from "zod";
 import { stopwatch } from "../../clock.ts";
+import { crashPoint } from "../../crash-points.ts";
 import type { Fallback } from "../../domain/fallback.ts";
 import { blocksOf } from "../../domain/file-map.ts";
 import type { FileEntry } from "../../domain/file-map.ts";
@@ -8,7 +10,7 @@ import type { RestoreTarget } from "../../domain/restore-target.ts";
 import { DamageError, HoldfastError, must } from "../../errors.ts";
 import type { ServerBinaries } from "../../postgres/binaries.ts";
 import { clientAddress } from "../../postgres/client-address.ts";
-import { connect, queryRows, text } from "../../postgres/connection.ts";
+import { connect, escapeIdentifier, queryRow, queryRows, text } from "../../postgres/connection.ts";
 import { feedProgram } from "../../postgres/process.ts";
 import { blockSizeOf } from "../../repository/manifest.ts";
 import type { DumpManifest, StoredManifest } from "../../repository/manifest.ts";
@@ -58,6 +60,17 @@ export interface LoadTarget {
   readonly clients: ServerBinaries;
   /** Null: all. */
   readonly databases: readonly string[] | null;
+  /** What earlier attempts came to, where one that was killed is to be gone on with. */
+  readonly ledger?: LoadLedger;
+}
+
+/** How far loading into a server has come: told before a database is begun, and when it is whole. */
+export interface LoadLedger {
+  readonly loaded: readonly string[];
+  /** What was being loaded when the last attempt ended; null: nothing. */
+  readonly begun: string | null;
+  begin(database: string): Promise<void>;
+  end(database: string): Promise<void>;
 }
 
 export interface LoadedDumps {
@@ -77,7 +90,10 @@ export interface LoadedDumps {
 export async function loadDumps(plan: DumpPlan, target: LoadTarget, context: OperationContext): Promise<LoadedDumps> {
   const elapsed = stopwatch(context.clock);
   const { manifest } = plan.stored;
-  const wanted = chooseDatabases(plan.about, target.databases);
+  const { ledger } = target;
+  const before = ledger === undefined ? [] : await whatIsThere(target.url, ledger, context);
+  const chosen = chooseDatabases(plan.about, target.databases);
+  const wanted = chosen.filter(({ name }) => !before.includes(name));
   await refuseOverwriting(target.url, wanted);
   const files = new Map<string, FileEntry>();
   for await (const entry of checkedTree(plan.chain, manifest)) if (entry.type === "file") files.set(entry.path, entry);
@@ -86,13 +102,17 @@ export async function loadDumps(plan: DumpPlan, target: LoadTarget, context: Ope
   let bytes = 0;
   for (const { name, file } of wanted) {
     context.onProgress({ phase: `load ${name}`, doneBytes: bytes, totalBytes: plan.bytes });
+    await ledger?.begin(name);
+    crashPoint("restore.copying");
     await loadDatabase(target, name, pieces(file), context);
+    crashPoint("restore.before-done");
+    await ledger?.end(name);
     bytes += files.get(file)?.length ?? 0;
   }
   return {
     backupId: manifest.id,
     repository: plan.view.repository.name,
-    databases: wanted.map(({ name }) => name),
+    databases: chosen.map(({ name }) => name),
     roleNotices,
     from: manifest.start.at,
     reachedTime: manifest.stop.at,
@@ -114,20 +134,42 @@ function chooseDatabases({ databases }: AboutDumps, wanted: readonly string[] | 
 /** Every server has it, so it is not made, but filled. */
 const ALWAYS_THERE = "postgres";
 
-async function refuseOverwriting(url: string, wanted: AboutDumps["databases"]): Promise<void> {
+export async function refuseOverwriting(url: string, wanted: AboutDumps["databases"]): Promise<void> {
   await using connection = await connect({ url }, { purpose: "restore", database: ALWAYS_THERE });
   const there = (await queryRows(connection.client, "select datname as name from pg_database")).map((row) => text(row, "name"));
   const taken = wanted.filter(({ name }) => name !== ALWAYS_THERE && there.includes(name)).map(({ name }) => name);
-  const [row] = await queryRows(
-    connection.client,
-    "select count(*)::text as relations from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema'",
-  );
-  if (wanted.some(({ name }) => name === ALWAYS_THERE) && row?.["relations"] !== "0") taken.push(ALWAYS_THERE);
+  if (wanted.some(({ name }) => name === ALWAYS_THERE) && (await countRelations(connection.client)) > 0) taken.push(ALWAYS_THERE);
   if (taken.length > 0)
     throw new HoldfastError("HF-TARGET-NOT-EMPTY", `the server has ${taken.map((name) => JSON.stringify(name)).join(", ")} already`, {
       hint: "name others with --database, or another server; nothing was touched",
       facts: { databases: taken },
     });
+}
+
+/**
+ * What earlier attempts loaded. The database that the last one did not get to the end of is renamed, never dropped: whether it is all ours nobody can tell from outside. The one that every server
+ * has is filled in one transaction, so it is there whole or not at all.
+ */
+async function whatIsThere(url: string, { loaded, begun }: LoadLedger, context: OperationContext): Promise<readonly string[]> {
+  if (begun === null) return loaded;
+  await using connection = await connect({ url }, { purpose: "restore", database: ALWAYS_THERE });
+  const { client } = connection;
+  if (begun === ALWAYS_THERE) return (await countRelations(client)) === 0 ? loaded : [...loaded, begun];
+  const [there] = await queryRows(client, "select datname as name from pg_database where datname = $1", [begun]);
+  if (there === undefined) return loaded;
+  const aside = `${begun.slice(0, MOST_KEPT_OF_A_NAME)} unfinished ${context.clock.now().toISOString().slice(0, 19).replaceAll(/[-:]/g, "")}`;
+  await queryRows(client, `alter database ${escapeIdentifier(begun)} rename to ${escapeIdentifier(aside)}`);
+  context.onNotice(`the database ${JSON.stringify(begun)} was half loaded when it was interrupted: it is ${JSON.stringify(aside)} now, and can be dropped`);
+  return loaded;
+}
+
+/** Of 63 bytes, at worst four to a character, with what is added to it. */
+const MOST_KEPT_OF_A_NAME = 8;
+
+async function countRelations(client: pg.Client): Promise<number> {
+  const sql =
+    "select count(*)::text as relations from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema'";
+  return Number(text(await queryRow(client, sql), "relations"));
 }
 
 const THERE_ALREADY = /ERROR:\s+role ".*" already exists/;
@@ -146,9 +188,9 @@ async function loadGlobals({ clients, url }: LoadTarget, input: AsyncIterable<Bu
   return complaints;
 }
 
-async function loadDatabase({ clients, url }: LoadTarget, name: string, input: AsyncIterable<Buffer>, { signal }: OperationContext): Promise<void> {
+async function loadDatabase({ clients, url, ledger }: LoadTarget, name: string, input: AsyncIterable<Buffer>, { signal }: OperationContext): Promise<void> {
   const { dbname, env } = clientAddress(url, ALWAYS_THERE);
-  const how = name === ALWAYS_THERE ? [] : ["--create"];
+  const how = name !== ALWAYS_THERE ? ["--create"] : ledger === undefined ? [] : ["--single-transaction"];
   const args = ["--exit-on-error", "--no-tablespaces", "--no-password", ...how, `--dbname=${dbname}`];
   await feedProgram(path.join(clients.folder, "pg_restore"), args, input, { env, signal });
 }

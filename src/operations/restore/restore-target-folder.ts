@@ -2,6 +2,7 @@ import { lstat, mkdir, open, readdir, readFile, stat, statfs } from "node:fs/pro
 import path from "node:path";
 import { codeOf, HoldfastError } from "../../errors.ts";
 import { removeTree } from "../../files/remove-tree.ts";
+import { runProgram } from "../../postgres/process.ts";
 import { INCOMPLETE_MARKER } from "../tree-names.ts";
 
 export type TargetState = "absent" | "empty" | "unfinished";
@@ -63,9 +64,19 @@ async function mark(place: string, target: string): Promise<void> {
 
 /** The marker stays: until the end the folder is known to be ours. */
 async function clearFolder(folder: string): Promise<void> {
-  const names = await readdir(folder).catch((): string[] => []);
-  if (!names.includes(INCOMPLETE_MARKER)) return;
-  for (const name of names) if (name !== INCOMPLETE_MARKER) await removeTree(path.join(folder, name));
+  // As bytes: a name that is no UTF-8 is found again only so.
+  const names = await readdir(folder, { encoding: "buffer" }).catch((): Buffer[] => []);
+  const marker = Buffer.from(INCOMPLETE_MARKER);
+  if (!names.some((name) => marker.equals(name))) return;
+  await openForRemoval(folder);
+  for (const name of names) if (!marker.equals(name)) await removeTree(Buffer.concat([Buffer.from(`${folder}/`), name]));
+}
+
+const CHMOD_TIMEOUT_MS = 10 * 60_000;
+
+/** Folders that nobody may write in come back as such: whoever is not root opens them before they are cleared away. */
+export async function openForRemoval(folder: string): Promise<void> {
+  if (process.getuid?.() !== 0) await runProgram("chmod", ["-R", "u+rwX", folder], { timeoutMs: CHMOD_TIMEOUT_MS });
 }
 
 /** Everything else is in place: the last step makes the cluster startable, by renaming pg_control into place, and takes the marker away. */

@@ -74,7 +74,7 @@ export async function restoreTree({ plan, target }: { readonly plan: TreePlan; r
     void entry;
     context.signal.throwIfAborted();
   }
-  const ownership: Ownership = process.getuid?.() === 0 ? "as-backed-up" : "ours";
+  const ownership = ownershipHere();
   if (ownership === "ours") context.onNotice("not as root: everything will belong to the user that restores it, and set-id bits are left out");
   await claimTarget(target, [], { keep: false });
   await closeToOthers(target, ownership);
@@ -105,6 +105,18 @@ export async function restoreTree({ plan, target }: { readonly plan: TreePlan; r
   } catch (error) {
     throw targetError(error, target);
   }
+}
+
+/** To whom restored files belong: only root can give them away. */
+export function ownershipHere(): Ownership {
+  return process.getuid?.() === 0 ? "as-backed-up" : "ours";
+}
+
+/** What a restore does last: its folder looks as the root of the tree did. Done again it is the same. */
+export async function dressRoot(plan: TreePlan, target: string): Promise<void> {
+  const { attributes } = await readAboutTree(await openChain(plan), plan.stored.manifest);
+  await dressFolder(target, attributes, ownershipHere());
+  await syncFolder(target);
 }
 
 /** Until it is whole nobody else gets into it, whoever made the folder. */

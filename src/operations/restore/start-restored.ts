@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { formatLsn } from "../../domain/lsn.ts";
 import { HoldfastError } from "../../errors.ts";
@@ -28,9 +27,14 @@ const CANNOT_CONNECT_NOW = "57P03";
 
 /** Starts a restored cluster as its owner would, waits until recovery has ended, and makes sure that it ended where the plan said. The server goes on running. */
 export async function startRestored(request: StartRequest, context: OperationContext): Promise<{ reachedLsn: string | null }> {
-  const { plan, target, runAs } = request;
-  const { manifest } = plan.stored;
-  const binaries = await requireBinaries(request.binaries, majorOf(manifest.postgres.version));
+  await startServer({ ...request, version: request.plan.stored.manifest.postgres.version }, context);
+  return { reachedLsn: request.promotes ? await joinRestored(request, context) : null };
+}
+
+/** Starts a server on a folder as its owner would. It goes on running. */
+export async function startServer(request: Pick<StartRequest, "target" | "runAs" | "binaries"> & { readonly version: number }, context: OperationContext): Promise<void> {
+  const { target, runAs } = request;
+  const binaries = await requireBinaries(request.binaries, majorOf(request.version));
   const logFile = path.join(target, "holdfast-start.log");
   const result = await runProgram(path.join(binaries.folder, "pg_ctl"), ["-D", target, "-w", "-t", String(START_TIMEOUT_SECONDS), "-l", logFile, "start"], {
     runAs,
@@ -39,26 +43,19 @@ export async function startRestored(request: StartRequest, context: OperationCon
     signal: context.signal,
   });
   if (result.exitCode !== 0) throw new HoldfastError("HF-START", `the restored server did not start: ${lastLine(result.stdout + result.stderr)}`, { hint: `see ${logFile}` });
-  return { reachedLsn: request.promotes ? await joinRestored(request, context) : null };
-}
-
-/** Whether a server runs on a data directory, by its pid file and the process it names. */
-export async function isRunningOn(target: string): Promise<boolean> {
-  const [pid = ""] = (await readFile(path.join(target, "postmaster.pid"), "utf8").catch(() => "")).split("\n");
-  if (!/^\d+$/.test(pid)) return false;
-  const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
-  return command.split("\0").includes(target);
 }
 
 /** The address of a restored server, for one of its databases: as its bootstrap role, by its socket. */
-export function restoredUrl({ plan, socketDirectory, port }: Pick<StartRequest, "plan" | "socketDirectory" | "port">, database: string): string {
-  const { bootstrapRole } = plan.stored.manifest.postgres;
+export function restoredUrl(
+  { bootstrapRole, socketDirectory, port }: Pick<StartRequest, "socketDirectory" | "port"> & { readonly bootstrapRole: string },
+  database: string,
+): string {
   return `postgres://${encodeURIComponent(bootstrapRole)}@/${encodeURIComponent(database)}?host=${encodeURIComponent(socketDirectory)}&port=${port}`;
 }
 
 /** Waits for a restored server that was started, and makes sure of where its recovery ended. */
 export async function joinRestored(request: StartRequest, context: OperationContext): Promise<string | null> {
-  return waitAndCheck(restoredUrl(request, "postgres"), request, context);
+  return waitAndCheck(restoredUrl({ ...request, bootstrapRole: request.plan.stored.manifest.postgres.bootstrapRole }, "postgres"), request, context);
 }
 
 async function waitAndCheck(url: string, { plan }: StartRequest, context: OperationContext): Promise<string | null> {
