@@ -33,8 +33,10 @@ const copySchema = z.object({
   gaps: countOrNull,
 });
 
-export const gapSchema = z.object({ repository: text, timeline: count, startLsn: text, endLsn: text, firstSegment: text, lastSegment: text });
-const windowSchema = z.object({ repository: text, timeline: count, from: time, to: timeOrNull, startLsn: text, endLsn: text });
+/** Of a former cluster of the source; absent: of the one in use. */
+const formerCluster = { systemIdentifier: text.optional() };
+export const gapSchema = z.object({ repository: text, ...formerCluster, timeline: count, startLsn: text, endLsn: text, firstSegment: text, lastSegment: text });
+const windowSchema = z.object({ repository: text, ...formerCluster, timeline: count, from: time, to: timeOrNull, startLsn: text, endLsn: text });
 
 const verdict = z.enum(["ok", "breached", "unknown"]);
 const reasonSchema = z.object({ kind: z.enum(["breached", "unknown", "note"]), text });

@@ -136,6 +136,17 @@ async function chooseStored(repository: Repository, name: string | undefined): P
   throw new HoldfastError("HF-USAGE", name === undefined ? "which source?" : `the repository holds no source ${JSON.stringify(name)}`, { hint, facts: { sources: stored } });
 }
 
+/** What copies hold of clusters that the source was bound to before. One that cannot say is left out: 'verify' tells. */
+export async function formerViews(views: readonly CopyView[]): Promise<CopyView[]> {
+  const former = views.map(async (view) =>
+    view.former().catch((error: unknown) => {
+      if (!isOfThisCopy(error)) throw error;
+      return [];
+    }),
+  );
+  return (await Promise.all(former)).flat();
+}
+
 /** The copies that hold something of the source. One that cannot be looked at is left out, with a word, while there is another. */
 export async function openViews(reading: Reading, notice: (text: string) => void = () => undefined): Promise<CopyView[]> {
   const views: CopyView[] = [];

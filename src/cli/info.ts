@@ -9,7 +9,7 @@ import { askLocks } from "../operations/look-at-locks.ts";
 import { chooseSources, repositoriesOf } from "../operations/installation.ts";
 import { observeSource } from "../operations/observe.ts";
 import type { SourceConfig } from "../policy/types.ts";
-import { newCommand, openReading, openViews, perform, withoutInventory } from "./action.ts";
+import { newCommand, formerViews, openReading, openViews, perform, withoutInventory } from "./action.ts";
 import type { CommonOptions, Tools } from "./action.ts";
 import { formatBytes } from "./output.ts";
 import { formatTable } from "./table.ts";
@@ -36,10 +36,12 @@ async function collect(source: string | undefined, options: CommonOptions, tools
   }
   const reading = await openReading(source, options, tools);
   const [views, now] = [await openViews(reading), systemClock.now()];
+  const former = await formerViews(views);
   return [
     await describeSource({
       name: reading.name,
       views,
+      former,
       server: null,
       verified: [],
       lastProof: null,
@@ -48,7 +50,7 @@ async function collect(source: string | undefined, options: CommonOptions, tools
       verification: [],
       rules: null,
       logRepositories: null,
-      locks: await askLocks(views, now),
+      locks: await askLocks([...views, ...former], now),
       now,
     }),
   ];
@@ -78,18 +80,17 @@ function describe(info: SourceInfo): string {
       ...(backup.heldBy.length === 0 ? [] : [`held by ${backup.heldBy.length}`]),
     ].join(", "),
   ]);
-  const windows = info.windows.map(({ repository, timeline, from, to, startLsn, endLsn }) => [repository, String(timeline), from, to ?? "unknown", startLsn, endLsn]);
+  const windows = info.windows.map(({ repository, systemIdentifier, timeline, from, to, startLsn, endLsn }) => [
+    inCluster(repository, systemIdentifier),
+    String(timeline),
+    from,
+    to ?? "unknown",
+    startLsn,
+    endLsn,
+  ]);
   const gaps = info.gaps.map(
-    ({ repository, timeline, firstSegment, lastSegment }) =>
-      `  GAP in ${repository}, timeline ${timeline}: ${firstSegment}${firstSegment === lastSegment ? "" : ` to ${lastSegment}`} missing\n`,
-  );
-  const sizes = info.backups.flatMap(({ id, sizeCheck }) =>
-    typeof sizeCheck?.reason === "string"
-      ? [
-          `  ${id} has an UNUSUAL SIZE: ${sizeCheck.reason}
-`,
-        ]
-      : [],
+    ({ repository, systemIdentifier, timeline, firstSegment, lastSegment }) =>
+      `  GAP in ${inCluster(repository, systemIdentifier)}, timeline ${timeline}: ${firstSegment}${firstSegment === lastSegment ? "" : ` to ${lastSegment}`} missing\n`,
   );
   const kept = [{ what: "all of it is on legal hold", mark: info.held }]
     .concat(
@@ -108,15 +109,26 @@ function describe(info: SourceInfo): string {
       : `${info.lastProof.at} (${info.lastProof.verdict}${info.lastProof.rtoSeconds === null ? "" : `, recovered in ${formatSeconds(info.lastProof.rtoSeconds)}`})`;
   return [
     `${info.name}  ${whatItIs(info)}\n`,
+    ...(info.formerClusters ?? []).map(
+      ({ systemIdentifier, from, until }) => `  was cluster ${systemIdentifier} from ${from} to ${until}: restore with --cluster ${systemIdentifier}\n`,
+    ),
     backups.length === 0 ? "  no backups\n" : formatTable(["backup", "state", "source", "stored", "took", "copies (verified)", ""], backups),
     windows.length === 0 ? `  ${pointsWithoutLog(info)}\n` : formatTable(["recoverable from", "timeline", "from", "to", "start", "end"], windows),
     ...gaps,
-    ...sizes,
+    ...unusualSizes(info),
     ...kept,
     ...exposure,
     ...(info.verification ?? []).map(describeVerification),
     `  last proven by a drill: ${proof}\n`,
   ].join("");
+}
+
+function unusualSizes({ backups }: SourceInfo): string[] {
+  return backups.flatMap(({ id, sizeCheck }) => (typeof sizeCheck?.reason === "string" ? [`  ${id} has an UNUSUAL SIZE: ${sizeCheck.reason}\n`] : []));
+}
+
+function inCluster(repository: string, systemIdentifier: string | undefined): string {
+  return systemIdentifier === undefined ? repository : `${repository}, cluster ${systemIdentifier}`;
 }
 
 function describeCopy({ repository, state, verifiedTier, lockedUntil }: BackupCopyView): string {

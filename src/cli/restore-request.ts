@@ -17,6 +17,8 @@ interface SpecialOptions {
   readonly endpoint?: string;
   readonly region?: string;
   readonly key?: string;
+  /** A former cluster of the source. */
+  readonly cluster?: string | undefined;
 }
 
 type SpecialRequest = Required<Pick<RestoreRequest, "walDirectory" | "primaryConninfo" | "databases">>;
@@ -64,6 +66,7 @@ export function fetchCommandOf(options: SpecialOptions, source: string, inventor
           ["--region", options.region],
           ["--key", options.key],
         ];
+  where.push(["--cluster", options.cluster]);
   const flags = where.flatMap(([flag, value]) => (value === null || value === undefined ? [] : [flag, value]));
   return [process.execPath, path.resolve(process.argv[1] ?? ""), "wal", "get", ...flags, "--ahead", AHEAD, source].map(shellWord).join(" ");
 }

@@ -25,6 +25,7 @@ import type { CommonOptions, Reading, Tools } from "./action.ts";
 import { formatBytes, plainLines } from "./output.ts";
 import { recordedRestore } from "./recorded-restore.ts";
 import { findInventory } from "../app.ts";
+import { chooseCluster } from "./choose-cluster.ts";
 import { restoreInto, restoreOther } from "./restore-by-kind.ts";
 import { fetchCommandOf, specialRequest } from "./restore-request.ts";
 
@@ -35,6 +36,7 @@ export interface RestoreOptions extends CommonOptions {
   readonly backup?: string;
   readonly from?: string;
   readonly timeline: string;
+  readonly cluster?: string;
   readonly exclusive?: boolean;
   readonly action: RestoreRequest["action"];
   readonly tablespace?: string[];
@@ -61,6 +63,7 @@ export function restoreCommand(): Command {
     .option("--backup <id>", "from this backup (default: the newest that leads to the target)")
     .option("--from <repository>", "from this copy (default: the first that can)")
     .option("--timeline <timeline>", "a number, latest or current", "latest")
+    .option("--cluster <system identifier>", "of a source that was bound to another cluster before: that one (default: the one in use; with a time, the one of that time)")
     .option("--exclusive", "stop just before the target instead of just after it (lsn, name, xid)")
     .addOption(new Option("--action <action>", "what the server does at the target").choices(["promote", "pause", "shutdown"]).default("promote"))
     .option("--tablespace <old=new>", "put a tablespace elsewhere (repeatable)", (value: string, all: string[] | undefined) => [...(all ?? []), value])
@@ -109,7 +112,7 @@ async function runRestore(source: string | undefined, options: RestoreOptions, t
     owner,
     action: options.action,
     ...special,
-    fetchCommand: fetchCommandOf(options, reading.name, findInventory(options.config)),
+    fetchCommand: fetchCommandOf({ ...options, cluster: formerClusterOf(plans) }, reading.name, findInventory(options.config)),
     socketDirectory,
     port: options.port === undefined ? null : Number(options.port),
   };
@@ -143,12 +146,12 @@ async function runRestore(source: string | undefined, options: RestoreOptions, t
 export async function planAll(
   reading: Reading,
   target: RestoreTarget,
-  options: Pick<RestoreOptions, "backup" | "timeline" | "exclusive" | "acceptGap">,
+  options: Pick<RestoreOptions, "backup" | "timeline" | "cluster" | "exclusive" | "acceptGap">,
   tools: Tools,
 ): Promise<RestorePlan[]> {
   const plans: RestorePlan[] = [];
   let refusal: unknown = null;
-  const opened = await openViews(reading, tools.output.notice);
+  const opened = await chooseCluster(await openViews(reading, tools.output.notice), { target, backup: options.backup ?? null, cluster: options.cluster ?? null });
   // One that was named stands for itself.
   const views = opened.map((view) => view.withOthers(opened));
   if (views.length === 0)
@@ -172,6 +175,10 @@ export async function planAll(
   }
   if (plans.length === 0) throw refusal;
   return target.kind === "latest" ? furthestFirst(plans, tools) : plans;
+}
+
+function formerClusterOf([plan]: readonly RestorePlan[]): string | undefined {
+  return plan?.view.formerCluster?.systemIdentifier;
 }
 
 /** Latest is what was last committed, whichever copy holds it: the nearest may have been away, and not have caught up yet. */

@@ -12,19 +12,25 @@ export function sourceCommand(): Command {
 function reattachCommand(): Command {
   return newCommand("reattach", "bind a source to the server that was brought back or promoted: follow its timeline, stream again, take a full", "holdfast source reattach orders")
     .argument("[source]", "which source (may be left out where there is one)")
-    .action(async (name: string | undefined, options: CommonOptions) =>
+    .option("--cluster <system identifier>", "the source is another cluster from now on, upgraded or made anew: this one; what the one before wrote is kept")
+    .action(async (name: string | undefined, options: CommonOptions & { cluster?: string }) =>
       perform(options, async ({ output, context, openApp }) => {
         const app = await openApp();
-        const view = await reattachSource(app, chooseSource(app.inventory, name), context);
+        const view = await reattachSource(app, chooseSource(app.inventory, name), options.cluster ?? null, context);
         output.result(view, () => describe(view));
         return view.notReached.length > 0 || view.backup.copies.some(({ state }) => state === "failed") ? 3 : 0;
       }),
     );
 }
 
-function describe({ source, timeline, parentTimeline, forkLsn, abandoned, slot, backup, notReached }: ReattachedView): string {
+function describe({ source, systemIdentifier, formerSystemIdentifier, timeline, parentTimeline, forkLsn, abandoned, slot, backup, notReached }: ReattachedView): string {
   const lines = [
-    forkLsn === null ? `${source} is on timeline ${timeline}, as before` : `${source} is on timeline ${timeline} now, forked off timeline ${parentTimeline} at ${forkLsn}`,
+    ...(formerSystemIdentifier === null
+      ? []
+      : [
+          `${source} is cluster ${systemIdentifier} now; what cluster ${formerSystemIdentifier} wrote is kept, and can be restored with --cluster ${formerSystemIdentifier}, or to a time`,
+        ]),
+    forkLsn === null ? `${source} is on timeline ${timeline ?? "none"}` : `${source} is on timeline ${timeline} now, forked off timeline ${parentTimeline} at ${forkLsn}`,
     ...(abandoned === null
       ? []
       : [`  left: what timeline ${abandoned.timeline} had from ${abandoned.fromLsn} to ${abandoned.toLsn}; it is kept, and can be restored with --timeline ${abandoned.timeline}`]),

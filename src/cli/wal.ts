@@ -4,6 +4,7 @@ import { formatLsn } from "../domain/lsn.ts";
 import { HoldfastError, messageOf, must } from "../errors.ts";
 import { readAhead } from "../operations/wal/read-ahead.ts";
 import { getWal } from "../operations/wal/get-wal.ts";
+import type { WalOwner } from "../operations/wal/get-wal.ts";
 import type { CopyView } from "../operations/copy-view.ts";
 import { chooseSource, hasLogIn, openReachable } from "../operations/installation.ts";
 import { pushWal } from "../operations/wal/push-wal.ts";
@@ -69,14 +70,16 @@ function getCommand(): Command {
     .argument("<file>", "its name, as PostgreSQL gives it in %f")
     .argument("<path>", "where to, as PostgreSQL gives it in %p")
     .option("--from <repository>", "from this copy")
+    .option("--cluster <system identifier>", "of a cluster that the source was bound to before (see 'holdfast info')")
     .option("--ahead <count>", "also fetch so many that follow, into the same folder under their names", "0")
-    .action(async (source: string, file: string, destination: string, options: CommonOptions & { from?: string; ahead: string }) =>
+    .action(async (source: string, file: string, destination: string, options: CommonOptions & { from?: string; cluster?: string; ahead: string }) =>
       perform(
         options,
         async (tools) => {
           const reading = await openReading(source, options, tools);
-          const outcome = await getFromAny(reading.repositories, reading.name, file, destination, tools.output.notice);
-          if (outcome === "delivered") await readAhead(reading.repositories, reading.name, { file, destination, count: Number(options.ahead) });
+          const owner = { source: reading.name, cluster: options.cluster ?? null };
+          const outcome = await getFromAny(reading.repositories, owner, file, destination, tools.output.notice);
+          if (outcome === "delivered") await readAhead(reading.repositories, owner, { file, destination, count: Number(options.ahead) });
           return outcome === "delivered" ? GET_EXIT.delivered : GET_EXIT.doesNotExist;
         },
         () => GET_EXIT.failed,
@@ -87,7 +90,7 @@ function getCommand(): Command {
 /** From the first copy that has it. "Does not exist" only where every copy says so. */
 async function getFromAny(
   repositories: Awaited<ReturnType<typeof openReading>>["repositories"],
-  source: string,
+  owner: WalOwner,
   file: string,
   destination: string,
   notice: (text: string) => void,
@@ -95,7 +98,7 @@ async function getFromAny(
   let failure: Error | null = null;
   for (const repository of repositories) {
     try {
-      if ((await getWal(repository, source, file, destination)) === "delivered") return "delivered";
+      if ((await getWal(repository, owner, file, destination)) === "delivered") return "delivered";
     } catch (error) {
       failure ??= error instanceof Error ? error : new Error(messageOf(error));
       notice(`note: ${repository.name}: ${messageOf(error)}`);

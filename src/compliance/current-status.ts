@@ -135,7 +135,7 @@ function newestPoint({ policy }: ReportSource, sample: { readonly at: string; re
 
 /** The stretch of time travel that reaches furthest: where one could go back to from now. */
 function newestWindow(snapshot: SnapshotBrief | null, repository: string): WindowView | null {
-  const windows = snapshot?.windows.filter((window) => window.repository === repository) ?? [];
+  const windows = snapshot?.windows.filter((window) => window.repository === repository && window.systemIdentifier === undefined) ?? [];
   return windows.reduce<WindowView | null>((newest, window) => (newest === null || isAfter(window, newest) ? window : newest), null);
 }
 

@@ -41,7 +41,12 @@ export function judgeReattachment(server: ServerState, held: HeldHistory): Reatt
   const { history, position } = server;
   const { timeline } = history;
   if (held.systemIdentifier !== null && held.systemIdentifier !== server.systemIdentifier)
-    return refusal("HF-OTHER-CLUSTER", `the server is cluster ${server.systemIdentifier}, and what is stored is of ${held.systemIdentifier}`);
+    return {
+      kind: "refused",
+      code: "HF-OTHER-CLUSTER",
+      reason: `the server is cluster ${server.systemIdentifier}, and what is stored is of ${held.systemIdentifier}`,
+      hint: `check the address; if the cluster was upgraded, or made anew: --cluster ${server.systemIdentifier} binds the source to it, and what is stored stays`,
+    };
   const left = leftBy(server, held);
   if (left !== null) return left;
   const stored = held.histories.get(timeline);
@@ -72,7 +77,7 @@ function leftBy({ history, position }: ServerState, { histories, branch }: HeldH
   return null;
 }
 
-function refusal(code: "HF-OTHER-CLUSTER" | "HF-DIVERGED", reason: string): Reattachment {
+function refusal(code: "HF-DIVERGED", reason: string): Reattachment {
   return { kind: "refused", code, reason, hint: OTHER_NAME };
 }
 

@@ -30,14 +30,18 @@ export interface SeenBefore {
  * is older, was never thought to hold it.
  */
 export function planRestatements({ gaps, windows }: Pick<SourceInfo, "gaps" | "windows">, { before: seen, known }: SeenBefore, now: Date): Restatement[] {
-  return gaps.flatMap(({ repository, timeline, startLsn, endLsn }) => {
+  return gaps.flatMap(({ repository, systemIdentifier, timeline, startLsn, endLsn }) => {
     const wasThere = (window: SourceInfo["windows"][number]): boolean =>
-      window.repository === repository && window.timeline === timeline && parseLsn(window.startLsn) < parseLsn(endLsn) && parseLsn(window.endLsn) > parseLsn(startLsn);
+      window.repository === repository &&
+      window.systemIdentifier === systemIdentifier &&
+      window.timeline === timeline &&
+      parseLsn(window.startLsn) < parseLsn(endLsn) &&
+      parseLsn(window.endLsn) > parseLsn(startLsn);
     if (seen === null || !seen.windows.some(wasThere)) return [];
     if (known.some((other) => other.repository === repository && other.timeline === timeline && other.startLsn === startLsn && parseLsn(other.endLsn) >= parseLsn(endLsn)))
       return [];
     const [start, end] = [parseLsn(startLsn), parseLsn(endLsn)];
-    const there = windows.filter((window) => window.repository === repository);
+    const there = windows.filter((window) => window.repository === repository && window.systemIdentifier === systemIdentifier);
     const before = there.flatMap((window) => (parseLsn(window.endLsn) <= start && window.to !== null ? [window.to] : [])).toSorted();
     const after = there.filter((window) => parseLsn(window.startLsn) >= end).map((window) => window.from);
     const from = before.at(-1);

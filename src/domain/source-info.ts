@@ -10,6 +10,8 @@ export interface SourceInfo {
   /** Absent where an earlier version looked, or nothing is there yet. */
   readonly kind?: SourceKind | null;
   readonly systemIdentifier: string | null;
+  /** Clusters that the source was bound to before, newest first, of which something is there. Absent where an earlier version looked. */
+  readonly formerClusters?: readonly FormerClusterView[];
   /** Absent where an earlier version looked. */
   readonly walSegmentBytes?: number | null;
   readonly timeline: number | null;
@@ -28,6 +30,13 @@ export interface SourceInfo {
   readonly verification?: readonly VerificationView[];
   /** When the stores were last asked until when all of its backups are locked. Absent where nobody asked. */
   readonly locksAskedAt?: string;
+}
+
+export interface FormerClusterView {
+  readonly systemIdentifier: string;
+  /** When the source was bound to it, and when to another. */
+  readonly from: string;
+  readonly until: string;
 }
 
 interface CommitsView {
@@ -95,6 +104,8 @@ interface ListedBackup extends BackupView {
 
 export interface WindowView {
   readonly repository: string;
+  /** Of a former cluster; absent: of the one that the source is bound to. */
+  readonly systemIdentifier?: string;
   readonly timeline: number;
   readonly from: string;
   readonly to: string | null;
@@ -104,6 +115,8 @@ export interface WindowView {
 
 export interface GapView {
   readonly repository: string;
+  /** Of a former cluster; absent: of the one that the source is bound to. */
+  readonly systemIdentifier?: string;
   readonly timeline: number;
   readonly startLsn: string;
   readonly endLsn: string;

@@ -2,7 +2,7 @@ import { reaches } from "./verify-tier.ts";
 import type { VerifyTier } from "./verify-tier.ts";
 
 /**
- * What is verified piece by piece, and remembered piece by piece: a container of a backup (`unit` is the backup's id), or a segment of WAL (`unit` is its timeline, eight hex digits). `number` counts
+ * What is verified piece by piece, and remembered piece by piece: a container of a backup (`unit` is the backup's id), or a segment of WAL (`unit` is its timeline, eight hex digits; of a cluster that the source was bound to before, behind its system identifier and a slash). `number` counts
  * within both.
  */
 export interface LedgerObject {

@@ -11,10 +11,11 @@ import type { WalGap, WalInventory } from "../domain/wal-coverage.ts";
 import { parseSegmentName, segmentBefore, segmentName, timelineHex } from "../domain/wal-segment.ts";
 import type { Fallback } from "../domain/fallback.ts";
 import { DamageError, messageOf } from "../errors.ts";
-import { readBinding, systemIdentifierOf, walPlaceOf } from "../repository/binding.ts";
+import { formerClusters, readBindings, readNewestBinding, systemIdentifierOf, walPlaceOf } from "../repository/binding.ts";
+import type { Binding, FormerCluster } from "../repository/binding.ts";
 import type { LeaseState } from "../repository/lease.ts";
 import { readListedWal } from "../repository/listed-wal.ts";
-import { readLease } from "../repository/lease.ts";
+import { readLease, reportedDurable } from "../repository/lease.ts";
 import { isCluster, listManifests, ownSegments } from "../repository/manifest.ts";
 import type { ClusterManifest, ManifestListing, StoredManifest } from "../repository/manifest.ts";
 import { isOfThisCopy } from "../repository/map-reader.ts";
@@ -38,12 +39,18 @@ function nothingOfThisCopy(error: unknown): null {
 /** Timelines that backups are on and the stream has been on: the history of each was stored here before, whatever is left of its WAL. */
 function toldTimelines({ systemIdentifier }: WalPlace, { backups }: ManifestListing, stream: LeaseState | null): number[] {
   const position = stream?.position ?? null;
-  const streamed = position === null ? [] : [position, ...position.left].map(({ timeline }) => timeline);
-  const backedUp = backups.filter(isCluster).flatMap(({ manifest: { postgres } }) => (postgres.systemIdentifier === systemIdentifier ? [postgres.timeline] : []));
+  const streamed = position === null ? [] : [position, ...position.left].flatMap((at) => (at.systemIdentifier === systemIdentifier ? [at.timeline] : []));
+  const backedUp = backups.filter(isCluster).map(({ manifest: { postgres } }) => postgres.timeline);
   return [...streamed, ...backedUp];
 }
 
-/** What one copy holds of one source: its backups, its WAL, and how far each reaches. Names and small documents only; content is read on demand. */
+/** Those of one cluster. Which cluster one was of that cannot be read is not known: it counts for the one in use. */
+function ofCluster(listing: ManifestListing, binding: Binding, isFormer: boolean): ManifestListing {
+  const backups = listing.backups.filter((stored) => !isCluster(stored) || stored.manifest.postgres.systemIdentifier === systemIdentifierOf(binding));
+  return { ...listing, backups, damaged: isFormer ? [] : listing.damaged };
+}
+
+/** What one copy holds of one cluster of a source: its backups, its WAL, and how far each reaches. Names and small documents only; content is read on demand. */
 export class CopyView {
   readonly repository: Repository;
   readonly source: string;
@@ -59,6 +66,10 @@ export class CopyView {
   /** Timelines whose history (or list of expired WAL) cannot be read. */
   readonly damage: ReadonlyMap<number, DamageError>;
   readonly expired: ReadonlyMap<number, readonly ExpiredRange[]>;
+  /** The cluster that this is of, if the source is bound to another one by now. */
+  readonly formerCluster: FormerCluster | null;
+  /** How often the source was bound here. */
+  readonly #bindings: number;
   /** Other copies of the source, in the order in which they are asked for what this one cannot give. */
   readonly others: readonly CopyView[];
   readonly #fallbacks: Fallback[] = [];
@@ -67,7 +78,11 @@ export class CopyView {
   #lastRead: { readonly name: string; readonly bytes: Buffer } | null = null;
 
   private constructor(
-    fields: Pick<CopyView, "repository" | "source" | "kind" | "systemIdentifier" | "place" | "listing" | "inventory" | "histories" | "stream" | "damage" | "expired">,
+    fields: Pick<
+      CopyView,
+      "repository" | "source" | "kind" | "systemIdentifier" | "place" | "listing" | "inventory" | "histories" | "stream" | "damage" | "expired" | "formerCluster"
+    >,
+    bindings: number,
     others: readonly CopyView[] = [],
   ) {
     this.repository = fields.repository;
@@ -81,6 +96,8 @@ export class CopyView {
     this.stream = fields.stream;
     this.damage = fields.damage;
     this.expired = fields.expired;
+    this.formerCluster = fields.formerCluster;
+    this.#bindings = bindings;
     this.others = others;
   }
 
@@ -88,6 +105,7 @@ export class CopyView {
   withOthers(others: readonly CopyView[]): CopyView {
     return new CopyView(
       this,
+      this.#bindings,
       others.filter(
         ({ repository, kind, systemIdentifier }) => repository.repositoryId !== this.repository.repositoryId && kind === this.kind && systemIdentifier === this.systemIdentifier,
       ),
@@ -103,11 +121,28 @@ export class CopyView {
     if (!this.#fallbacks.some((noted) => noted.object === object)) this.#fallbacks.push({ repository: this.repository.name, object, reason, servedBy });
   }
 
-  /** Null where the repository holds nothing of this source. */
+  /** What is there of the cluster that the source is bound to. Null where the repository holds nothing of this source. */
   static async open(repository: Repository, source: string): Promise<CopyView | null> {
-    // The order matters, for work goes on: what the stream said is there when it is looked for, a backup's WAL is there when its manifest is, and what expired is known to be gone when it is missed.
-    const [binding, stream] = await Promise.all([readBinding(repository, source), readLease(repository, leaseScopes.wal(source))]);
-    if (binding === null) return null;
+    const [newest, stream] = await Promise.all([readNewestBinding(repository, source), readLease(repository, leaseScopes.wal(source))]);
+    return newest === null ? null : CopyView.#openBound(repository, source, { ...newest, stream, formerCluster: null });
+  }
+
+  /** What is there of clusters that the source was bound to before, newest first: they are kept, and restored from, as long as retention says. */
+  async former(): Promise<CopyView[]> {
+    if (this.#bindings < 2 || this.formerCluster !== null) return [];
+    const { repository, source, stream } = this;
+    const clusters = formerClusters(await readBindings(repository, source));
+    return pMap(clusters, async (cluster) => CopyView.#openBound(repository, source, { binding: cluster, count: this.#bindings, stream, formerCluster: cluster }), {
+      concurrency: 1,
+    });
+  }
+
+  /** The order matters, for work goes on: what the stream said is there when it is looked for, a backup's WAL is there when its manifest is, and what expired is known to be gone when it is missed. */
+  static async #openBound(
+    repository: Repository,
+    source: string,
+    { binding, count, stream, formerCluster }: { binding: Binding; count: number } & Pick<CopyView, "stream" | "formerCluster">,
+  ): Promise<CopyView> {
     const place = walPlaceOf(source, binding);
     const damage = new Map<number, DamageError>();
     const histories = new Map<number, TimelineHistory>();
@@ -120,7 +155,7 @@ export class CopyView {
         damage.set(timeline, error);
       }
     };
-    const listing = await listManifests(repository, source);
+    const listing = ofCluster(await listManifests(repository, source), binding, formerCluster !== null);
     const inventory = await listWal(repository, place);
     const readTimeline = async (timeline: number): Promise<unknown> =>
       Promise.all([
@@ -129,7 +164,9 @@ export class CopyView {
       ]);
     const timelines = new Set([...(await listTimelines(repository, place)), ...toldTimelines(place, listing, stream)]);
     await pMap(timelines, readTimeline, { concurrency: TIMELINES_AT_ONCE });
-    return new CopyView({ repository, source, kind: binding.kind, systemIdentifier: systemIdentifierOf(binding), place, listing, inventory, histories, stream, damage, expired });
+    const { kind } = binding;
+    const fields = { repository, source, kind, systemIdentifier: systemIdentifierOf(binding), place, listing, inventory, histories, stream, damage, expired, formerCluster };
+    return new CopyView(fields, count);
   }
 
   /** The newest timeline that can be followed; null where there is no WAL at all. One beyond it that cannot be read is in `damage`, and must not be passed over in silence. */
@@ -239,9 +276,8 @@ export class CopyView {
 
   /** The furthest position on a timeline that the stream ever reported durable: WAL that ends before it was lost here. */
   reportedOn(timeline: number): Lsn | null {
-    const position = this.stream?.position ?? null;
-    const reported = position === null ? undefined : [position, ...position.left].find((each) => each.timeline === timeline);
-    return reported === undefined ? null : parseLsn(reported.lsn);
+    const reported = reportedDurable(this.stream?.position ?? null, { systemIdentifier: this.place.systemIdentifier, timeline });
+    return reported === null ? null : parseLsn(reported);
   }
 
   /** Up to where WAL on a history was reported durable, if it ends before and did not expire: the server let it go, and nobody else may have it. Null: nothing is lost. */
@@ -256,7 +292,7 @@ export class CopyView {
   /** Until when the server's own clock says that nothing after `end` had been written on a history: known where the stream stood at `end`, on the way of that history. */
   coveredUntil(history: TimelineHistory, end: Lsn): Micros | null {
     const position = this.stream?.position ?? null;
-    if (position === null) return null;
+    if (position === null || position.systemIdentifier !== this.place.systemIdentifier) return null;
     const at = parseLsn(position.lsn);
     return position.coveredUntil === null || at > end || !isOnHistory(history, position.timeline, at) ? null : parseMicros(position.coveredUntil);
   }

@@ -9,7 +9,7 @@ import type { HoldMark, SourceHolds } from "../domain/hold.ts";
 import { planExpiry } from "../domain/retention.ts";
 import { checkSize } from "../domain/size-check.ts";
 import type { RetentionRule } from "../domain/retention.ts";
-import type { BackupCopyView, BackupView, ExposureView, LagView, LastProof, SourceInfo, VerificationView } from "../domain/source-info.ts";
+import type { BackupCopyView, BackupView, ExposureView, FormerClusterView, LagView, LastProof, SourceInfo, VerificationView } from "../domain/source-info.ts";
 import type { TimelineHistory } from "../domain/timeline.ts";
 import { formatMicros, micros, parseMicros } from "../domain/timestamp.ts";
 import type { Micros } from "../domain/timestamp.ts";
@@ -29,8 +29,9 @@ import type { RecoveryWindow } from "./restore/recovery-windows.ts";
 
 export interface InfoRequest {
   readonly name: string;
-  /** A view of every copy that could be opened. */
+  /** A view of every copy that could be opened, of the cluster that it is bound to; and of those that it was bound to before. */
   readonly views: readonly CopyView[];
+  readonly former: readonly CopyView[];
   /** Null: the server is not asked, and exposure is unknown. */
   readonly server: ServerPosition | null;
   readonly verified: readonly Verified[];
@@ -48,6 +49,8 @@ export interface InfoRequest {
 }
 
 export interface ServerPosition {
+  /** Of another cluster than a copy is, it says nothing of that. */
+  readonly systemIdentifier: string;
   readonly position: Lsn;
   readonly now: Micros;
   /** False: a standby. */
@@ -66,12 +69,19 @@ export async function readServerPosition(target: ConnectionTarget, clock: Clock)
     await using connection = await connect(target, { purpose: "status" });
     const row = await queryRow(
       connection.client,
-      `select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_flush_lsn() end::text as lsn, (extract(epoch from statement_timestamp()) * 1000000)::bigint::text as now, pg_is_in_recovery()::text as standby, current_setting('application_name') as name, ${COMMIT_STATE} as commits`,
+      `select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_flush_lsn() end::text as lsn, (extract(epoch from statement_timestamp()) * 1000000)::bigint::text as now, pg_is_in_recovery()::text as standby, (select system_identifier::text from pg_control_system()) as system, current_setting('application_name') as name, ${COMMIT_STATE} as commits`,
     );
     // The address may give every connection a name of its own; else ours say what they are for.
     const name = text(row, "name");
     const commits = commitStateOf(text(row, "commits"), name === STATUS_NAME ? STREAM_NAME : name);
-    return { position: parseLsn(text(row, "lsn")), now: micros(BigInt(text(row, "now"))), isPrimary: text(row, "standby") === "false", commits, at: clock.now() };
+    return {
+      systemIdentifier: text(row, "system"),
+      position: parseLsn(text(row, "lsn")),
+      now: micros(BigInt(text(row, "now"))),
+      isPrimary: text(row, "standby") === "false",
+      commits,
+      at: clock.now(),
+    };
   } catch (error) {
     if (error instanceof HoldfastError) return null;
     throw error;
@@ -80,27 +90,31 @@ export async function readServerPosition(target: ConnectionTarget, clock: Clock)
 
 export async function describeSource(request: InfoRequest): Promise<SourceInfo> {
   const [first] = request.views;
+  const all = [...request.views, ...request.former];
   const holds = await holdsOf(request.views);
   const windows = new Map<CopyView, RecoveryWindow[]>();
-  for (const view of request.views) windows.set(view, (await Promise.all([...leafHistories(view)].map((history) => findWindows(view, history)))).flat());
+  for (const view of all) windows.set(view, (await Promise.all([...leafHistories(view)].map((history) => findWindows(view, history)))).flat());
   return {
     name: request.name,
     kind: first?.kind ?? null,
     systemIdentifier: first?.systemIdentifier ?? null,
+    formerClusters: describeFormer(request.former),
     walSegmentBytes: first?.kind === "postgres" ? first.place.segmentBytes : null,
     timeline: first?.newestTimeline ?? null,
     held: marked(holds, ({ all }) => all.held),
     backups: describeBackups(request, holds),
-    windows: request.views.flatMap((view) =>
+    windows: all.flatMap((view) =>
       (windows.get(view) ?? []).map((window) => ({
         ...describeWindow(view.repository.name, window),
+        ...ofFormer(view),
         from: formatMicros(window.from),
         to: window.to === null ? null : formatMicros(window.to),
       })),
     ),
-    gaps: request.views.flatMap((view) =>
+    gaps: all.flatMap((view) =>
       view.gaps(request.logRepositories?.includes(view.repository.name) ?? null).map(({ timeline, start, end, firstSegment, lastSegment }) => ({
         repository: view.repository.name,
+        ...ofFormer(view),
         timeline,
         startLsn: formatLsn(start),
         endLsn: formatLsn(end),
@@ -114,6 +128,18 @@ export async function describeSource(request: InfoRequest): Promise<SourceInfo> 
     verification: request.verification,
     ...(request.locks === undefined ? {} : { locksAskedAt: request.locks.askedAt.toISOString() }),
   };
+}
+
+function ofFormer({ formerCluster }: CopyView): { systemIdentifier?: string } {
+  return formerCluster === null ? {} : { systemIdentifier: formerCluster.systemIdentifier };
+}
+
+/** Each once, as the copy says that was bound to the next one first. */
+function describeFormer(former: readonly CopyView[]): FormerClusterView[] {
+  const clusters = former.flatMap(({ formerCluster }) => formerCluster ?? []).toSorted((a, b) => a.until.localeCompare(b.until));
+  const known = new Map<string, FormerClusterView>();
+  for (const { systemIdentifier, boundAt, until } of clusters) if (!known.has(systemIdentifier)) known.set(systemIdentifier, { systemIdentifier, from: boundAt, until });
+  return [...known.values()].toReversed();
 }
 
 /** Timelines nothing continues from; and branches that were left, where there is WAL behind the fork: what only a lost primary had. */
@@ -137,9 +163,10 @@ function describeExposure(
   const end = newest?.end ?? null;
   const before = reachOf(exposureBefore.find((seen) => seen.repository === repository));
   const own = newest?.to ?? null;
-  const to = end === null ? own : completeUntilNow({ recoverableTo: end, completeUntil: own }, before, server);
+  const to = end === null ? own : completeUntilNow({ recoverableTo: end, completeUntil: own }, before, server?.systemIdentifier === view.systemIdentifier ? server : null);
   const reach = { recoverableLsn: end === null ? null : formatLsn(end), completeUntil: to === null ? null : formatMicros(to) };
-  if (server === null) return { repository, seconds: null, bytes: null, observedAt: null, ...reach };
+  // What another cluster has written says nothing of this one.
+  if (server === null || server.systemIdentifier !== view.systemIdentifier) return { repository, seconds: null, bytes: null, observedAt: null, ...reach };
   const input = { recoverableTo: end, completeUntil: to, serverPosition: server.position, serverNow: server.now };
   return { repository, seconds: exposureSeconds(input), bytes: exposureBytes(input), observedAt: server.at.toISOString(), ...reach };
 }
@@ -160,7 +187,8 @@ function exposureByAge({ repository, listing }: CopyView, now: Date): ExposureVi
 }
 
 function describeBackups(request: InfoRequest, holds: ReadonlyMap<CopyView, SourceHolds>): SourceInfo["backups"] {
-  const { views, verified, locks } = request;
+  const { verified, locks } = request;
+  const views = [...request.views, ...request.former];
   const ids = [...new Set(views.flatMap((view) => view.listing.backups.map(({ manifest }) => manifest.id)))].toSorted();
   const expiry = expiryOf(request, holds);
   const before: BackupView[] = [];
@@ -230,9 +258,10 @@ function marked(holds: ReadonlyMap<CopyView, SourceHolds>, pick: (holds: SourceH
   return null;
 }
 
-function expiryOf({ views, rules, now }: InfoRequest, holds: ReadonlyMap<CopyView, SourceHolds>): Map<string, { heldBy: readonly string[]; expiresAt: Date | null }> {
+function expiryOf({ views, former, rules, now }: InfoRequest, holds: ReadonlyMap<CopyView, SourceHolds>): Map<string, { heldBy: readonly string[]; expiresAt: Date | null }> {
   const [first] = views;
   if (rules === null || first === undefined) return new Map();
-  const backups = first.listing.backups.map(({ manifest }) => retained(toRetain(manifest), holds.get(first) ?? NONE));
+  const ofCopy = [first, ...former.filter(({ repository }) => repository === first.repository)];
+  const backups = ofCopy.flatMap(({ listing }) => listing.backups).map(({ manifest }) => retained(toRetain(manifest), holds.get(first) ?? NONE));
   return new Map(planExpiry({ backups, rules, now }).map((decision) => [decision.id, decision]));
 }

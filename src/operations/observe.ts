@@ -38,6 +38,7 @@ async function lookAtSource(
   const elapsed = stopwatch(installation.clock);
   const looks = await Promise.all(repositoriesOf(source).map((name) => look(installation, source.name, name)));
   const views = looks.flatMap(({ view }) => view ?? []);
+  const former = looks.flatMap((each) => each.former);
   const unreachable = looks.flatMap(({ name, error }) => (error === null ? [] : [{ name, error }]));
   for (const { name, error } of unreachable) onUnreachable(name, error);
   // Without the address (its variable is not set here) the server is as unknown as when it does not answer.
@@ -48,11 +49,13 @@ async function lookAtSource(
   const asked = target === null ? null : await readServerPosition(target, installation.clock);
   // We were stopped in between: what the copies held then says nothing of what they hold now.
   const server = elapsed() > MOST_LOOK_SECONDS ? null : asked;
-  const before = readSnapshot(installation.catalog, source.name)?.info ?? null;
-  const seenLocks = locks === undefined ? null : await (locks === "ask" ? askLocks(views, installation.clock.now()) : keepLocks(views, before, installation.clock));
+  const before = ofSameCluster(readSnapshot(installation.catalog, source.name)?.info ?? null, views);
+  const all = [...views, ...former];
+  const seenLocks = locks === undefined ? null : await (locks === "ask" ? askLocks(all, installation.clock.now()) : keepLocks(all, before, installation.clock));
   const info = await describeSource({
     name: source.name,
     views,
+    former,
     server,
     verified: listVerified(installation.catalog, source.name),
     lastProof: lastProofOf(installation, source.name),
@@ -68,10 +71,16 @@ async function lookAtSource(
   return { info: { ...info, exposure, commits: source.kind === "postgres" ? (server?.commits ?? null) : null }, exposedAt: server?.at ?? installation.clock.now(), before };
 }
 
+/** What was seen of another cluster, before the source was bound to this one, is no beginning to go on from. Where no copy can be looked at, nobody says that it is another. */
+function ofSameCluster(before: SourceInfo | null, [view]: readonly CopyView[]): SourceInfo | null {
+  return view === undefined || before?.systemIdentifier === view.systemIdentifier ? before : null;
+}
+
 interface Look {
   readonly name: string;
   /** Null where it holds nothing of the source, or could not be looked at. */
   readonly view: CopyView | null;
+  readonly former: readonly CopyView[];
   readonly error: HoldfastError | null;
 }
 
@@ -85,15 +94,16 @@ async function look(installation: Installation, source: string, name: string): P
   const looking = openView(installation, source, name);
   if (await settledWithin(clock, LOOK_WITHIN_MS, [looking])) return looking;
   const error = new HoldfastError("HF-TIMEOUT", `${name} did not answer within ${LOOK_WITHIN_MS / 1000} s`, { hint: "see 'holdfast check --repository'" });
-  return { name, view: null, error };
+  return { name, view: null, former: [], error };
 }
 
 async function openView(installation: Installation, source: string, name: string): Promise<Look> {
   try {
-    return { name, view: await CopyView.open(await installation.repository(name), source), error: null };
+    const view = await CopyView.open(await installation.repository(name), source);
+    return { name, view, former: (await view?.former()) ?? [], error: null };
   } catch (error) {
     if (!(error instanceof HoldfastError)) throw error;
-    return { name, view: null, error };
+    return { name, view: null, former: [], error };
   }
 }
 
@@ -105,7 +115,8 @@ function exposureOfUnreachable(repository: string, before: SourceInfo | null, se
   const seen = before?.exposure.find((exposure) => exposure.repository === repository);
   const { recoverableLsn = null, completeUntil = null, observedAt = null } = seen ?? {};
   const reach = reachOf(seen);
-  if (server === null || reach === null || observedAt === null) return { repository, seconds: null, bytes: null, observedAt: null, recoverableLsn, completeUntil };
+  const isOther = before !== null && server !== null && before.systemIdentifier !== server.systemIdentifier;
+  if (server === null || isOther || reach === null || observedAt === null) return { repository, seconds: null, bytes: null, observedAt: null, recoverableLsn, completeUntil };
   const to = completeUntilNow(reach, null, server);
   const input = { ...reach, completeUntil: to, serverPosition: server.position, serverNow: server.now };
   return { repository, seconds: exposureSeconds(input), bytes: exposureBytes(input), observedAt, recoverableLsn, completeUntil: to === null ? null : formatMicros(to) };

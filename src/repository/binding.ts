@@ -16,6 +16,7 @@ const boundAt = z.string();
 const systemIdentifier = z.string().regex(/^\d{1,20}$/);
 /** Since a source was reattached: the timeline it is on, and where that was forked off. */
 const branch = z.object({ timeline: z.number().int().min(2), parentTimeline: z.number().int().min(1), forkLsn: lsnText });
+export type StoredBranch = z.infer<typeof branch>;
 const bindingSchema = z.preprocess(
   withKind,
   z.discriminatedUnion("kind", [
@@ -48,8 +49,44 @@ export function walPlaceOf(source: string, binding: Binding): WalPlace {
 
 /** The current binding (the last one), or null for a source that was never written. */
 export async function readBinding(repository: Repository, source: string): Promise<Binding | null> {
-  const name = (await repository.store.listNames(keys.bindings(source))).at(-1);
-  return name === undefined ? null : (await readDocument(repository, keys.bindings(source) + name, "binding", bindingSchema)).payload;
+  return (await readNewestBinding(repository, source))?.binding ?? null;
+}
+
+/** As above, with how many there ever were. */
+export async function readNewestBinding(repository: Repository, source: string): Promise<{ readonly binding: Binding; readonly count: number } | null> {
+  const names = await repository.store.listNames(keys.bindings(source));
+  const name = names.at(-1);
+  return name === undefined ? null : { binding: await readOne(repository, keys.bindings(source) + name), count: names.length };
+}
+
+/** All bindings there ever were, oldest first. */
+export async function readBindings(repository: Repository, source: string): Promise<Binding[]> {
+  const names = await repository.store.listNames(keys.bindings(source));
+  return Promise.all(names.map(async (name) => readOne(repository, keys.bindings(source) + name)));
+}
+
+async function readOne(repository: Repository, key: string): Promise<Binding> {
+  return (await readDocument(repository, key, "binding", bindingSchema)).payload;
+}
+
+/** A cluster that a source was bound to before it was bound to another one. */
+export type FormerCluster = Extract<Binding, { kind: "postgres" }> & {
+  /** When the source was bound to another. */
+  readonly until: string;
+};
+
+/** The clusters that a source was bound to before, newest first, each once: as it was bound last. What they wrote is kept, and restored from, as long as retention says. */
+export function formerClusters(bindings: readonly Binding[]): FormerCluster[] {
+  const current = bindings.at(-1);
+  const former = new Map<string, FormerCluster>();
+  for (const [i, binding] of bindings.entries()) {
+    const next = bindings[i + 1];
+    if (next === undefined || binding.kind !== "postgres" || systemIdentifierOf(next) === binding.systemIdentifier) continue;
+    former.delete(binding.systemIdentifier);
+    former.set(binding.systemIdentifier, { ...binding, until: next.boundAt });
+  }
+  if (current?.kind === "postgres") former.delete(current.systemIdentifier);
+  return [...former.values()].toReversed();
 }
 
 /** Binds a new source, or rejects if it is bound to something else. */
@@ -59,13 +96,19 @@ export async function ensureBound(repository: WritableRepository, source: string
     if (bound !== null) {
       if (bound.kind === found.kind && systemIdentifierOf(bound) === systemIdentifierOf(found)) return bound;
       throw new HoldfastError("HF-OTHER-CLUSTER", `${source} is bound to ${described(bound)}, and this is ${described(found)}`, {
-        hint: "check the connection; a new or upgraded cluster, or another kind of source, needs a name of its own",
+        hint: hintFor(source, bound, found),
         facts: { repository: repository.name, bound: systemIdentifierOf(bound), found: systemIdentifierOf(found), boundKind: bound.kind, foundKind: found.kind },
       });
     }
     const binding = { ...found, boundAt: now.toISOString() };
     if ((await writeDocument(repository, keys.binding(source, 1), "binding", binding, repository.signer)) === "created") return binding;
   }
+}
+
+function hintFor(source: string, bound: Binding, found: Unbound): string {
+  const identifier = systemIdentifierOf(found);
+  if (bound.kind !== found.kind || identifier === null) return "check the inventory: another kind of source needs a name of its own";
+  return `check the connection; if the cluster was upgraded, or made anew: holdfast source reattach ${source} --cluster ${identifier}`;
 }
 
 /** The branch that a source is on since it was reattached; null: it never was. */
@@ -84,16 +127,33 @@ export function requireBranch(binding: Binding, history: TimelineHistory, reposi
   });
 }
 
-/** Binds a source that is bound to this cluster to a branch of its history. Bindings are only added to: the last one counts. */
+/** Binds a source that is bound to this cluster to a branch of its history. */
 export async function bindBranch(repository: WritableRepository, source: string, { timeline, parentTimeline, forkLsn }: Branch, now: Date): Promise<void> {
-  for (;;) {
-    const names = await repository.store.listNames(keys.bindings(source));
-    const bound = await readBinding(repository, source);
+  await bindNext(repository, source, (bound) => {
     if (bound?.kind !== "postgres")
       throw new HoldfastError("HF-OTHER-CLUSTER", `${repository.name} holds no cluster under the name ${source}`, { hint: "take a full backup first" });
-    if (bound.branch?.timeline === timeline) return;
-    const next = { ...bound, branch: { timeline, parentTimeline, forkLsn: formatLsn(forkLsn) }, boundAt: now.toISOString() };
+    return bound.branch?.timeline === timeline ? null : { ...bound, branch: { timeline, parentTimeline, forkLsn: formatLsn(forkLsn) }, boundAt: now.toISOString() };
+  });
+}
+
+/** Binds a source to another cluster (or server) of its kind: an upgraded one, or one that was made anew. What the one before wrote stays, under its system identifier. True if it was another. */
+export async function bindCluster(repository: WritableRepository, source: string, found: Unbound, now: Date): Promise<boolean> {
+  return bindNext(repository, source, (bound) => {
+    if (bound !== null && bound.kind !== found.kind)
+      throw new HoldfastError("HF-OTHER-CLUSTER", `${source} is bound to ${described(bound)}, and this is ${described(found)}`, {
+        hint: "another kind of source needs a name of its own",
+      });
+    return bound !== null && systemIdentifierOf(bound) === systemIdentifierOf(found) ? null : { ...found, boundAt: now.toISOString() };
+  });
+}
+
+/** Bindings are only added to: the last one counts. `next`: from what it is bound to now; null: nothing is to be changed. */
+async function bindNext(repository: WritableRepository, source: string, next: (bound: Binding | null) => Binding | null): Promise<boolean> {
+  for (;;) {
+    const names = await repository.store.listNames(keys.bindings(source));
+    const binding = next(await readBinding(repository, source));
+    if (binding === null) return false;
     const number = Number(baseName(names.at(-1) ?? "0")) + 1;
-    if ((await writeDocument(repository, keys.binding(source, number), "binding", next, repository.signer)) === "created") return;
+    if ((await writeDocument(repository, keys.binding(source, number), "binding", binding, repository.signer)) === "created") return true;
   }
 }

@@ -40,7 +40,7 @@ const memorySchema = z.strictObject({
 });
 
 export async function openHostState(folder: string): Promise<HostState> {
-  await mkdir(path.join(folder, "repositories"), { recursive: true, mode: 0o700 });
+  await mkdir(path.join(folder, "repositories"), { recursive: true, mode: 0o700 }).catch((error: unknown) => refuseUnwritable(folder, error));
   const keyFile = path.join(folder, "host-key.pem");
   // Only where there is none: a full disk is no reason not to read.
   if (!existsSync(keyFile)) await createOnce(keyFile, generateSigningKey().toPem());
@@ -51,6 +51,13 @@ export async function openHostState(folder: string): Promise<HostState> {
     recall: (repositoryId) => recall(memoryFolder(folder, repositoryId)),
     remember: async (repositoryId, memory) => remember(memoryFolder(folder, repositoryId), memory),
   };
+}
+
+function refuseUnwritable(folder: string, error: unknown): never {
+  if (!["EACCES", "EPERM", "EROFS"].includes(codeOf(error) ?? "")) throw error;
+  throw new HoldfastError("HF-CONFIG", `the state folder ${folder} cannot be written by this account (${codeOf(error)})`, {
+    hint: "run as the account that it belongs to; to read only, 'wal get', 'restore' and 'info' take --repository URL --key file:/path instead of the inventory",
+  });
 }
 
 function memoryFolder(folder: string, repositoryId: string): string {

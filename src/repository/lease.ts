@@ -17,6 +17,8 @@ const LEASE_TTL_SECONDS = 60;
 const RELEASE_ATTEMPTS = 3;
 const RELEASE_RETRY_MS = 500;
 
+/** How far a stream had come on a timeline of a cluster. */
+const reported = { systemIdentifier: z.string(), timeline: z.number(), lsn: lsnText };
 const leaseSchema = z.object({
   epoch: z.number(),
   state: z.enum(["held", "released"]),
@@ -26,13 +28,12 @@ const leaseSchema = z.object({
   purpose: z.literal("copy").optional(),
   acquiredAt: z.string(),
   ttlSeconds: z.number().positive().max(3600),
-  /** Position of a WAL stream: what it reported durable, and the server's clock then. `left`: how far it had come on timelines that it has left. */
+  /** Position of a WAL stream: what it reported durable, and the server's clock then. `left`: how far it had come on timelines (and of clusters) that it has left. */
   position: z
     .object({
-      timeline: z.number(),
-      lsn: lsnText,
+      ...reported,
       coveredUntil: timeText.nullable(),
-      left: z.array(z.object({ timeline: z.number(), lsn: lsnText })).default([]),
+      left: z.array(z.object(reported)).default([]),
     })
     .nullable(),
 });
@@ -235,7 +236,7 @@ class HeldLease implements Lease {
   }
 
   remember(position: Omit<LeasePosition, "left">): void {
-    this.#position = { ...position, left: leftBehind(this.#position, position.timeline) };
+    this.#position = { ...position, left: leftBehind(this.#position, position) };
   }
 
   async release(): Promise<void> {
@@ -289,9 +290,21 @@ class HeldLease implements Lease {
 }
 
 /** The timelines that are behind us once we are on `timeline`. One that is taken up again is not. */
-function leftBehind(before: LeasePosition | null, timeline: number): LeasePosition["left"] {
+function leftBehind(before: LeasePosition | null, now: StreamPlace): LeasePosition["left"] {
   if (before === null) return [];
-  return [...before.left, { timeline: before.timeline, lsn: before.lsn }].filter((each) => each.timeline !== timeline);
+  const { systemIdentifier, timeline, lsn } = before;
+  return [...before.left, { systemIdentifier, timeline, lsn }].filter((each) => !isAt(each, now));
+}
+
+type StreamPlace = Pick<LeasePosition, "systemIdentifier" | "timeline">;
+
+function isAt(a: StreamPlace, b: StreamPlace): boolean {
+  return a.systemIdentifier === b.systemIdentifier && a.timeline === b.timeline;
+}
+
+/** How far a stream ever reported WAL of a timeline durable, as text; null: it never did. */
+export function reportedDurable(position: LeaseState["position"], place: StreamPlace): string | null {
+  return (position === null ? [] : [position, ...position.left]).find((each) => isAt(each, place))?.lsn ?? null;
 }
 
 function lostError(scope: string): HoldfastError {

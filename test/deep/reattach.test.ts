@@ -87,7 +87,7 @@ describePostgres("a source whose cluster was brought back", {}, (binaries) => {
     await using site = await openSite({ cluster: source });
     expect(await site.run("backup")).toMatchObject({ exitCode: 0 });
     await using other = await startCluster({ binaries });
-    expect(await at(site, other, "source", "reattach")).toMatchObject({ exitCode: 4, stderr: expect.stringMatching(/HF-OTHER-CLUSTER.*a name of its own/s) as string });
+    expect(await at(site, other, "source", "reattach")).toMatchObject({ exitCode: 4, stderr: expect.stringMatching(/HF-OTHER-CLUSTER.*--cluster \d+ binds/s) as string });
     const folder = join(site.folder, "standby");
     expect(await site.runWith({ PRIMARY: source.url() }, "restore", "--to", "latest", "--target", folder, "--standby", "--primary-conninfo", "env:PRIMARY")).toMatchObject({
       exitCode: 0,

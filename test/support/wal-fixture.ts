@@ -4,7 +4,7 @@ import type { Lsn } from "../../src/domain/lsn.ts";
 import { segmentAt, segmentBefore, segmentName, segmentStart, timelineHex } from "../../src/domain/wal-segment.ts";
 import { CopyView } from "../../src/operations/copy-view.ts";
 import { CommitScanner, ledgerOf } from "../../src/operations/wal/segment-assembly.ts";
-import { ensureBound } from "../../src/repository/binding.ts";
+import { bindCluster, ensureBound } from "../../src/repository/binding.ts";
 import { writeDocument } from "../../src/repository/document.ts";
 import { keys } from "../../src/repository/layout.ts";
 import { acquireLease } from "../../src/repository/lease.ts";
@@ -16,12 +16,10 @@ import { SEGMENT_BYTES, SYSTEM_IDENTIFIER } from "./wal-builder.ts";
 import type { WalBuilder } from "./wal-builder.ts";
 
 const SOURCE = "db";
-const place: WalPlace = { source: SOURCE, systemIdentifier: SYSTEM_IDENTIFIER, segmentBytes: SEGMENT_BYTES };
-
 /** Puts WAL and heads of backups into a repository as the program does, without a server: for questions about what can be reached. */
 export class WalFixture {
   readonly repository: WritableRepository;
-  readonly place = place;
+  place: WalPlace = { source: SOURCE, systemIdentifier: SYSTEM_IDENTIFIER, segmentBytes: SEGMENT_BYTES };
 
   private constructor(repository: WritableRepository) {
     this.repository = repository;
@@ -30,6 +28,12 @@ export class WalFixture {
   static async open(repository: WritableRepository): Promise<WalFixture> {
     await ensureBound(repository, SOURCE, { kind: "postgres", systemIdentifier: SYSTEM_IDENTIFIER, version: 150_020, walSegmentBytes: SEGMENT_BYTES }, systemClock.now());
     return new WalFixture(repository);
+  }
+
+  /** From now on the source is another cluster. WAL is as the builder makes it, whose first page names the first one: nothing here reads that. */
+  async bindTo(systemIdentifier: string, now: Date): Promise<void> {
+    await bindCluster(this.repository, SOURCE, { kind: "postgres", systemIdentifier, version: 170_006, walSegmentBytes: SEGMENT_BYTES }, now);
+    this.place = { ...this.place, systemIdentifier };
   }
 
   async view(): Promise<CopyView> {
@@ -46,32 +50,33 @@ export class WalFixture {
       const start = lsn(BigInt(number * SEGMENT_BYTES));
       scanner = scanner === null || alone ? new CommitScanner(start, SEGMENT_BYTES) : scanner;
       scanner.push(wal.segment(number));
-      const ledger = ledgerOf(place, timeline, start, scanner.take(start), alone ? "push" : "stream");
+      const ledger = ledgerOf(this.place, timeline, start, scanner.take(start), alone ? "push" : "stream");
       const options = { ...(await this.#options()), summary: summaries ? scanner.summary : null };
-      outcomes.push(await storeSegment(this.repository, place, nameOf(timeline, number), wal.segment(number), ledger, options));
+      outcomes.push(await storeSegment(this.repository, this.place, nameOf(timeline, number), wal.segment(number), ledger, options));
     }
     return outcomes;
   }
 
   /** Stores bytes of a segment that is being written. */
   async part(wal: WalBuilder, number: number, from: number, to: number, { timeline = 1, random = "00000000" } = {}): Promise<string> {
-    return storePart(this.repository, place, nameOf(timeline, number), from, wal.segment(number).subarray(from, to), { ...(await this.#options()), random });
+    return storePart(this.repository, this.place, nameOf(timeline, number), from, wal.segment(number).subarray(from, to), { ...(await this.#options()), random });
   }
 
   async history(timeline: number, content: string): Promise<StoreOutcome> {
-    return storeHistory(this.repository, place, timeline, Buffer.from(content), await this.#options());
+    return storeHistory(this.repository, this.place, timeline, Buffer.from(content), await this.#options());
   }
 
   /** What the lease of the stream says is durable. */
   async streamPosition(position: { timeline: number; lsn: Lsn; coveredUntil: string | null }): Promise<void> {
     const lease = await acquireLease(this.repository, { scope: `${SOURCE}.wal`, runId: "stream", clock: systemClock });
-    await lease.note({ ...position, lsn: formatLsn(position.lsn) });
+    await lease.note({ ...position, systemIdentifier: this.place.systemIdentifier, lsn: formatLsn(position.lsn) });
     await lease.release();
   }
 
   /** The head of a backup that ran from one position to another. Nothing but its head exists. */
   async backup(id: string, start: Lsn, stop: Lsn, { timeline = 1, stopAt = "2026-01-01T12:00:00.000Z" } = {}): Promise<ClusterManifest> {
-    const manifest = manifestOf(id, { timeline, start, stop, stopAt, writer: this.repository.signer.fingerprint });
+    const { systemIdentifier } = this.place;
+    const manifest = manifestOf(id, { systemIdentifier, timeline, start, stop, stopAt, writer: this.repository.signer.fingerprint });
     await writeDocument(this.repository, keys.manifest(SOURCE, id), "manifest", manifest, this.repository.signer);
     return manifest;
   }
@@ -94,8 +99,8 @@ export function historyFile(parent: number, fork: Lsn): string {
   return `${parent}\t${formatLsn(fork)}\tno recovery target specified\n`;
 }
 
-export function manifestOf(id: string, facts: { timeline: number; start: Lsn; stop: Lsn; stopAt: string; writer: string }): ClusterManifest {
-  const { timeline, start, stop, stopAt, writer } = facts;
+export function manifestOf(id: string, facts: { systemIdentifier?: string; timeline: number; start: Lsn; stop: Lsn; stopAt: string; writer: string }): ClusterManifest {
+  const { systemIdentifier = SYSTEM_IDENTIFIER, timeline, start, stop, stopAt, writer } = facts;
   return {
     kind: "postgres",
     source: SOURCE,
@@ -106,7 +111,7 @@ export function manifestOf(id: string, facts: { timeline: number; start: Lsn; st
     parent: null,
     ancestors: [],
     postgres: {
-      systemIdentifier: SYSTEM_IDENTIFIER,
+      systemIdentifier,
       version: 150_020,
       catalogVersion: 202_209_061,
       blockSize: 8192,

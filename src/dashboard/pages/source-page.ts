@@ -99,7 +99,7 @@ function recoverySection(name: string, info: SourceInfo | null, { now }: View): 
       caption: "Stretches in which any moment can be brought back",
       columns: ["Copy", "Stretch", "Timeline#", "From LSN", "To LSN"],
       rows: info.windows.map((window) => [
-        window.repository,
+        window.systemIdentifier === undefined ? window.repository : html`${window.repository}, cluster <code>${window.systemIdentifier}</code>`,
         window.to === null ? html`from ${time(window.from)}` : spanOf(window.from, window.to),
         count(window.timeline),
         html`<code>${window.startLsn}</code>`,

@@ -46,7 +46,7 @@ export async function backUpDumps(request: BackUpDumpsRequest, context: Operatio
   );
 }
 
-async function lookAtServer(url: string): Promise<DumpedServer> {
+export async function lookAtServer(url: string): Promise<DumpedServer> {
   await using connection = await connect({ url }, { purpose: "backup" });
   return await readDumpedServer(connection.client);
 }

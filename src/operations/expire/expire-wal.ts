@@ -43,18 +43,41 @@ export async function expireWal(request: WalExpiryRequest, doomed: ReadonlySet<s
   if (logRetentionSeconds === null) return NOTHING;
   const view = await CopyView.open(repository, source);
   if (view === null) return NOTHING;
-  // Without every history nobody knows which timeline is the one in use.
-  for (const damage of view.damage.values()) throw damage;
-  const base = windowBase(view, doomed, new Date(now.getTime() - logRetentionSeconds * 1000));
-  if (base === null) return NOTHING;
-  const over = segmentsToRemove(view, base, doomed);
+  const windowStart = new Date(now.getTime() - logRetentionSeconds * 1000);
+  const base = windowBase(view, doomed, windowStart);
+  const current =
+    base === null ? NOTHING : await expireOver(request, view, { over: segmentsToRemove(view, (segment) => isOver(segment, base, view.place.segmentBytes), doomed), base }, now);
+  const results = [current];
+  for (const former of await view.former()) {
+    const own = base === null ? windowBase(former, doomed, windowStart) : null;
+    // Once the window lies in the time of the cluster in use, of former ones only that is needed which their backups need for themselves.
+    if (base === null && own === null) continue;
+    const over = segmentsToRemove(former, (segment) => own === null || isOver(segment, own, former.place.segmentBytes), doomed);
+    results.push(await expireOver(request, former, { over, base: own }, now));
+  }
+  return results.reduce(added, { ...NOTHING, walKeptFrom: current.walKeptFrom });
+}
+
+function added(a: WalExpiry, b: WalExpiry): WalExpiry {
+  return {
+    walSegments: a.walSegments + b.walSegments,
+    walKeptFrom: a.walKeptFrom,
+    removedObjects: a.removedObjects + b.removedObjects,
+    removedBytes: a.removedBytes + b.removedBytes,
+    walLocked: a.walLocked + b.walLocked,
+    refused: [...a.refused, ...b.refused],
+  };
+}
+
+async function expireOver(request: WalExpiryRequest, view: CopyView, { over, base }: { over: readonly string[]; base: WindowBase | null }, now: Date): Promise<WalExpiry> {
+  const { repository } = request;
   const locked = await lockedNow(
     repository,
     over.flatMap((name) => view.inventory.segments.get(name)?.objects ?? []),
     now,
   );
   const gone = over.filter((name) => !(view.inventory.segments.get(name)?.objects ?? []).some((object) => locked.has(object)));
-  const result = { walSegments: gone.length, walKeptFrom: formatLsn(base.keptFrom), walLocked: over.length - gone.length };
+  const result = { walSegments: gone.length, walKeptFrom: base === null ? null : formatLsn(base.keptFrom), walLocked: over.length - gone.length };
   if (request.dryRun || gone.length === 0) return { ...result, removedObjects: 0, removedBytes: 0, refused: [] };
   return { ...result, ...(await removeSegments(request, view, gone)) };
 }
@@ -70,6 +93,8 @@ interface WindowBase {
  * Null while there is none. What lies on an abandoned timeline does not count, however far it got.
  */
 function windowBase(view: CopyView, doomed: ReadonlySet<string>, windowStart: Date): WindowBase | null {
+  // Without every history nobody knows which timeline is the one in use.
+  for (const damage of view.damage.values()) throw damage;
   const { newestTimeline } = view;
   const history = newestTimeline === null ? undefined : view.histories.get(newestTimeline);
   if (history === undefined) return null;
@@ -79,11 +104,11 @@ function windowBase(view: CopyView, doomed: ReadonlySet<string>, windowStart: Da
 }
 
 /** What a backup that stays needs is kept on every timeline: where the source was promoted meanwhile, the segment of the fork is there twice, and its end may be parts only. */
-function segmentsToRemove(view: CopyView, base: WindowBase, doomed: ReadonlySet<string>): string[] {
+function segmentsToRemove(view: CopyView, isPast: (segment: WalSegment) => boolean, doomed: ReadonlySet<string>): string[] {
   const kept = view.listing.backups.filter(({ manifest }) => !doomed.has(manifest.id)).flatMap(({ manifest }) => ownSegments(manifest) ?? []);
   return [...heldSegments(view.inventory)].filter((name) => {
     const segment = parseSegmentName(name, view.place.segmentBytes);
-    return segment !== null && isOver(segment, base, view.place.segmentBytes) && !kept.some(({ first, last }) => first.number <= segment.number && segment.number <= last.number);
+    return segment !== null && isPast(segment) && !kept.some(({ first, last }) => first.number <= segment.number && segment.number <= last.number);
   });
 }
 
@@ -107,7 +132,7 @@ async function removeSegments(request: WalExpiryRequest, view: CopyView, names: 
       source,
       repositoryId: repository.repositoryId,
       repository: repository.name,
-      wal: { timeline, segments: gone.length, first: sorted[0], last: sorted.at(-1) },
+      wal: { systemIdentifier: view.place.systemIdentifier, timeline, segments: gone.length, first: sorted[0], last: sorted.at(-1) },
       reason: "older than the point-in-time window",
     });
     await recordExpired(repository, view.place, timeline, numbers);

@@ -63,9 +63,15 @@ export async function planLockWork(request: LockWorkRequest): Promise<LockWork[]
 }
 
 /** Of each backup that stays its own WAL, as long as it; of all other WAL that is there, until it will have been looked at again. */
-async function planWal({ repository, source, backups, decisions, marginSeconds, now }: LockWorkRequest): Promise<LockWork[]> {
-  const view = await CopyView.open(repository, source);
-  if (view === null) return [];
+async function planWal(request: LockWorkRequest): Promise<LockWork[]> {
+  const view = await CopyView.open(request.repository, request.source);
+  const work: LockWork[] = [];
+  for (const each of view === null ? [] : [view, ...(await view.former())]) work.push(...(await planWalOf(each, request)));
+  return work;
+}
+
+async function planWalOf(view: CopyView, { repository, decisions, marginSeconds, now }: LockWorkRequest): Promise<LockWork[]> {
+  const { backups } = view.listing;
   const times = await lockTimes(
     repository,
     [...view.inventory.segments.values()].flatMap(({ objects }) => objects),

@@ -64,13 +64,22 @@ export function pieceOf(backup: string, { name, bytes }: ContentsLine): StoredOb
 }
 
 /** Null for a name that is none. Its size is that of the WAL in it, for what is stored is known only by reading. */
-export function pieceOfSegment(name: string, segmentBytes: number): StoredObject | null {
+export function pieceOfSegment({ place, formerCluster }: Pick<CopyView, "place" | "formerCluster">, name: string): StoredObject | null {
+  const { segmentBytes, systemIdentifier } = place;
   const segment = parseSegmentName(name, segmentBytes);
-  return segment === null ? null : { unit: timelineHex(segment.timeline), kind: "wal", number: Number(segment.number), bytes: segmentBytes };
+  if (segment === null) return null;
+  const timeline = timelineHex(segment.timeline);
+  return { unit: formerCluster === null ? timeline : `${systemIdentifier}/${timeline}`, kind: "wal", number: Number(segment.number), bytes: segmentBytes };
 }
 
-/** Every piece that a copy holds. A backup whose contents cannot be read is left out: verification says so. */
+/** Every piece that a copy holds, those of former clusters too. A backup whose contents cannot be read is left out: verification says so. */
 export async function listPieces(view: CopyView): Promise<StoredObject[]> {
+  const pieces: StoredObject[] = [];
+  for (const each of [view, ...(await view.former())]) pieces.push(...(await piecesOfCluster(each)));
+  return pieces;
+}
+
+async function piecesOfCluster(view: CopyView): Promise<StoredObject[]> {
   const pieces: StoredObject[] = [];
   for (const { manifest } of view.listing.backups) {
     try {
@@ -80,7 +89,7 @@ export async function listPieces(view: CopyView): Promise<StoredObject[]> {
     }
   }
   for (const name of view.inventory.segments.keys()) {
-    const piece = pieceOfSegment(name, view.place.segmentBytes);
+    const piece = pieceOfSegment(view, name);
     if (piece !== null) pieces.push(piece);
   }
   return pieces;

@@ -41,23 +41,39 @@ export interface VerifiedBackup {
 
 /** Verifies all a repository holds of one source. Work goes on meanwhile: what seems to be missing is looked for again before it is reported. */
 export async function verifySource(work: SourceVerification, context: OperationContext): Promise<VerifiedBackup[]> {
-  const { repository, source, report } = work;
+  const { repository, source } = work;
   const found = new DamageReport(repository.name);
-  const view = await openView(repository, source, found);
-  const verified = view === null ? [] : await examine({ ...work, report: found }, view, context);
+  const views = await openViews(repository, source, found);
+  const [current = null] = views;
+  if (current === null) return confirmed(work, { found, view: null, verified: [] });
+  const pieces = await work.choosePieces(current);
+  await verifySmallDocuments(repository, source, found, work.totals);
+  const verified = await confirmed(work, { found, view: current, verified: await examine({ ...work, report: found }, current, pieces, context) });
+  for (const view of views.slice(1)) {
+    const ofCluster = new DamageReport(repository.name);
+    verified.push(...(await confirmed(work, { found: ofCluster, view, verified: await examine({ ...work, report: ofCluster }, view, pieces, context) })));
+  }
+  return verified;
+}
+
+/** What was found of one cluster, as far as it is still so. */
+async function confirmed(
+  work: SourceVerification,
+  { found, view, verified }: { found: DamageReport; view: CopyView | null; verified: VerifiedBackup[] },
+): Promise<VerifiedBackup[]> {
+  const { repository, source, report } = work;
   if (found.found.length === 0) return verified;
   const again = new DamageReport(repository.name);
-  const now = await openView(repository, source, again);
+  const opened = await openViews(repository, source, again);
+  const now = opened.find(({ systemIdentifier }) => view === null || systemIdentifier === view.systemIdentifier) ?? null;
   if (now !== null) await examineStructure({ ...work, report: again, evidence: (await readEvidence(repository)).entries, totals: { objects: 0, bytes: 0 } }, now);
   for (const damage of confirmDamage(found, { view: now, report: again })) report.take(damage);
   return verified.filter(({ backup }) => now === null || now.listing.ids.includes(backup));
 }
 
-async function examine(work: SourceVerification, view: CopyView, context: OperationContext): Promise<VerifiedBackup[]> {
+async function examine(work: SourceVerification, view: CopyView, pieces: PieceWork, context: OperationContext): Promise<VerifiedBackup[]> {
   const { repository, source, report, totals } = work;
   const { listing } = view;
-  const pieces = await work.choosePieces(view);
-  await verifySmallDocuments(repository, source, report, totals);
   await examineStructure(work, view);
   const wanted = listing.backups.filter(({ manifest }) => work.backup === null || manifest.id === work.backup || isAncestor(listing, work.backup, manifest.id));
   const verified: VerifiedBackup[] = [];
@@ -82,8 +98,9 @@ async function examine(work: SourceVerification, view: CopyView, context: Operat
 async function examineStructure(work: SourceVerification, view: CopyView): Promise<void> {
   const { repository, source, report } = work;
   for (const damage of view.listing.damaged) report.add(damage, { backups: dependents(view.listing, backupOf(damage.object)) });
-  reportMissingManifests(repository, source, view.listing, work.evidence, report);
-  await reportMissingHolds(repository, source, work.evidence, report);
+  reportMissingManifests(repository, source, view.listing, view.formerCluster === null ? work.evidence : [], report);
+  // Of the source, not of a cluster: looked at once.
+  if (view.formerCluster === null) await reportMissingHolds(repository, source, work.evidence, report);
   await verifyWalStructure(walWork(work, view));
   await reportMissingHistories(view, work.evidence, report);
 }
@@ -91,6 +108,18 @@ async function examineStructure(work: SourceVerification, view: CopyView): Promi
 function walWork({ repository, tier, report, totals, hasLog }: SourceVerification, view: CopyView): WalVerification {
   const mapKey = view.listing.backups.at(-1)?.manifest.mapKey.id;
   return { view, hasLog, tier, report, totals, nameKey: mapKey === undefined ? null : (repository.keyRing.mapKey(mapKey)?.names ?? null) };
+}
+
+/** Of the cluster that the source is bound to, then of former ones. */
+async function openViews(repository: Repository, source: string, report: DamageReport): Promise<CopyView[]> {
+  const view = await openView(repository, source, report);
+  try {
+    return view === null ? [] : [view, ...(await view.former())];
+  } catch (error) {
+    // Which clusters there were is in the bindings, each of which is looked at by itself.
+    if (!(error instanceof DamageError)) throw error;
+    return view === null ? [] : [view];
+  }
 }
 
 async function openView(repository: Repository, source: string, report: DamageReport): Promise<CopyView | null> {

@@ -39,7 +39,7 @@ export async function verifyWalContent(work: WalContentVerification, needed: ((n
     [...view.inventory.segments].filter(([name]) => needed === null || needed(name)),
     async ([name, { objects }]) => {
       context.signal.throwIfAborted();
-      const piece = pieceOfSegment(name, view.place.segmentBytes);
+      const piece = pieceOfSegment(view, name);
       if (piece === null || !work.pieces.isWanted(piece)) return;
       for (const object of objects) {
         const summarised = await collecting(work, name, () => verifySegment(work, name, object));

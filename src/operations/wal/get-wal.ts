@@ -13,16 +13,31 @@ import type { Repository } from "../../repository/repository.ts";
 /** Whether a file was delivered, or is proven not to exist in this history. Anything else is an error, which PostgreSQL must see as one. */
 export type GetOutcome = "delivered" | "does-not-exist";
 
+/** Whose WAL is asked for. `cluster`: a system identifier; left out or null: of the cluster that the source is bound to. */
+export interface WalOwner {
+  readonly source: string;
+  readonly cluster?: string | null;
+}
+
+export async function openCluster(repository: Repository, { source, cluster = null }: WalOwner): Promise<CopyView | null> {
+  const view = await CopyView.open(repository, source);
+  if (view === null || cluster === null || view.systemIdentifier === cluster) return view;
+  return (await view.former()).find(({ systemIdentifier }) => systemIdentifier === cluster) ?? null;
+}
+
 /**
  * Fetches one file for PostgreSQL's `restore_command`. PostgreSQL takes any exit code up to 125 for "the WAL ends here", promotes, and loses what follows without a word: so "does not exist" is said only
  * after a complete listing that shows nothing behind it.
  */
-export async function getWal(repository: Repository, source: string, file: string, destination: string): Promise<GetOutcome> {
+export async function getWal(repository: Repository, { source, cluster = null }: WalOwner, file: string, destination: string): Promise<GetOutcome> {
   const kind = walFileKind(file);
   // Nothing is ever stored under these names; and PostgreSQL asks for them only to find that out.
   if (kind === "partial" || kind === "backup" || kind === "other") return "does-not-exist";
-  const view = await CopyView.open(repository, source);
-  if (view === null) throw new HoldfastError("HF-NO-BACKUP", `${repository.name} holds nothing of ${source}`, { hint: "'holdfast info --repository' shows what it holds" });
+  const view = await openCluster(repository, { source, cluster });
+  if (view === null)
+    throw new HoldfastError("HF-NO-BACKUP", `${repository.name} holds nothing of ${source}${cluster === null ? "" : `, cluster ${cluster}`}`, {
+      hint: "'holdfast info --repository' shows what it holds",
+    });
   if (kind === "history") {
     const timeline = Number.parseInt(file.slice(0, 8), 16);
     const content = await readHistory(repository, view.place, timeline);

@@ -4,7 +4,7 @@ import { HoldfastError } from "../../errors.ts";
 import { connect, queryRow, text } from "../../postgres/connection.ts";
 import { readIdentity } from "../../postgres/server-identity.ts";
 import type { SourceConfig } from "../../policy/types.ts";
-import { ensureBound, requireBranch } from "../../repository/binding.ts";
+import { ensureBound, readBinding, requireBranch, systemIdentifierOf } from "../../repository/binding.ts";
 import { readLease } from "../../repository/lease.ts";
 import type { LeaseState } from "../../repository/lease.ts";
 import type { WritableRepository } from "../../repository/repository.ts";
@@ -178,8 +178,15 @@ async function streamUpTo(installation: Installation, source: SourceConfig, unti
 async function positionOfOthers(installation: Installation, source: SourceConfig): Promise<LeaseState["position"]> {
   let furthest: LeaseState["position"] = null;
   await openReachable(installation, source.policy.log?.repositories ?? [], async (repository) => {
-    const position = (await readLease(repository, leaseScopes.wal(source.name)))?.position ?? null;
-    if (position !== null && (furthest === null || parseLsn(position.lsn) > parseLsn(furthest.lsn))) furthest = position;
+    const [lease, binding] = await Promise.all([readLease(repository, leaseScopes.wal(source.name)), readBinding(repository, source.name)]);
+    const position = lease?.position ?? null;
+    if (
+      position !== null &&
+      binding !== null &&
+      position.systemIdentifier === systemIdentifierOf(binding) &&
+      (furthest === null || parseLsn(position.lsn) > parseLsn(furthest.lsn))
+    )
+      furthest = position;
   });
   return furthest;
 }

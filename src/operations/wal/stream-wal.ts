@@ -5,6 +5,7 @@ import type { TimelineHistory } from "../../domain/timeline.ts";
 import type { WalInventory } from "../../domain/wal-coverage.ts";
 import { parseSegmentName, segmentAt, segmentStart } from "../../domain/wal-segment.ts";
 import { HoldfastError } from "../../errors.ts";
+import { reportedDurable } from "../../repository/lease.ts";
 import { listWal } from "../../repository/wal-archive.ts";
 import { TimelineStream } from "./timeline-stream.ts";
 import type { StreamTask } from "./timeline-stream.ts";
@@ -76,9 +77,8 @@ function nextSegment({ segmentBytes, segments, parts }: WalInventory, timeline: 
 
 /** The start of the segment in which the last position lies that was reported of a timeline. */
 function reportedSegment({ lease, store }: StreamTask, timeline: number): Lsn | null {
-  const { position } = lease;
-  const reported = position === null ? undefined : [position, ...position.left].find((each) => each.timeline === timeline);
-  return reported === undefined ? null : startOfSegment(timeline, parseLsn(reported.lsn), store.place.segmentBytes);
+  const reported = reportedDurable(lease.position, { systemIdentifier: store.place.systemIdentifier, timeline });
+  return reported === null ? null : startOfSegment(timeline, parseLsn(reported), store.place.segmentBytes);
 }
 
 function behind(ours: Lsn, server: Lsn): HoldfastError {

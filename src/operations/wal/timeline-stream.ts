@@ -297,7 +297,9 @@ export class TimelineStream {
   }
 
   get #position(): Parameters<Lease["note"]>[0] {
-    return { timeline: this.#timeline, lsn: formatLsn(this.#durable), coveredUntil: this.#coveredUntil === null ? null : formatMicros(this.#coveredUntil) };
+    const { systemIdentifier } = this.#task.store.place;
+    const coveredUntil = this.#coveredUntil === null ? null : formatMicros(this.#coveredUntil);
+    return { systemIdentifier, timeline: this.#timeline, lsn: formatLsn(this.#durable), coveredUntil };
   }
 
   #enqueue(act: () => Promise<void>): void {

@@ -48,7 +48,20 @@ async function openView(): Promise<CopyView> {
 
 async function look(before: SourceInfo | null): Promise<SourceInfo> {
   const views = [await openView()];
-  const request = { name: "db", views, server: null, verified: [], lastProof: null, exposureBefore: [], lagging: [], verification: [], rules: null, logRepositories: null, now };
+  const request = {
+    name: "db",
+    views,
+    former: [],
+    server: null,
+    verified: [],
+    lastProof: null,
+    exposureBefore: [],
+    lagging: [],
+    verification: [],
+    rules: null,
+    logRepositories: null,
+    now,
+  };
   return describeSource({ ...request, locks: await keepLocks(views, before, { ...systemClock, now: () => now }) });
 }
 

@@ -66,7 +66,7 @@ describe("a lease", () => {
     const repository = await fixture.open();
     for (const run of ["a", "b", "c"]) {
       const lease = await acquireLease(repository, request(run));
-      await lease.note({ timeline: 1, lsn: "0/3000000", coveredUntil: null });
+      await lease.note({ systemIdentifier: "1", timeline: 1, lsn: "0/3000000", coveredUntil: null });
       await lease.release();
     }
     expect(await epochs()).toHaveLength(1);
@@ -108,7 +108,7 @@ describe("a lease", () => {
     const repository = await fixture.open();
     const holder = await acquireLease(repository, request("holder"));
     const clock = new SteppedClock(async (slept) => {
-      if (slept <= 3) await holder.note({ timeline: 1, lsn: `0/${slept}000000`, coveredUntil: null });
+      if (slept <= 3) await holder.note({ systemIdentifier: "1", timeline: 1, lsn: `0/${slept}000000`, coveredUntil: null });
       if (slept === 4) await holder.release();
     });
     await using lease = await acquireLease(await fixture.open("two"), request("waiter", { wait: true, clock }));
@@ -129,7 +129,7 @@ describe("a lease", () => {
       {
         meanwhile: async () => {
           const lease = await acquireLease(winner, request("winner"));
-          for (const lsn of ["0/1", "0/2"]) await lease.note({ timeline: 1, lsn, coveredUntil: null });
+          for (const lsn of ["0/1", "0/2"]) await lease.note({ systemIdentifier: "1", timeline: 1, lsn, coveredUntil: null });
           held.push(lease);
         },
       },
@@ -137,7 +137,7 @@ describe("a lease", () => {
     );
     await expect(acquireLease(late, request("loser"))).rejects.toMatchObject({ code: "HF-BUSY", facts: { runId: "winner" } });
     await held[0]?.assertHeld();
-    await held[0]?.note({ timeline: 1, lsn: "0/3", coveredUntil: null });
+    await held[0]?.note({ systemIdentifier: "1", timeline: 1, lsn: "0/3", coveredUntil: null });
     await held[0]?.assertHeld();
     await held[0]?.release();
   });
@@ -158,7 +158,7 @@ describe("a lease", () => {
     const lease = await acquireLease(repository, request("first"));
     await writeHeld(lease.epoch + 1, { ...thisProcess("elsewhere"), bootId: "another boot" });
     await expect(lease.assertHeld()).rejects.toMatchObject({ code: "HF-BUSY" });
-    await lease.note({ timeline: 1, lsn: "0/1", coveredUntil: null });
+    await lease.note({ systemIdentifier: "1", timeline: 1, lsn: "0/1", coveredUntil: null });
     expect(lease.lost.aborted).toBe(true);
     await lease.release();
     expect(await readLease(repository, SCOPE)).toMatchObject({ runId: "other", state: "held" });

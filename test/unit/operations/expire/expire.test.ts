@@ -3,8 +3,10 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../../../src/clock.ts";
 import { addBytes } from "../../../../src/domain/lsn.ts";
+import { ledgerKey } from "../../../../src/domain/verify-ledger.ts";
 import { expire } from "../../../../src/operations/expire/expire.ts";
 import type { ExpireRequest } from "../../../../src/operations/expire/expire.ts";
+import { listPieces } from "../../../../src/operations/verify/verify-pieces.ts";
 import { writeDocument } from "../../../../src/repository/document.ts";
 import { keys } from "../../../../src/repository/layout.ts";
 import { listSummaries, summarisedSegment } from "../../../../src/repository/wal-summaries.ts";
@@ -49,6 +51,32 @@ describe("expiry", () => {
     await run();
     const { inventory } = await archive.view();
     expect([...inventory.segments.keys()].filter((name) => name.startsWith("00000002"))).toEqual(kept.map((n) => nameOf(2, n)));
+  });
+
+  test.each([
+    { hours: 30, kept: [1], why: "only what its backup needs for itself, once the window lies in the time of the other" },
+    { hours: 20, kept: [1, 2, 3, 4], why: "all of it, while the window reaches back into its time" },
+  ])("keeps of the WAL of a cluster that the source was before $why", async ({ hours, kept }) => {
+    const wal = new WalBuilder({ segments: 5 });
+    for (let i = 1; i <= 5; i++) wal.fillToEnd(0);
+    const id = "20260105T000000Z-full";
+    await archive.segments(wal, [1, 2, 3, 4]);
+    await archive.backup(id, startOf(1), addBytes(startOf(1), 100), { stopAt: hoursAgo(100) });
+    await archive.bindTo("4242", new Date(hoursAgo(hours + 1)));
+    await archive.segments(wal, [1, 2, 3, 4, 5]);
+    await archive.backup("20260109T000000Z-full", startOf(2), addBytes(startOf(2), 100), { stopAt: hoursAgo(hours) });
+    await run();
+    const view = await archive.view();
+    const [former] = await view.former();
+    expect([...(former?.inventory.segments.keys() ?? [])]).toEqual(kept.map((n) => nameOf(1, n)));
+    expect(former?.gaps()).toEqual([]);
+    expect(former?.listing.backups.map(({ manifest }) => manifest.id)).toEqual([id]);
+    // The one in use keeps its window, and the same numbers of its own.
+    expect([...view.inventory.segments.keys()]).toEqual((hours > 24 ? [2, 3, 4, 5] : [1, 2, 3, 4, 5]).map((n) => nameOf(1, n)));
+    expect(view.listing.backups).toHaveLength(1);
+    const pieces = await listPieces(view);
+    expect(new Set(pieces.map(ledgerKey)).size).toBe(pieces.length);
+    expect(pieces.filter(({ kind }) => kind === "wal")).toHaveLength(view.inventory.segments.size + kept.length);
   });
 
   test("removes the summary of a segment with it, and no other", async () => {

@@ -28,7 +28,7 @@ describe("a file for restore_command", () => {
   });
   afterEach(async () => fixture[Symbol.asyncDispose]());
 
-  const get = async (file: string): Promise<GetOutcome> => getWal(archive.repository, "db", file, destination);
+  const get = async (file: string): Promise<GetOutcome> => getWal(archive.repository, { source: "db" }, file, destination);
   const delivered = async (): Promise<string[]> => readdir(join(destination, ".."));
 
   test("is the segment, byte for byte, and nothing else is left beside it", async () => {
