@@ -90,10 +90,10 @@ export async function readServerPosition(target: ConnectionTarget, clock: Clock)
 
 export async function describeSource(request: InfoRequest): Promise<SourceInfo> {
   const [first] = request.views;
-  const all = [...request.views, ...request.former];
+  const everyView = [...request.views, ...request.former];
   const holds = await holdsOf(request.views);
   const windows = new Map<CopyView, RecoveryWindow[]>();
-  for (const view of all) windows.set(view, (await Promise.all([...leafHistories(view)].map((history) => findWindows(view, history)))).flat());
+  for (const view of everyView) windows.set(view, (await Promise.all([...leafHistories(view)].map((history) => findWindows(view, history)))).flat());
   return {
     name: request.name,
     kind: first?.kind ?? null,
@@ -103,7 +103,7 @@ export async function describeSource(request: InfoRequest): Promise<SourceInfo> 
     timeline: first?.newestTimeline ?? null,
     held: marked(holds, ({ all }) => all.held),
     backups: describeBackups(request, holds),
-    windows: all.flatMap((view) =>
+    windows: everyView.flatMap((view) =>
       (windows.get(view) ?? []).map((window) => ({
         ...describeWindow(view.repository.name, window),
         ...ofFormer(view),
@@ -111,7 +111,7 @@ export async function describeSource(request: InfoRequest): Promise<SourceInfo> 
         to: window.to === null ? null : formatMicros(window.to),
       })),
     ),
-    gaps: all.flatMap((view) =>
+    gaps: everyView.flatMap((view) =>
       view.gaps(request.logRepositories?.includes(view.repository.name) ?? null).map(({ timeline, start, end, firstSegment, lastSegment }) => ({
         repository: view.repository.name,
         ...ofFormer(view),
