@@ -1,16 +1,16 @@
 import { setImmediate } from "node:timers/promises";
 import { Counter, Gauge, Registry } from "prom-client";
 import { countOpenAlerts } from "../catalog/alerts.ts";
-import { readCapacity } from "../catalog/capacity.ts";
+import { recentCapacity } from "../catalog/capacity.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { countRunning, countRuns, lastSuccessOfCopy, newestRun } from "../catalog/compliance-queries.ts";
 import { readSummary } from "../catalog/summaries.ts";
 import { currentStatus } from "../compliance/current-status.ts";
 import type { CurrentStatus } from "../compliance/current-status.ts";
-import { projectFull, TREND_MS } from "../domain/capacity.ts";
+import { projectFull } from "../domain/capacity.ts";
 import { copiesOf } from "../domain/compliance.ts";
 import type { CurrentCopy } from "../domain/control-now.ts";
-import type { Inventory, SourceConfig } from "../policy/types.ts";
+import type { Inventory, RepositoryConfig, SourceConfig } from "../policy/types.ts";
 
 export interface MetricsInput {
   readonly catalog: Catalog;
@@ -43,7 +43,7 @@ export async function renderMetrics({ catalog, inventory, names, now, version }:
     setLastSuccesses(metrics, catalog, source);
     setKnown(metrics.rtoPredicted, { source: source.name }, readSummary(catalog, source.name)?.predicted?.seconds ?? null);
   }
-  for (const repository of inventory.repositories.keys()) setCapacity(metrics, catalog, repository, now);
+  for (const repository of inventory.repositories.values()) setCapacity(metrics, catalog, repository, now);
   for (const [severity, count] of Object.entries(countOpenAlerts(catalog))) metrics.alerts.set({ severity }, count);
   for (const [operation, count] of countRunning(catalog)) metrics.running.set({ operation }, count);
   for (const { source, operation, outcome, count } of countRuns(catalog)) {
@@ -148,8 +148,9 @@ function setDrill(metrics: Metrics, { name: source, lastProvenAt, lastRtoSeconds
   setKnown(metrics.drillRto, { source }, lastRtoSeconds);
 }
 
-function setCapacity(metrics: Metrics, catalog: Catalog, repository: string, now: Date): void {
-  const readings = readCapacity(catalog, repository, new Date(now.getTime() - TREND_MS).toISOString());
+function setCapacity(metrics: Metrics, catalog: Catalog, config: RepositoryConfig, now: Date): void {
+  const { name: repository } = config;
+  const readings = recentCapacity(catalog, config, now);
   const last = readings.at(-1);
   const full = projectFull(readings);
   setKnown(metrics.repositoryUsed, { repository }, last?.usedBytes ?? null);

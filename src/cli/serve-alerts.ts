@@ -8,18 +8,18 @@ import { readLockFacts } from "../alerts/lock-facts.ts";
 import { readSourceFacts } from "../alerts/source-facts.ts";
 import type { App } from "../app.ts";
 import { accessEventsSince } from "../catalog/access-events.ts";
-import { readCapacity } from "../catalog/capacity.ts";
+import { recentCapacity } from "../catalog/capacity.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { forgetOldFailures, listChannelHealth } from "../catalog/alert-deliveries.ts";
 import { EVIDENCE_ROUTES, routeState } from "../catalog/evidence-routes.ts";
 import { listTokens } from "../catalog/tokens.ts";
 import { resolveSecret } from "../config.ts";
 import type { CapacityFact, ExpiringFact, SystemAlertFacts } from "../domain/alert-facts.ts";
-import { projectFull, TREND_MS } from "../domain/capacity.ts";
+import { projectFull } from "../domain/capacity.ts";
 import { whyNotAlive } from "../domain/alive.ts";
 import { messageOf } from "../errors.ts";
 import { recordEntry } from "../operations/record-run.ts";
-import type { AlivePing, ChannelConfig } from "../policy/types.ts";
+import type { AlivePing, ChannelConfig, RepositoryConfig } from "../policy/types.ts";
 import { openChannel } from "./open-channels.ts";
 
 /** How often what is wrong is looked for, and how often the outbox is. */
@@ -148,15 +148,15 @@ function systemFacts({ findings, catalog, inventory, journal, clock }: App, { ce
       ),
       ...certificates,
     ],
-    capacity: [...inventory.repositories.keys()].map((repository) => capacityFact(catalog, repository, clock.now())),
+    capacity: [...inventory.repositories.values()].map((repository) => capacityFact(catalog, repository, clock.now())),
     access: accessEventsSince(catalog, new Date(clock.now().getTime() - ACCESS_SHOWN_MS)),
     evidence: EVIDENCE_ROUTES.filter((route) => inventory.evidence[route] !== null).map((route) => routeState(catalog, route)),
     channels: listChannelHealth(catalog).flatMap(({ channel, failingSince, error }) => (inventory.channels.has(channel) ? [{ name: channel, failingSince, error }] : [])),
   };
 }
 
-function capacityFact(catalog: Catalog, repository: string, now: Date): CapacityFact {
-  const readings = readCapacity(catalog, repository, new Date(now.getTime() - TREND_MS).toISOString());
+function capacityFact(catalog: Catalog, repository: RepositoryConfig, now: Date): CapacityFact {
+  const readings = recentCapacity(catalog, repository, now);
   const full = projectFull(readings);
-  return { repository, freeBytes: readings.at(-1)?.freeBytes ?? null, fullAt: full.kind === "full" ? full.at.toISOString() : null };
+  return { repository: repository.name, freeBytes: readings.at(-1)?.freeBytes ?? null, fullAt: full.kind === "full" ? full.at.toISOString() : null };
 }

@@ -1,8 +1,20 @@
-/** How full a repository was at one moment. Null: the place it is in does not say (buckets have no end that they tell). */
+/** How full a repository was at one moment. Null: the place it is in does not say (buckets have no end that they tell), and the inventory neither. */
 export interface CapacityReading {
   readonly at: string;
   readonly usedBytes: number | null;
   readonly freeBytes: number | null;
+}
+
+/**
+ * The same readings of a repository that may grow to `maxBytes`; null: to what its place holds. Of all readings, whatever was said when they were made: a limit that is changed is no room that came or
+ * went.
+ */
+export function withinLimit(readings: readonly CapacityReading[], maxBytes: number | null): CapacityReading[] {
+  if (maxBytes === null) return [...readings];
+  return readings.map((reading) => {
+    const left = reading.usedBytes === null ? null : Math.max(0, maxBytes - reading.usedBytes);
+    return { ...reading, freeBytes: left === null || reading.freeBytes === null ? (left ?? reading.freeBytes) : Math.min(left, reading.freeBytes) };
+  });
 }
 
 /** When nothing will be free any more: an estimate, and no promise. `unknown`: nobody can say yet, which is not the same as that there is no end in sight. */
@@ -34,7 +46,8 @@ const FURTHEST_MS = 7_258_118_400_000;
 export function projectFull(readings: readonly CapacityReading[]): FullProjection {
   const points = readings.flatMap(({ at, freeBytes }) => (freeBytes === null ? [] : [{ ms: Date.parse(at), free: freeBytes }]));
   const [first, last] = [points[0], points.at(-1)];
-  if (first === undefined || last === undefined) return { kind: "unknown", reason: readings.length === 0 ? "it was never measured" : "the place does not say how much is free" };
+  if (first === undefined || last === undefined)
+    return { kind: "unknown", reason: readings.length === 0 ? "it was never measured" : "the place does not say how much is free, and no maxBytes does" };
   if (last.free <= 0) return { kind: "full", at: new Date(last.ms) };
   const spanMs = last.ms - first.ms;
   if (points.length < FEWEST_READINGS || spanMs < SHORTEST_SPAN_MS) return { kind: "unknown", reason: "it was measured for too short a time" };

@@ -60,6 +60,7 @@ const repositorySection = section({
   // One of the two: references.ts says so.
   encryption: section({ passphrase: secretOrCommandField.optional(), recipient: recipientField.optional() }),
   bandwidth: listOf(bandwidthField, '[{ daily: "08:00-18:00", rate: 50MB/s }]').default([]),
+  maxBytes: sizeField.optional(),
   ...s3Settings,
 });
 

@@ -89,7 +89,7 @@ function completeLimits({ host, repositories }: InventoryFile["limits"]): Limits
 }
 
 function completeRepository(repository: RepositorySection, name: string, folder: string): RepositoryConfig {
-  const { url, site, class: speed, encryption, bandwidth } = repository;
+  const { url, site, class: speed, encryption, bandwidth, maxBytes } = repository;
   return {
     name,
     url,
@@ -98,6 +98,7 @@ function completeRepository(repository: RepositorySection, name: string, folder:
     passphrase: encryption.passphrase === undefined ? null : besideInventory(encryption.passphrase, folder),
     recipient: encryption.recipient ?? null,
     bandwidth,
+    maxBytes: maxBytes ?? null,
     s3: url.startsWith("s3://") ? completeS3(repository) : null,
   };
 }
@@ -117,7 +118,7 @@ function completeS3({
   serverSideEncryption,
   storageClass,
   objectLock,
-}: Omit<RepositorySection, "url" | "encryption" | "bandwidth">): S3Config {
+}: Omit<RepositorySection, "url" | "encryption" | "bandwidth" | "maxBytes">): S3Config {
   return {
     endpoint: endpoint ?? null,
     region: region ?? null,

@@ -97,6 +97,8 @@ export interface RepositoryConfig {
   readonly recipient: string | null;
   /** How fast each writer (a backup, a WAL stream) may write to it, by time of day: `rateAt` in domain/bandwidth.ts. */
   readonly bandwidth: readonly BandwidthRule[];
+  /** What it may grow to, which projections and alerts go by; nothing is refused for it. Null: nobody says, and only the place itself may. */
+  readonly maxBytes: number | null;
   /** How a place in a bucket is reached and written; null: it is a folder. */
   readonly s3: S3Config | null;
 }

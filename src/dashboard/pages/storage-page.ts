@@ -1,9 +1,9 @@
-import { readCapacity } from "../../catalog/capacity.ts";
+import { recentCapacity } from "../../catalog/capacity.ts";
 import { html } from "../../compliance/html.ts";
 import type { Html, HtmlValue } from "../../compliance/html.ts";
 import { bytes, count, NONE, time, UNKNOWN } from "../../compliance/report-format.ts";
 import { table } from "../../compliance/report-parts.ts";
-import { projectFull, TREND_MS } from "../../domain/capacity.ts";
+import { projectFull } from "../../domain/capacity.ts";
 import type { FullProjection } from "../../domain/capacity.ts";
 import { growthChart } from "../charts/growth-chart.ts";
 import type { Level } from "../charts/growth-chart.ts";
@@ -57,13 +57,14 @@ function levelsOf(backups: readonly StoredBackup[]): Level[] {
 
 /** As last measured, and when it will be full if it goes on like this. */
 function repositoryTable({ facts: { catalog, inventory }, now }: View): Html {
-  const rows = [...inventory.repositories.values()].map(({ name, site }): HtmlValue[] => {
-    const readings = readCapacity(catalog, name, new Date(now.getTime() - TREND_MS).toISOString());
+  const rows = [...inventory.repositories.values()].map((repository): HtmlValue[] => {
+    const { name, site, maxBytes } = repository;
+    const readings = recentCapacity(catalog, repository, now);
     const last = readings.at(-1);
     return [
       name,
       site ?? NONE,
-      bytes(last?.usedBytes ?? null),
+      maxBytes === null ? bytes(last?.usedBytes ?? null) : html`${bytes(last?.usedBytes ?? null)} <span class="of">of ${bytes(maxBytes)}</span>`,
       last === undefined || last.freeBytes !== null ? bytes(last?.freeBytes ?? null) : html`<span class="none">it does not say</span>`,
       fullCell(projectFull(readings)),
       time(last?.at ?? null, html`never`),

@@ -165,6 +165,17 @@ test("a repository is as full as last measured, and its end is in sight only whe
   expect(["used_bytes", "free_bytes", "full_timestamp_seconds"].map((name) => of(name, "cloud"))).toEqual([5, null, null]);
 });
 
+test("the end of a repository that may grow to so much is in sight also where its place says nothing, as in a bucket", async () => {
+  const inventory = await loadTestInventory();
+  const repositories = new Map([...inventory.repositories].map(([name, config]) => [name, { ...config, maxBytes: name === "cloud" ? 7e9 : null }]));
+  await using fixture = await openApi({ inventory: { ...inventory, repositories } });
+  for (const [hour, usedBytes] of [3e9, 4e9, 5e9].entries())
+    recordCapacity(fixture.history.catalog, "cloud", { at: `2026-11-08T${String(8 + hour).padStart(2, "0")}:00:00.000Z`, usedBytes, freeBytes: null });
+  const { families } = await scrape(fixture);
+  const seen = ["used_bytes", "free_bytes", "full_timestamp_seconds"].map((name) => value(families, `holdfast_repository_${name}`, { repository: "cloud" }));
+  expect(seen).toEqual([5e9, 2e9, Date.parse("2026-11-08T12:00:00Z") / 1000]);
+});
+
 test("how long a recovery would take is there once it was summed up, and is an estimate from drills", async () => {
   await using fixture = await openApi();
   fillWeek(fixture.history);

@@ -1,5 +1,5 @@
-import { expect, test } from "vitest";
-import { projectFull, TREND_MS } from "../../../src/domain/capacity.ts";
+import { describe, expect, test } from "vitest";
+import { projectFull, TREND_MS, withinLimit } from "../../../src/domain/capacity.ts";
 import type { CapacityReading } from "../../../src/domain/capacity.ts";
 
 const HOUR_MS = 3_600_000;
@@ -27,7 +27,7 @@ test("where nothing is free, it is full", () => {
 
 test.each([
   ["was never measured", [], "it was never measured"],
-  ["does not say", [null, null, null], "the place does not say how much is free"],
+  ["does not say", [null, null, null], "the place does not say how much is free, and no maxBytes does"],
   ["was read twice only", [900, 800], "it was measured for too short a time"],
   ["shrank slowly for some hours", [1000, 999, 998, 997], "it was measured for too short a time"],
   ["grew for some hours", [500, 600, 700], "it was measured for too short a time"],
@@ -78,4 +78,27 @@ test.each([
   const warnedDays = daysOfWarning(filling(what));
   expect(warnedDays).toBeGreaterThanOrEqual(7);
   expect(warnedDays).toBeLessThan(40);
+});
+
+describe("a repository that may grow to so much", () => {
+  const used = (...bytes: (number | null)[]): CapacityReading[] =>
+    bytes.map((usedBytes, hour) => ({ at: new Date(START_MS + hour * HOUR_MS).toISOString(), usedBytes, freeBytes: null }));
+  const free = (of: readonly CapacityReading[]): (number | null)[] => of.map(({ freeBytes }) => freeBytes);
+
+  test("has what is left of it free, also where its place says nothing, and of earlier readings too", () => {
+    const measured = used(100, 200, 300, 1100);
+    expect(free(withinLimit(measured, 1000))).toEqual([900, 800, 700, 0]);
+    expect(fullAt(withinLimit(used(100, 200, 300), 1000))).toBe("2026-11-08T09:00:00.000Z");
+    expect(fullAt(withinLimit(used(100, 200, 300), 2000))).toBe("2026-11-08T19:00:00.000Z");
+  });
+
+  test("has no more free than its place, and what nobody knows stays unknown", () => {
+    const [reading] = used(100);
+    if (reading === undefined) throw new Error("one was made");
+    expect(free(withinLimit([{ ...reading, freeBytes: 50 }], 1000))).toEqual([50]);
+    expect(free(withinLimit([{ ...reading, freeBytes: 5000 }], 1000))).toEqual([900]);
+    expect(free(withinLimit([{ ...reading, usedBytes: null, freeBytes: 50 }], 1000))).toEqual([50]);
+    expect(free(withinLimit(used(null), 1000))).toEqual([null]);
+    expect(withinLimit([reading], null)).toEqual([reading]);
+  });
 });

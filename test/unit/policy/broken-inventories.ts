@@ -175,6 +175,14 @@ export const INVENTORIES: readonly Broken[] = [
     "2:22 maxBytes must be a size",
     "a whole number above 0 and a unit, such as 512MiB, 500GB or 2TB",
   ],
+  [
+    "a repository that may grow to a number without a unit",
+    "    class: fast",
+    "    maxBytes: 10",
+    "5:15 maxBytes must be a size",
+    "a whole number above 0 and a unit, such as 512MiB, 500GB or 2TB",
+  ],
+  ["a slip in what a repository may grow to", "    class: fast", "    maxByte: 10TB", "5:5 unknown key 'maxByte'", "did you mean 'maxBytes'?"],
   ["a port alone", "version: 1", "version: 1\napi: { listen: 8420 }", "2:16 listen must be host:port", "such as 127.0.0.1:8420 or [::1]:8420"],
   [
     "an address that others reach, without TLS",

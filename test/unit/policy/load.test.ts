@@ -37,8 +37,28 @@ test("an inventory comes complete: paths absolute, policies resolved, defaults f
     api: { host: "127.0.0.1", port: 8420, demo: false, behindProxy: false, tls: null, oidc: null },
   });
   expect([...repositories.values()]).toEqual([
-    { name: "onsite", url: "file:///srv/holdfast", site: null, class: "fast", passphrase: { kind: "env", name: "HOLDFAST_KEY" }, recipient: null, bandwidth: [], s3: null },
-    { name: "cloud", url: "file:///mnt/offsite", site: null, class: null, passphrase: { kind: "file", path: "/etc/holdfast/key" }, recipient: null, bandwidth: [], s3: null },
+    {
+      name: "onsite",
+      url: "file:///srv/holdfast",
+      site: null,
+      class: "fast",
+      passphrase: { kind: "env", name: "HOLDFAST_KEY" },
+      recipient: null,
+      bandwidth: [],
+      maxBytes: null,
+      s3: null,
+    },
+    {
+      name: "cloud",
+      url: "file:///mnt/offsite",
+      site: null,
+      class: null,
+      passphrase: { kind: "file", path: "/etc/holdfast/key" },
+      recipient: null,
+      bandwidth: [],
+      maxBytes: null,
+      s3: null,
+    },
   ]);
   expect(sources.get("orders")).toMatchObject({
     name: "orders",

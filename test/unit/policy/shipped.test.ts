@@ -107,9 +107,9 @@ test("the example inventory loads with the shipped policies beside it", async ()
   const loaded = await loadInventory(folder.inventory);
   if (!loaded.ok) throw new Error(formatProblems(loaded.problems));
   const { sources, repositories, scratch } = loaded.inventory;
-  expect([...repositories.values()].map(({ name, class: kind }) => [name, kind])).toEqual([
-    ["onsite", "fast"],
-    ["cloud", null],
+  expect([...repositories.values()].map(({ name, class: kind, maxBytes }) => [name, kind, maxBytes])).toEqual([
+    ["onsite", "fast", null],
+    ["cloud", null, 10e12],
   ]);
   expect(sources.get("orders")).toMatchObject({ objectives: { rtoSeconds: 900, rpoSeconds: 300 }, heartbeat: true, labels: { team: "payments" }, policy: { name: "critical" } });
   expect(sources.get("wiki")).toMatchObject({ objectives: { rtoSeconds: 14_400, rpoSeconds: 3600 }, dataDirectory: null });
