@@ -48,6 +48,7 @@ export type DocumentKind =
   | "hold"
   | "wal-index"
   | "wal-expired"
+  | "wal-history"
   | "checkpoint";
 
 export interface ReadDocument<T> {

@@ -61,6 +61,8 @@ export const keys = {
   walSystem: (name: string, system: string) => `${source(name)}/wal/${system}/`,
   histories: (name: string, system: string) => `${source(name)}/wal/${system}/history/`,
   history: (name: string, system: string, timeline: string) => `${source(name)}/wal/${system}/history/${timeline}`,
+  /** Says that the history of a timeline is here. */
+  walHistoryMark: (name: string, system: string, timeline: string) => `${source(name)}/wal/${system}/${timeline}/history.json`,
   walTimeline: (name: string, system: string, timeline: string) => `${source(name)}/wal/${system}/${timeline}/`,
   /** What the folders of a timeline's segments begin with, and nothing beside them does. */
   walSegments: (name: string, system: string, timeline: string) => `${source(name)}/wal/${system}/${timeline}/${timeline}`,
@@ -113,7 +115,12 @@ export function lifeOf(key: string): Life {
   const backup = fourth.replace(/\.json$/, "");
   const type = typeOfBackupId(backup);
   if ((third === "backups" || third === "manifests") && type !== null) return { kind: "backup", source: second, backup, type };
-  if (third !== "wal") return { kind: "passing" };
-  if (rest[0] === "history") return { kind: "foundation" };
-  return rest.length === 3 && /^[0-9A-F]{16}$/.test(rest[1] ?? "") ? { kind: "wal", source: second } : { kind: "passing" };
+  return third === "wal" ? lifeOfWal(second, rest) : { kind: "passing" };
+}
+
+/** `below`: what follows the system identifier in its key. */
+function lifeOfWal(of: string, below: readonly string[]): Life {
+  const [first, second = ""] = below;
+  if (first === "history" || second === "history.json") return { kind: "foundation" };
+  return below.length === 3 && /^[0-9A-F]{16}$/.test(second) ? { kind: "wal", source: of } : { kind: "passing" };
 }

@@ -9,6 +9,7 @@ import type { TimelineHistory } from "../domain/timeline.ts";
 import { DamageError } from "../errors.ts";
 import { FrameReader, openContainer } from "./container-reader.ts";
 import { appendAll, openContainerWriter } from "./container-writer.ts";
+import { writeDocument } from "./document.ts";
 import { lsnText, timeText } from "./fields.ts";
 import type { SealedKey } from "./key-ring.ts";
 import { keys } from "./layout.ts";
@@ -109,11 +110,19 @@ export async function storeHistory(repository: WritableRepository, place: WalPla
   const isThere = names.includes(objectKey.slice(folder.length));
   const meta = { forks: forksOf(timeline, content) };
   const outcome = isThere ? "exists" : await writeContainer(repository, { source: place.source, kind: "history", objectKey, boundKey }, content, meta, options);
-  // After it is there: what is on record and was never made would be missed for ever.
-  await repository.onHistory({ source: place.source, systemIdentifier: place.systemIdentifier, timeline, objects: [...others, objectKey].toSorted() });
+  // Once it is there: what is said to be here, or is on record, and was never made would be missed for ever.
+  const mark = await markHistory(repository, place, timeline);
+  await repository.onHistory({ source: place.source, systemIdentifier: place.systemIdentifier, timeline, objects: [...others, objectKey, mark].toSorted() });
   for (const other of repository.keyRing.canOpenData ? others : [])
     if (!(await readContainer(repository, { source: place.source, kind: "history", objectKey: other, boundKey }, MOST_HISTORY_BYTES)).equals(content)) return "diverged";
   return outcome === "created" && others.length === 0 ? "created" : "same";
+}
+
+/** So that names alone tell whoever looks at this copy that it is about a timeline, also where nothing else in it is. */
+async function markHistory(repository: WritableRepository, { source, systemIdentifier }: WalPlace, timeline: number): Promise<string> {
+  const mark = keys.walHistoryMark(source, systemIdentifier, timelineHex(timeline));
+  if ((await repository.store.size(mark)) === null) await writeDocument(repository, mark, "wal-history", { timeline, systemIdentifier }, repository.signer);
+  return mark;
 }
 
 /** In clear, for hosts that can open nothing: which timelines a history names, and where each was left. */

@@ -46,7 +46,7 @@ const KINDS = {
   summary: /\/summaries\//,
   part: /\/parts\//,
   index: /\/index\//,
-  history: /\/history\//,
+  history: /\/history\/|\/history\.json$/,
   evidence: /^evidence\//,
 } as const;
 type Kind = keyof typeof KINDS;

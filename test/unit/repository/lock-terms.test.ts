@@ -35,6 +35,7 @@ test.each([
   ["a WAL segment", `${keys.walSegment("db", "7", SEGMENT)}-${"a".repeat(32)}`, 3],
   ["a WAL segment that never expires for its age", `${keys.walSegment("other", "7", SEGMENT)}-${"a".repeat(32)}`, 102],
   ["a timeline history", `${keys.history("db", "7", "00000002")}-${"a".repeat(32)}`, 102],
+  ["what says that it is here", keys.walHistoryMark("db", "7", "00000002"), 102],
   ["the descriptor", "holdfast.json", 102],
   ["a key document", keys.keyDocument("k"), 102],
   ["a host", keys.host("k", DIGEST), 102],

@@ -6,6 +6,7 @@ import type { App } from "../../../../src/app.ts";
 import { systemClock } from "../../../../src/clock.ts";
 import { addBytes } from "../../../../src/domain/lsn.ts";
 import type { OperationContext } from "../../../../src/operations/context.ts";
+import { planRestore } from "../../../../src/operations/restore/plan-restore.ts";
 import { verifyRepository } from "../../../../src/operations/verify/verify-repository.ts";
 import { createRepository } from "../../../../src/repository/create-repository.ts";
 import { readEvidence } from "../../../../src/repository/evidence-reading.ts";
@@ -61,6 +62,7 @@ async function missing(): Promise<string[]> {
   return damage.map(({ object }) => object);
 }
 
+const MARK = keys.walHistoryMark("db", SYSTEM_IDENTIFIER, "00000002");
 const histories = async (): Promise<string[]> => (await store.listNames(HISTORIES)).map((name) => HISTORIES + name);
 
 test("a history that is all a copy holds of its timeline is missed when it is gone, until it is there again", async () => {
@@ -70,9 +72,40 @@ test("a history that is all a copy holds of its timeline is missed when it is go
   expect(await missing()).toEqual([]);
   const [object = ""] = await histories();
   await store.remove([object]);
-  expect(await missing()).toEqual([object]);
+  expect(await missing()).toEqual([`${HISTORIES}00000002`]);
+  await store.remove([MARK]);
+  expect(await missing()).toEqual([MARK, object].toSorted());
   await archive.history(2, FORKED);
   expect(await missing()).toEqual([]);
+  await store.remove([MARK]);
+  expect(await missing()).toEqual([MARK]);
+});
+
+test("a restore of the latest does not pass over a timeline whose history is gone, and whose mark is all that tells of it", async () => {
+  const { archive } = await openHost("one");
+  const wal = new WalBuilder({ segments: 2 });
+  wal.fillToEnd(0);
+  await archive.segments(wal, [1]);
+  await archive.backup("20260101T000000Z-full", startOf(1), addBytes(startOf(1), 100));
+  await archive.history(2, FORKED);
+  await store.remove(await histories());
+  const planning = planRestore(await archive.view(), { target: { kind: "latest" }, backup: null, timeline: "latest", exclusive: false, acceptGap: false });
+  await expect(planning).rejects.toMatchObject({ code: "HF-DAMAGE", object: `${HISTORIES}00000002` });
+});
+
+test("a mark that is damaged, or is that of another timeline, is named", async () => {
+  const { archive } = await openHost("one");
+  await archive.history(2, FORKED);
+  await archive.history(3, `${FORKED}2\t0/4000000\tno recovery target specified\n`);
+  const other = keys.walHistoryMark("db", SYSTEM_IDENTIFIER, "00000003");
+  await writeFile(join(folder, "repo", MARK), await store.read(other));
+  await writeFile(join(folder, "repo", other), "{}");
+  const repository = await openRepository({ name: "onsite", store, secret: PASSPHRASE, host: null });
+  const { damage } = await verifyRepository({ repository, source: null, backup: null, tier: "present" }, context);
+  expect(damage.map(({ object, kind }) => [object, kind])).toEqual([
+    [MARK, "damaged"],
+    [other, "damaged"],
+  ]);
 });
 
 test("what is on record is not put there again, and each timeline is there by itself", async () => {
@@ -82,7 +115,7 @@ test("what is on record is not put there again, and each timeline is there by it
   await app.journal.copyToRepositories();
   const { entries } = await readEvidence(archive.repository);
   expect(entries.filter(({ kind }) => kind === "wal.history").map(({ facts }) => [facts["timeline"], facts["objects"]])).toEqual(
-    (await histories()).map((object, i) => [i + 2, [object]]),
+    (await histories()).map((object, i) => [i + 2, [keys.walHistoryMark("db", SYSTEM_IDENTIFIER, `0000000${i + 2}`), object]]),
   );
 });
 
@@ -115,7 +148,7 @@ test("where nothing is on record, a history is missed by what was on its timelin
   wal.fillToEnd(0);
   await archive.segments(wal, [1]);
   expect(await missing()).toEqual([]);
-  await store.remove([object]);
+  await store.remove([object, MARK]);
   expect(await missing()).toEqual([]);
   await archive.streamPosition({ timeline: 2, lsn: startOf(2), coveredUntil: null });
   expect(await missing()).toEqual([`${HISTORIES}00000002`]);
