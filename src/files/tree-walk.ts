@@ -2,6 +2,7 @@ import type { BigIntStats, Dirent } from "node:fs";
 import { lstat, readdir } from "node:fs/promises";
 import { comparePaths, isSafePath } from "../domain/file-map.ts";
 import { codeOf, HoldfastError, messageOf } from "../errors.ts";
+import { keepHeapSmall } from "../small-heap.ts";
 import { Exclusion } from "./exclusion.ts";
 import type { Findings } from "./findings.ts";
 import { factsOf, kindOf } from "./node-facts.ts";
@@ -142,6 +143,7 @@ async function listFolder(folder: OpenFolder): Promise<{ name: string | Buffer; 
 /** What the next item of a level is; null where there is nothing to say of it. */
 async function lookAtNext(level: Level): Promise<BigIntStats | Error | null> {
   if (level.at >= level.lookedFrom + level.looked.length) {
+    keepHeapSmall();
     level.lookedFrom = level.at;
     level.looked = await Promise.all(level.items.slice(level.at, level.at + LOOKS_AT_ONCE).map(async ({ name }) => lookAt(level.folder.place(name)).catch(asError)));
   }

@@ -1,6 +1,7 @@
 import { comparePaths } from "../domain/file-map.ts";
 import type { MapEntry } from "../domain/file-map.ts";
 import { DamageError, HoldfastError, messageOf, must } from "../errors.ts";
+import { keepHeapSmall } from "../small-heap.ts";
 import { decodeDigests } from "./block-writer.ts";
 import { FrameReader, openContainer } from "./container-reader.ts";
 import { keys } from "./layout.ts";
@@ -88,7 +89,8 @@ export class ChainReader {
     if (latePaths.size < lateOnes.length) throw this.#wrongMap(backup, "names a file twice");
     let before: string | null = null;
     const read = readAhead(chunks, { ahead: CHUNKS_AHEAD, bytesOf: () => CHUNK_BYTES, fetch: (chunk) => this.chunk(chunk) });
-    for await (const { result: entriesOfChunk } of read)
+    for await (const { result: entriesOfChunk } of read) {
+      keepHeapSmall();
       for (const entry of entriesOfChunk) {
         // What is in order is there once: no chunk can be made to count for many.
         if (before !== null && comparePaths(before, entry.path) >= 0) throw this.#wrongMap(backup, `is out of order at ${entry.path}`);
@@ -96,6 +98,7 @@ export class ChainReader {
         before = entry.path;
         yield entry;
       }
+    }
     yield* lateOnes;
   }
 
