@@ -254,8 +254,8 @@ function portOf(result: RestoreResult, options: RestoreOptions): number {
 }
 
 /** By the drills of this source that were measured; null where there are none, or nothing is on record here. */
-function predict({ app, name }: Reading, { bytes, resolved }: RestorePlan): RecoveryEstimate | null {
-  return app === null ? null : predictWork(app.catalog, name, { bytes, walSegments: resolved.segments.length });
+function predict({ app, name }: Reading, { bytes, resolved, view }: RestorePlan): RecoveryEstimate | null {
+  return app === null ? null : predictWork(app.catalog, name, { bytes, walSegments: resolved.segments.length, segmentBytes: view.place.segmentBytes });
 }
 
 function describePlan({ view, stored, resolved, bytes, walBytes }: RestorePlan, predicted: RecoveryEstimate | null): Record<string, string | number | null> {

@@ -28,18 +28,20 @@ export function predictWork(catalog: Catalog, source: string, work: RecoveryWork
 function workNow({ backups, windows, walSegmentBytes }: SourceInfo): RecoveryWork | null {
   const newest = backups.reduce<SourceInfo["backups"][number] | null>((best, backup) => (best === null || backup.finishedAt > best.finishedAt ? backup : best), null);
   if (newest === null) return null;
-  if (newest.startLsn === null || newest.stopLsn === null) return { bytes: newest.sourceBytes, walSegments: 0 };
+  const segmentBytes = walSegmentBytes ?? USUAL_SEGMENT_BYTES;
+  if (newest.startLsn === null || newest.stopLsn === null) return { bytes: newest.sourceBytes, walSegments: 0, segmentBytes };
   const start = parseLsn(newest.startLsn);
   const ends = windows.map(({ endLsn }) => bytesBetween(start, parseLsn(endLsn)));
   const walBytes = Math.max(0, ...ends, bytesBetween(start, parseLsn(newest.stopLsn)));
-  return { bytes: newest.sourceBytes, walSegments: Math.ceil(walBytes / (walSegmentBytes ?? USUAL_SEGMENT_BYTES)) };
+  return { bytes: newest.sourceBytes, walSegments: Math.ceil(walBytes / segmentBytes), segmentBytes };
 }
 
 const figuresSchema = z.object({
   verdict: z.enum(["pass", "pass_with_warnings", "fail"]),
   rtoActualSeconds: z.number(),
   bytes: z.number(),
-  walSegments: z.number(),
+  /** None in a source without a log. */
+  walSegments: z.number().nullable(),
   phases: z.array(z.object({ name: z.string(), seconds: z.number() })),
 });
 
@@ -49,6 +51,7 @@ function measuredOf({ facts }: Run): MeasuredRecovery[] {
   if (!parsed.success) return [];
   const { bytes, walSegments, rtoActualSeconds, phases } = parsed.data;
   const secondsOf = (name: string): number => phases.filter((phase) => phase.name === name).reduce((sum, { seconds }) => sum + seconds, 0);
-  const [restoreSeconds, recoverSeconds] = [secondsOf("restore"), secondsOf("recover")];
-  return [{ bytes, walSegments, restoreSeconds, recoverSeconds, otherSeconds: Math.max(0, rtoActualSeconds - restoreSeconds - recoverSeconds) }];
+  const [restoreSeconds, recoverSeconds, checkSeconds] = [secondsOf("restore"), secondsOf("recover"), secondsOf("check")];
+  const otherSeconds = Math.max(0, rtoActualSeconds - restoreSeconds - recoverSeconds - checkSeconds);
+  return [{ bytes, walSegments: walSegments ?? 0, restoreSeconds, recoverSeconds, checkSeconds, otherSeconds }];
 }

@@ -183,7 +183,10 @@ test("how long a recovery would take is there once it was summed up, and is an e
   const { sources } = await loadTestInventory();
   for (const source of sources.values()) keepSummary(fixture.history.catalog, source, new Date("2026-11-08T12:00:10Z"));
   const { families } = await scrape(fixture);
-  expect(value(families, "holdfast_rto_predicted_seconds", { source: "orders" })).toBeGreaterThan(370);
+  // The drill took 412.5 s, with more WAL than there is now.
+  const predicted = value(families, "holdfast_rto_predicted_seconds", { source: "orders" });
+  expect(predicted).toBeGreaterThan(300);
+  expect(predicted).toBeLessThan(412.5);
   expect(value(families, "holdfast_rto_predicted_seconds", { source: "wiki" })).toBeNull();
 });
 

@@ -19,16 +19,16 @@ const SUMMARY: SourceSummary = {
   lastVerdict: null,
   trend: [],
 };
-const drill = { bytes: 1000, walSegments: 10, restoreSeconds: 50, recoverSeconds: 20, otherSeconds: 5 };
+const drill = { bytes: 1000, walSegments: 10, restoreSeconds: 50, recoverSeconds: 20, checkSeconds: 3, otherSeconds: 2 };
 
 test("an estimate grows with the bytes and the WAL, and not with the fixed steps", () => {
-  expect(estimateRecovery([drill], { bytes: 1000, walSegments: 10 })).toMatchObject({ seconds: 75, drills: 1 });
-  expect(estimateRecovery([drill], { bytes: 2000, walSegments: 30 })).toMatchObject({ seconds: 5 + 100 + 60, drills: 1 });
+  expect(estimateRecovery([drill], { bytes: 1000, walSegments: 10, segmentBytes: 100 })).toMatchObject({ seconds: 75, drills: 1 });
+  expect(estimateRecovery([drill], { bytes: 2000, walSegments: 30, segmentBytes: 100 })).toMatchObject({ seconds: 5 + 125 + 60, drills: 1 });
 });
 
 test("one slow day does not tell for all, and without a drill there is no estimate", () => {
-  expect(estimateRecovery([drill, drill, { ...drill, restoreSeconds: 5000 }], { bytes: 1000, walSegments: 10 })?.seconds).toBe(75);
-  expect(estimateRecovery([], { bytes: 1000, walSegments: 10 })).toBeNull();
+  expect(estimateRecovery([drill, drill, { ...drill, restoreSeconds: 5000 }], { bytes: 1000, walSegments: 10, segmentBytes: 100 })?.seconds).toBe(75);
+  expect(estimateRecovery([], { bytes: 1000, walSegments: 10, segmentBytes: 100 })).toBeNull();
 });
 
 test("what nobody has looked at for a minute is unknown, and no longer ok", () => {
