@@ -3,31 +3,29 @@
  * Everything that reports count is in here, so that a report about last year says the same as it did then.
  */
 export function briefFigures(operation: string, figures: object): object {
-  const facts = new Map<string, unknown>(Object.entries(figures));
-  const pick = (...names: readonly string[]): Record<string, unknown> => Object.fromEntries(names.filter((name) => facts.has(name)).map((name) => [name, facts.get(name)]));
   switch (operation) {
     case "backup":
-      return { ...pick("id", "type", "sourceBytes", "storedBytes", "durationSeconds"), copies: listOf(facts.get("copies")).map((copy) => partOf(copy, ["repository", "state"])) };
+      return { ...pick(figures, ["id", "type", "sourceBytes", "storedBytes", "durationSeconds"]), copies: partsOf(figures, "copies", ["repository", "state"]) };
     case "verify":
-      return {
-        ...pick("ok", "tier", "objects", "bytes", "repositories", "notReached"),
-        damage: listOf(facts.get("damage")).map((damage) => partOf(damage, ["repository", "object", "kind"])),
-      };
+      return { ...pick(figures, ["ok", "tier", "objects", "bytes", "repositories", "notReached"]), damage: partsOf(figures, "damage", ["repository", "object", "kind"]) };
     case "expire":
       return {
-        ...pick("dryRun", "notReached"),
-        repositories: listOf(facts.get("repositories")).map((copy) => partOf(copy, ["repository", "kept", "walKeptFrom", "removedObjects", "removedBytes"])),
+        ...pick(figures, ["dryRun", "notReached"]),
+        repositories: partsOf(figures, "repositories", ["repository", "kept", "walKeptFrom", "removedObjects", "removedBytes"]),
       };
     default:
       return figures;
   }
 }
 
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
+/** Of each element of a list only these; none where there is no list. */
+function partsOf(figures: object, list: string, names: readonly string[]): unknown[] {
+  const elements = pick(figures, [list])[list];
+  return Array.isArray(elements) ? elements.map((element: unknown) => (typeof element === "object" && element !== null ? pick(element, names) : element)) : [];
 }
 
-function partOf(value: unknown, names: readonly string[]): unknown {
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).filter(([name]) => names.includes(name)));
+function pick(of: object, names: readonly string[]): Record<string, unknown> {
+  const picked: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(of)) if (names.includes(name)) picked[name] = value;
+  return picked;
 }

@@ -1,3 +1,4 @@
+import { isoTime } from "./iso-time.ts";
 import type { Schedule } from "./schedule.ts";
 import { nextSlot } from "./schedule.ts";
 
@@ -39,7 +40,7 @@ export function* expandSlots(records: Iterable<SlotRecord>, fallback: Schedule |
   for (const record of records) {
     for (const slotMs of slotsOf(record, fallback)) {
       if (slotMs < pendingMs) continue;
-      const slot = { slot: new Date(slotMs).toISOString(), outcome: slotOutcome(record.outcome), record: record.id, attempts: record.attempt, reason: record.reason };
+      const slot = { slot: isoTime(slotMs), outcome: slotOutcome(record.outcome), record: record.id, attempts: record.attempt, reason: record.reason };
       if (pending !== null && pendingMs !== slotMs) yield pending;
       pending = pending !== null && pendingMs === slotMs ? decide(pending, slot) : slot;
       pendingMs = slotMs;

@@ -1,4 +1,5 @@
 import type { BackupType } from "../domain/backup-id.ts";
+import { isoTime } from "../domain/iso-time.ts";
 import { jitterSeconds } from "../domain/jitter.ts";
 import { passOver, pauseAt } from "../domain/pause.ts";
 import type { PassedSlots, Pause } from "../domain/pause.ts";
@@ -46,16 +47,31 @@ interface Look {
 export function findDue(source: SourceConfig, history: ScheduleHistory, now: Date, pauses: readonly Pause[] = []): DueNow {
   const look: Look = { source, history, now, pauses };
   const kinds = kindsOf(source);
-  const due = kinds.filter((kind) => isDue(look, kind));
-  if (due.length === 0) return { run: retries(look, kinds), passedOver: [] };
-  if (pauseAt(pauses, now) !== null) return { run: [], passedOver: due.flatMap((kind) => heldBack(look, kind)) };
-  const backups = due.some(({ operation }) => operation === "backup") ? dueBackups(look) : NOTHING;
-  const others = due.filter(({ operation }) => operation !== "backup").map((kind) => dueByItself(look, kind));
-  const all = [backups, ...others];
-  return { run: [...all.flatMap(({ run }) => run), ...retries(look, kinds)], passedOver: all.flatMap(({ passedOver }) => passedOver) };
+  const due = new Map<Kind, Date>();
+  for (const kind of kinds) {
+    const slot = dueSlot(look, kind);
+    if (slot !== null) due.set(kind, slot);
+  }
+  if (due.size === 0) return { run: retries(look, kinds, due), passedOver: [] };
+  if (pauseAt(pauses, now) !== null) return { run: [], passedOver: [...due.keys()].flatMap((kind) => heldBack(look, kind)) };
+  const run: DueTask[] = [];
+  const passedOver: PassedOver[] = [];
+  let areBackupsKnown = false;
+  for (const [kind, slot] of due) {
+    if (kind.operation !== "backup") {
+      run.push(taskFor(look, kind, slot, 1));
+      passedOver.push(...before(look, kind, slot));
+    } else if (!areBackupsKnown) {
+      // All of them at once: the strongest type takes the place of others.
+      const backups = dueBackups(look);
+      run.push(...backups.run);
+      passedOver.push(...backups.passedOver);
+      areBackupsKnown = true;
+    }
+  }
+  run.push(...retries(look, kinds, due));
+  return { run, passedOver };
 }
-
-const NOTHING: DueNow = { run: [], passedOver: [] };
 
 /** Kinds of work by schedule; asked for each look, and the same as long as the policy is. */
 const known = new WeakMap<SourceConfig["policy"], readonly Kind[]>();
@@ -86,11 +102,13 @@ function inputOf(look: Look, kind: Kind): Pick<DueInput, "schedule" | "lastHandl
   return { schedule: kind.schedule, lastHandled: handledUntil(look, kind), ...(jitter === 0 ? {} : { delaySeconds: (slot: Date): number => jitterSeconds(name, slot, jitter) }) };
 }
 
-function isDue(look: Look, kind: Kind): boolean {
+/** The newest slot of a kind that is due; null: none is. */
+function dueSlot(look: Look, kind: Kind): Date | null {
   const last = handledUntil(look, kind);
-  if (last === null) return kind.operation === "backup" && newestDueSlot(inputOf(look, kind), look.now) !== null;
+  if (last === null && kind.operation !== "backup") return null;
   // What is asked twice a second of each source: whether the slot after the last one has come at all.
-  return isLaterSlotBy(kind.schedule, last, look.now) && newestDueSlot(inputOf(look, kind), look.now) !== null;
+  if (last !== null && !isLaterSlotBy(kind.schedule, last, look.now)) return null;
+  return newestDueSlot(inputOf(look, kind), look.now);
 }
 
 function dueBackups(look: Look): DueNow {
@@ -118,11 +136,6 @@ function isBackupType(type: Kind["type"]): type is BackupType {
   return type !== null && type !== "log";
 }
 
-function dueByItself(look: Look, kind: Kind): DueNow {
-  const slot = newestDueSlot(inputOf(look, kind), look.now);
-  return slot === null ? NOTHING : { run: [taskFor(look, kind, slot, 1)], passedOver: before(look, kind, slot) };
-}
-
 /** Slots older than the one that is due now: nothing will run for them any more. */
 function before(look: Look, kind: Kind, due: Date): PassedOver[] {
   const after = handledUntil(look, kind);
@@ -144,14 +157,16 @@ function heldBack(look: Look, kind: Kind): PassedOver[] {
 }
 
 /** Work whose newest slot failed, and whose time to try again has come. A later slot takes its place. */
-function retries(look: Look, kinds: readonly Kind[]): DueTask[] {
+function retries(look: Look, kinds: readonly Kind[], due: ReadonlyMap<Kind, Date>): DueTask[] {
   if (pauseAt(look.pauses, look.now) !== null) return [];
-  return kinds.flatMap((kind) => {
+  const again: DueTask[] = [];
+  for (const kind of kinds) {
     const failure = look.history.lastFailure(kind.operation, kind.type);
     const at = failure === null ? null : retryAt(failure.attempt, failure.endedAt);
-    if (failure === null || at === null || at > look.now || isDue(look, kind) || !windowAllows(look, kind)) return [];
-    return [taskFor(look, kind, failure.slot, failure.attempt + 1)];
-  });
+    if (failure === null || at === null || at > look.now || due.has(kind) || !windowAllows(look, kind)) continue;
+    again.push(taskFor(look, kind, failure.slot, failure.attempt + 1));
+  }
+  return again;
 }
 
 function windowAllows({ source, history, now }: Look, { type }: Kind): boolean {
@@ -161,7 +176,7 @@ function windowAllows({ source, history, now }: Look, { type }: Kind): boolean {
 }
 
 function taskFor({ source }: Look, { operation, type, schedule }: Kind, slot: Date, attempt: number): DueTask {
-  return { source: source.name, operation, type, slot: slot.toISOString(), attempt, schedule, late: null, command: null };
+  return { source: source.name, operation, type, slot: isoTime(slot.getTime()), attempt, schedule, late: null, command: null };
 }
 
 function aboutSlots({ source }: Look, { operation, type, schedule }: Kind): Pick<PassedOver, "source" | "operation" | "type" | "schedule"> {
