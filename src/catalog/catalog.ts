@@ -139,11 +139,13 @@ function numberParameters(sql: string): { numbered: string; names: string[] } {
 }
 
 function inOrder(names: readonly string[], values: Record<string, SqlValue>): SqlValue[] {
-  return names.map((name) => {
+  const ordered: SqlValue[] = [];
+  for (const name of names) {
     const value = values[name];
     if (value === undefined) throw new HoldfastError("HF-BUG", `a statement of the catalog lacks its value "${name}"`);
-    return value;
-  });
+    ordered.push(value);
+  }
+  return ordered;
 }
 
 export type SqlValue = string | number | null;

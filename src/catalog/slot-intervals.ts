@@ -1,10 +1,12 @@
+import { isoTime } from "../domain/iso-time.ts";
 import { nextSlot, previousSlot } from "../domain/schedule.ts";
 import type { Schedule } from "../domain/schedule.ts";
 import type { Catalog, SqlRow, SqlValue } from "./catalog.ts";
-import { numberOrNull, textOf, textOrNull, timeOf, timeOrNull, timeValue } from "./catalog.ts";
+import { must } from "../errors.ts";
+import { numberOrNull, textOf, timeOf, timeOrNull, timeValue } from "./catalog.ts";
 import type { HistoryEntry } from "./history-entry.ts";
-import { addToTotals } from "./run-totals.ts";
-import { parseSchedule, SCHEDULE_TEXT, scheduleNumber } from "./schedules.ts";
+import { addSettled, addToTotals } from "./run-totals.ts";
+import { scheduleNumber, schedulesOf } from "./schedules.ts";
 
 /**
  * Slots of frequent work (log backups, expiry) that were done in their time: stored as intervals, never one by one. A thousand sources have 35 million slots a year for their logs, and in an interval of
@@ -46,7 +48,8 @@ export interface SlotInterval {
 export function recordSlotDone(catalog: Catalog, done: SlotDone): void {
   const { source, operation, type, schedule, reason } = done;
   const slot = done.slot.getTime();
-  const extended = catalog.run(EXTEND, {
+  const previous = previousMs(schedule, slot);
+  const values = {
     source,
     operation,
     type,
@@ -54,46 +57,46 @@ export function recordSlotDone(catalog: Catalog, done: SlotDone): void {
     schedule: scheduleNumber(catalog, scheduleText(schedule)),
     slot,
     dayStart: dayOf(slot),
-    previous: previousMs(schedule, slot),
+    previous,
     finishedAt: done.finishedAt.getTime(),
     facts: JSON.stringify(done.figures),
-  });
-  if (extended > 0) return;
-  const from = done.slot.toISOString();
+  };
+  // Either may be right, whichever is tried first. Evidence is written by the hour, so mostly the first slot of an hour is the first that is pending.
+  const [likely, other] = previous !== null && Math.floor(previous / HOUR_MS) === Math.floor(slot / HOUR_MS) ? [EXTEND_PENDING, EXTEND_SETTLED] : [EXTEND_SETTLED, EXTEND_PENDING];
+  if (catalog.run(likely, values) > 0 || catalog.run(other, values) > 0) return;
+  const from = isoTime(slot);
   insertInterval(catalog, { ...intervalOf(done), from, until: from, slots: 1 }, 1);
 }
 
-/** The interval that ends with the slot before: found along the index of slots, among the few of one day. */
-const EXTEND = `update runs set until = :slot, slots = slots + 1, finished_at = :finishedAt, facts = :facts, pending_from = coalesce(pending_from, :slot), pending_slots = pending_slots + 1
-  where source = :source and operation = :operation and type is :type and scheduled_for >= :dayStart and scheduled_for < :slot
-    and until = :previous and outcome = 'succeeded' and reason is :reason and schedule = :schedule`;
+/** The interval that ends with the slot before: found along the index of slots, among the few of one day. That it is one row is said in a way that SQLite knows: it keeps no journal for the statement then. */
+const extend = (set: string, condition: string): string =>
+  `update runs set until = :slot, slots = slots + 1, finished_at = :finishedAt, facts = :facts, ${set}
+   where rowid = (select rowid from runs where source = :source and operation = :operation and type is :type and scheduled_for >= :dayStart and scheduled_for < :slot
+     and until = :previous and outcome = 'succeeded' and reason is :reason and schedule = :schedule limit 1) and ${condition}`;
+/** Of which some is not in the evidence yet: since when stays as it is, and so does the index of what is pending, which costs as much as all the rest. */
+const EXTEND_PENDING = extend("pending_slots = pending_slots + 1", "pending_from is not null");
+const EXTEND_SETTLED = extend("pending_from = :slot, pending_slots = 1", "pending_from is null");
 
 /** What is not in the evidence yet, at most `limit` intervals; of one source, or of all. */
 export function pendingIntervals(catalog: Catalog, source: string | null, limit: number): SlotInterval[] {
-  const rows = source === null ? catalog.all(PENDING, { limit }) : catalog.all(PENDING_OF_SOURCE, { source, limit });
-  // Most of a thousand sources have the same slots.
-  const texts = new Map<SqlValue, string>();
-  const slotOf = (row: SqlRow, column: string): string => {
-    let text = texts.get(row[column] ?? null);
-    if (text === undefined) texts.set(row[column] ?? null, (text = timeOf(row, column)));
-    return text;
-  };
-  return rows.map((row) => ({
-    source: textOf(row, "source"),
-    operation: textOf(row, "operation"),
-    type: textOrNull(row, "type"),
-    schedule: parseSchedule(textOf(row, "schedule_text")),
-    from: slotOf(row, "pending_from"),
-    until: slotOf(row, "until"),
-    slots: numberOrNull(row, "pending_slots") ?? 0,
-    startedAt: timeOf(row, "started_at"),
-    finishedAt: timeOf(row, "finished_at"),
-    reason: textOrNull(row, "reason"),
-    figures: JSON.parse(textOf(row, "facts")) as object,
+  const rows = source === null ? catalog.lists(PENDING, { limit }) : catalog.lists(PENDING_OF_SOURCE, { source, limit });
+  const scheduleOf = rows.length === 0 ? null : schedulesOf(catalog);
+  return rows.map(([name, operation, type, from, until, slots, startedAt, finishedAt, reason, facts, schedule]) => ({
+    source: String(name),
+    operation: String(operation),
+    type: typeof type === "string" ? type : null,
+    schedule: must(scheduleOf?.(Number(schedule)) ?? null, "the schedule of an interval"),
+    from: isoTime(Number(from)),
+    until: isoTime(Number(until)),
+    slots: Number(slots),
+    startedAt: isoTime(Number(startedAt)),
+    finishedAt: isoTime(Number(finishedAt)),
+    reason: typeof reason === "string" ? reason : null,
+    figures: JSON.parse(String(facts)) as object,
   }));
 }
 
-const PENDING_COLUMNS = `select source, operation, type, pending_from, until, pending_slots, started_at, finished_at, reason, facts, ${SCHEDULE_TEXT} as schedule_text from runs`;
+const PENDING_COLUMNS = "select source, operation, type, pending_from, until, pending_slots, started_at, finished_at, reason, facts, schedule from runs";
 const PENDING = `${PENDING_COLUMNS} where pending_from is not null order by source, pending_from limit :limit`;
 const PENDING_OF_SOURCE = `${PENDING_COLUMNS} where pending_from is not null and source = :source order by source, pending_from limit :limit`;
 
@@ -107,17 +110,18 @@ export function oldestPending(catalog: Catalog): string | null {
 export function applySlots(catalog: Catalog, { facts }: HistoryEntry): void {
   for (const group of Array.isArray(facts["groups"]) ? (facts["groups"] as SlotGroup[]) : []) {
     const settled = settleWhole(catalog, group);
+    const counted = settled.size === 0 ? settled : addSettled(catalog, { sources: [...settled.keys()], operation: group.operation, type: group.type }, group.slots);
     for (const interval of intervalsOf(group)) {
       const id = settled.get(interval.source);
-      if (id !== undefined) count(catalog, id, interval.startedAt, interval);
-      else applyInterval(catalog, interval);
+      if (id === undefined) applyInterval(catalog, interval);
+      else if (!counted.has(interval.source)) count(catalog, id, interval.startedAt, interval);
     }
   }
 }
 
 /** The usual case, in one step for all sources of a group: nothing was done since the entry was made. Returns the ids of those by their source. */
 function settleWhole(catalog: Catalog, { operation, type, from, until, slots, sources }: SlotGroup): ReadonlyMap<string, string> {
-  const rows = catalog.all(SETTLE_WHOLE, {
+  const rows = catalog.lists(SETTLE_WHOLE, {
     sources: JSON.stringify(sources.map(({ name }) => name)),
     operation,
     type,
@@ -126,7 +130,7 @@ function settleWhole(catalog: Catalog, { operation, type, from, until, slots, so
     slots,
     dayStart: dayOf(timeValue(from)),
   });
-  return new Map(rows.map((row) => [textOf(row, "source"), textOf(row, "id")]));
+  return new Map(rows.map(([source, id]) => [String(source), String(id)]));
 }
 
 const SETTLE_WHOLE = `update runs set pending_from = null, pending_slots = 0
@@ -232,7 +236,7 @@ function scheduleText(schedule: Schedule): string {
 
 function intervalOf(done: SlotDone): Omit<SlotInterval, "from" | "until" | "slots"> {
   const { source, operation, type, schedule, startedAt, finishedAt, reason, figures } = done;
-  return { source, operation, type, schedule, startedAt: startedAt.toISOString(), finishedAt: finishedAt.toISOString(), reason, figures };
+  return { source, operation, type, schedule, startedAt: isoTime(startedAt.getTime()), finishedAt: isoTime(finishedAt.getTime()), reason, figures };
 }
 
 /** The slot before another; null: there is none. */
@@ -242,6 +246,7 @@ function previousMs(schedule: Schedule, slotMs: number): number | null {
 }
 
 const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
 
 function dayOf(ms: number): number {
   return Math.floor(ms / DAY_MS) * DAY_MS;
