@@ -61,8 +61,9 @@ class Year {
 
   run(): YearFigures {
     const { catalog, from, until, onDay } = this.#options;
-    // A day in one transaction changes more pages than any in earnest.
+    // A day in one transaction changes more pages than any in earnest, and journals for single statements, which others have no need of, would go to a file.
     catalog.all(`pragma cache_size = -${CACHE_KIB}`);
+    catalog.all("pragma temp_store = memory");
     for (let day = from.getTime(); day < until.getTime(); day += DAY_MS) {
       // One transaction a day: a day of work in earnest takes a day for its transactions.
       catalog.transaction(() => {
@@ -72,6 +73,7 @@ class Year {
       onDay(new Date(day));
     }
     this.#recordPending();
+    catalog.all("pragma temp_store = default");
     return { looks: this.#looks, entries: this.#sequence, entryBytes: this.#bytes };
   }
 
@@ -118,25 +120,34 @@ class Year {
 
   #carryOut(task: DueTask): void {
     const { source, operation, type, slot, schedule, attempt } = task;
-    const { outcome, figures, seconds } = this.#options.fates.endOf(task);
+    const slotAt = new Date(slot);
+    const { outcome, figures, seconds } = this.#options.fates.endOf(task, slotAt);
     const finishedAt = new Date(this.#now.getTime() + seconds * 1000);
     const isFrequent = operation === "log" || operation === "expire";
-    const name = (): string => `${slot.replaceAll(/[-:.]/g, "")}-${attempt}-${operation}-${source}`;
     if (isFrequent && outcome === "succeeded") {
       const reason = attempt > 1 ? `succeeded at attempt ${attempt}` : null;
-      const what = { source, operation, type, slot: new Date(slot), schedule, startedAt: this.#now, finishedAt };
-      recordSlotDone(this.#options.catalog, { ...what, reason, figures: briefFigures(operation, figures) });
+      recordSlotDone(this.#options.catalog, {
+        source,
+        operation,
+        type,
+        slot: slotAt,
+        schedule,
+        startedAt: this.#now,
+        finishedAt,
+        reason,
+        figures: briefFigures(operation, figures),
+      });
     } else if (isFrequent) {
       this.#recordPendingOf(source);
-      const what = { run: name(), source, operation, type, trigger: "schedule", scheduledFor: slot, schedule, attempt, startedAt: this.#now.toISOString() };
+      const what = { run: nameOf(task), source, operation, type, trigger: "schedule", scheduledFor: slot, schedule, attempt, startedAt: this.#now.toISOString() };
       this.#append("run.finished", { ...what, outcome, reason: "HF-CONNECT: cannot connect", retryable: true, figures: {} });
     } else {
-      const run = name();
+      const run = nameOf(task);
       this.#append("run.started", { run, source, operation, type, trigger: "schedule", scheduledFor: slot, schedule, attempt });
       const reason = outcome === "succeeded" ? null : "HF-CONNECT: cannot connect";
       this.#append("run.finished", { run, source, operation, type, outcome, reason, figures, retryable: outcome !== "succeeded" }, finishedAt);
     }
-    this.#history.remember(source, operation, type, { slot: new Date(slot), outcome, attempt, retryable: outcome !== "succeeded", endedAt: finishedAt });
+    this.#history.remember(source, operation, type, { slot: slotAt, outcome, attempt, retryable: outcome !== "succeeded", endedAt: finishedAt });
   }
 
   #recordPending(): void {
@@ -155,6 +166,10 @@ class Year {
     this.#bytes += JSON.stringify(facts).length;
     applyEntry(catalog, { writer, sequence: this.#sequence, at: at.toISOString(), kind, facts });
   }
+}
+
+function nameOf({ source, operation, slot, attempt }: DueTask): string {
+  return `${slot.replaceAll(/[-:.]/g, "")}-${attempt}-${operation}-${source}`;
 }
 
 function isSame(passed: PassedOver, next: DueTask | undefined): boolean {

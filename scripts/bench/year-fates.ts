@@ -10,7 +10,8 @@ export interface Fate {
 }
 
 export interface Fates {
-  endOf(task: DueTask): Fate;
+  /** `slot`: that of the task. */
+  endOf(task: DueTask, slot: Date): Fate;
   /** Whether nothing runs at all for a source at a moment, and nobody is there to say so. */
   isAway(source: string, at: Date): boolean;
   pauseOf(source: string, at: Date): Pause | null;
@@ -31,8 +32,8 @@ export class YearFates implements Fates {
     this.#from = from;
   }
 
-  endOf({ source, operation, type, slot, attempt }: DueTask): Fate {
-    const chance = jitterSeconds(`${source} ${operation} ${type} ${attempt}`, new Date(slot), 1000);
+  endOf({ source, operation, type, slot, attempt }: DueTask, slotAt: Date): Fate {
+    const chance = jitterSeconds(`${source} ${operation} ${type} ${attempt}`, slotAt, 1000);
     const outcome = chance < FAILING[operation] ? "failed" : "succeeded";
     return { outcome, seconds: SECONDS[operation], figures: outcome === "failed" ? {} : figuresOf(operation, type, slot) };
   }

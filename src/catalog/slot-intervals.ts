@@ -1,9 +1,9 @@
 import { isoTime } from "../domain/iso-time.ts";
 import { nextSlot, previousSlot } from "../domain/schedule.ts";
 import type { Schedule } from "../domain/schedule.ts";
-import type { Catalog, SqlRow, SqlValue } from "./catalog.ts";
-import { must } from "../errors.ts";
+import type { Catalog, SqlRow } from "./catalog.ts";
 import { numberOrNull, textOf, timeOf, timeOrNull, timeValue } from "./catalog.ts";
+import { must } from "../errors.ts";
 import type { HistoryEntry } from "./history-entry.ts";
 import { addSettled, addToTotals } from "./run-totals.ts";
 import { scheduleNumber, schedulesOf } from "./schedules.ts";
