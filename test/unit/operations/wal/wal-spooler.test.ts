@@ -143,11 +143,23 @@ describe("the spooler of WAL", () => {
     expect(await held()).toEqual([]);
   });
 
+  async function answers(): Promise<boolean> {
+    const probe = createConnection(socket);
+    try {
+      await once(probe, "connect");
+      return true;
+    } catch {
+      return false;
+    } finally {
+      probe.destroy();
+    }
+  }
+
   test("a socket that was left behind is taken over, one that somebody answers on is not", async () => {
     await writeFile(socket, "");
     await start();
-    // The file that lay there was no socket yet.
-    for (let i = 0; i < 200 && !(await stat(socket)).isSocket(); i++) await systemClock.sleep(10);
+    // The file that lay there was no socket; and one that is there may not be listened on yet.
+    for (let i = 0; i < 200 && !(await answers()); i++) await systemClock.sleep(10);
     await finish([3]);
     expect(await push(`pg_wal/${nameOf(3)}`)).toBe(0);
     await expect(serveSpool({ socket, signal: stop.signal, push: async () => ({ file: "", stored: false, reason: null }) })).rejects.toMatchObject({ code: "HF-BUSY" });
