@@ -39,6 +39,10 @@ export function alignRecord(end: Lsn): Lsn {
   return lsn((end + 7n) & ~7n);
 }
 
+export function minLsn(a: Lsn, b: Lsn): Lsn {
+  return a < b ? a : b;
+}
+
 export function maxLsn(a: Lsn, b: Lsn): Lsn {
   return a > b ? a : b;
 }

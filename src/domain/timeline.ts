@@ -20,9 +20,14 @@ export interface TimelineSpan {
   readonly end: Lsn | null;
 }
 
-/** Parses a history file. Null if any line is not of its form, or the order is not ascending: then nothing may be concluded from it. */
+/**
+ * Parses a history file. Null if any line is not of its form, or timelines do not ascend: then nothing may be concluded from it.
+ *
+ * A server that recovered towards a timeline, and ended before that one began, writes a fork from it that lies before its beginning. It never was on it: such timelines are left out, and the one that it was
+ * on was left where it ended.
+ */
 export function parseHistory(timeline: number, text: string): TimelineHistory | null {
-  const forks: TimelineFork[] = [];
+  let forks: TimelineFork[] = [];
   for (const line of text.split("\n")) {
     const bare = line.trim();
     if (bare === "" || bare.startsWith("#")) continue;
@@ -31,8 +36,10 @@ export function parseHistory(timeline: number, text: string): TimelineHistory | 
     if (match?.[1] === undefined || switchpoint === null) return null;
     const last = forks.at(-1);
     const fork = { timeline: Number(match[1]), switchpoint };
-    if (fork.timeline >= timeline || (last !== undefined && (fork.timeline <= last.timeline || fork.switchpoint < last.switchpoint))) return null;
-    forks.push(fork);
+    if (fork.timeline >= timeline || (last !== undefined && fork.timeline <= last.timeline)) return null;
+    const neverReached = forks.find(({ switchpoint: end }) => end > fork.switchpoint);
+    if (neverReached === undefined) forks.push(fork);
+    else forks = [...forks.slice(0, forks.indexOf(neverReached)), { timeline: neverReached.timeline, switchpoint: fork.switchpoint }];
   }
   return { timeline, forks };
 }
@@ -50,6 +57,11 @@ export function spansOf(history: TimelineHistory): TimelineSpan[] {
     start = fork.switchpoint;
   }
   return [...spans, { timeline: history.timeline, start, end: null }];
+}
+
+/** The timeline that a history is on at a position; at a fork, the one that begins there. */
+export function timelineAt(history: TimelineHistory, position: Lsn): number {
+  return spansOf(history).find(({ end }) => end === null || position < end)?.timeline ?? history.timeline;
 }
 
 /** True if the point (timeline, lsn) lies on the way to the end of this history. */

@@ -1,4 +1,4 @@
-import { addBytes } from "./lsn.ts";
+import { addBytes, maxLsn, minLsn } from "./lsn.ts";
 import type { Lsn } from "./lsn.ts";
 import { spansOf } from "./timeline.ts";
 import type { TimelineHistory } from "./timeline.ts";
@@ -57,6 +57,27 @@ export function contiguousFrom(inventory: WalInventory, history: TimelineHistory
   return { end: at, names, timeline };
 }
 
+/**
+ * As above, for who reads: where the newer timeline's file of the segment in which a timeline was left is not there (yet), or ends sooner, the older one's counts, up to the fork. What it holds behind that
+ * is not of this history.
+ */
+export function readableFrom(inventory: WalInventory, history: TimelineHistory, from: Lsn): ReturnType<typeof contiguousFrom> {
+  const { segmentBytes } = inventory;
+  const reached = contiguousFrom(inventory, history, from);
+  let furthest = reached;
+  for (const { timeline, end: fork } of spansOf(history)) {
+    if (fork === null || fork <= furthest.end) continue;
+    const segment = segmentAt(timeline, reached.end, segmentBytes);
+    if (segmentAt(timeline, fork, segmentBytes).number !== segment.number) continue;
+    const name = segmentName(segment, segmentBytes);
+    const held = inventory.segments.has(name) ? segmentBytes : (inventory.parts.get(name)?.contiguousBytes ?? 0);
+    const end = minLsn(fork, addBytes(segmentStart(segment, segmentBytes), held));
+    if (end <= furthest.end) continue;
+    furthest = { ...reached, end, names: [...reached.names.filter((other) => parseSegmentName(other, segmentBytes)?.number !== segment.number), name] };
+  }
+  return furthest;
+}
+
 /** Where all WAL on a history ends, gaps or not. */
 export function endOfWal(inventory: WalInventory, history: TimelineHistory): Lsn {
   const { segmentBytes } = inventory;
@@ -67,7 +88,8 @@ export function endOfWal(inventory: WalInventory, history: TimelineHistory): Lsn
     const span = segment === null ? undefined : spans.get(segment.timeline);
     if (segment === null || span === undefined) return;
     const reaches = addBytes(segmentStart(segment, segmentBytes), bytes);
-    if (reaches > end && (span.end === null || reaches <= span.end)) end = reaches;
+    // What lies behind the fork is another history.
+    end = maxLsn(end, span.end === null ? reaches : minLsn(span.end, reaches));
   };
   for (const name of inventory.segments.keys()) consider(name, segmentBytes);
   for (const [name, part] of inventory.parts) consider(name, part.furthestBytes);

@@ -6,9 +6,9 @@ import { isOnHistory } from "../domain/timeline.ts";
 import type { TimelineHistory } from "../domain/timeline.ts";
 import { parseMicros } from "../domain/timestamp.ts";
 import type { Micros } from "../domain/timestamp.ts";
-import { contiguousFrom, endOfWal, gapsOn, heldSegments } from "../domain/wal-coverage.ts";
+import { endOfWal, gapsOn, heldSegments, readableFrom } from "../domain/wal-coverage.ts";
 import type { WalGap, WalInventory } from "../domain/wal-coverage.ts";
-import { parseSegmentName, segmentBefore, segmentName, timelineHex } from "../domain/wal-segment.ts";
+import { parseSegmentName, segmentBefore, segmentName, segmentStart, timelineHex } from "../domain/wal-segment.ts";
 import type { Fallback } from "../domain/fallback.ts";
 import { DamageError, messageOf } from "../errors.ts";
 import { formerClusters, readBindings, readNewestBinding, systemIdentifierOf, walPlaceOf } from "../repository/binding.ts";
@@ -183,8 +183,8 @@ export class CopyView {
       .toSorted((a, b) => bytesBetween(parseLsn(b.manifest.stop.lsn), parseLsn(a.manifest.stop.lsn)));
   }
 
-  reach(history: TimelineHistory, from: Lsn): ReturnType<typeof contiguousFrom> {
-    return contiguousFrom(this.inventory, history, from);
+  reach(history: TimelineHistory, from: Lsn): ReturnType<typeof readableFrom> {
+    return readableFrom(this.inventory, history, from);
   }
 
   /** Where all WAL on this history ends, gaps or not. */
@@ -229,6 +229,14 @@ export class CopyView {
       const segment = parseSegmentName(name, this.place.segmentBytes);
       return segment !== null && !own.some(({ first, last }) => first.timeline === segment.timeline && first.number <= segment.number && segment.number <= last.number);
     });
+  }
+
+  /** The bytes of a segment as far as `end`: what lies behind that is not of the history that it was found on. */
+  async readUntil(name: string, end: Lsn): Promise<Buffer> {
+    const bytes = await this.read(name);
+    const segment = parseSegmentName(name, this.place.segmentBytes);
+    const most = segment === null ? bytes.length : Number(bytesBetween(segmentStart(segment, this.place.segmentBytes), end));
+    return most < bytes.length ? bytes.subarray(0, Math.max(0, most)) : bytes;
   }
 
   /** The bytes of a segment, or of the beginning that is there of an unfinished one; of one that is hurt here, those of another copy that holds all of it. */

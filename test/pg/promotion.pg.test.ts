@@ -2,6 +2,7 @@ import { cp, appendFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { SourceInfo } from "../../src/domain/source-info.ts";
+import { parseHistory } from "../../src/domain/timeline.ts";
 import { giveToServerUser, startCluster, startOnFolder } from "../support/cluster.ts";
 import { digestDatabases } from "../support/digest.ts";
 import { describePostgres } from "../support/postgres-suite.ts";
@@ -90,7 +91,13 @@ describePostgres("a promotion", {}, (binaries) => {
     expect(stream.process.exitCode).toBeNull();
     await stopped(stream);
     await expectRestored(site, standby, await digestDatabases(standby.url()), "--to", "latest");
+    // Before the promotion is before it, whether one says the timeline or not; and what is restored there can be the source again.
     await expectRestored(site, standby, onTheOld, "--to", `lsn:${row?.["lsn"]}`, "--timeline", "1", "--exclusive");
+    await using before = await restoreAndStart(site, standby, "--to", `lsn:${row?.["lsn"]}`, "--exclusive");
+    expect(await digestDatabases(before.url())).toEqual(onTheOld);
+    const [{ timeline, history } = {}] = await before.sql("select timeline_id::text as timeline, pg_read_file('pg_wal/00000003.history') as history from pg_control_checkpoint()");
+    expect(timeline).toBe("3");
+    expect(parseHistory(3, history ?? "")?.forks.map((fork) => fork.timeline)).toEqual([1]);
     expect(await site.run("verify")).toMatchObject({ exitCode: 0 });
     // The next backup is on the new timeline, from a parent on the old one.
     expect((await site.runWith({ SITE_URL: standby.url() }, "backup", "--type", "incr", "--json")).json()).toMatchObject({ type: "incremental" });

@@ -3,7 +3,7 @@ import type { Lsn } from "../../domain/lsn.ts";
 import type { TimelineHistory } from "../../domain/timeline.ts";
 import { fromDate, parseMicros } from "../../domain/timestamp.ts";
 import type { Micros } from "../../domain/timestamp.ts";
-import { parseSegmentName, segmentStart } from "../../domain/wal-segment.ts";
+import { parseSegmentName, segmentEnd, segmentStart } from "../../domain/wal-segment.ts";
 import { DamageError, HoldfastError, must } from "../../errors.ts";
 import { markOf, WalWalker } from "../../postgres/wal-records.ts";
 import type { ClusterManifest } from "../../repository/manifest.ts";
@@ -45,30 +45,33 @@ const SEGMENTS_LOOKED_BACK = 16;
 async function completeUntil(view: CopyView, history: TimelineHistory, names: readonly string[], end: Lsn): Promise<Micros | null> {
   const covered = view.coveredUntil(history, end);
   for (let i = names.length - 1; i >= Math.max(0, names.length - SEGMENTS_LOOKED_BACK); i--) {
-    const name = must(names[i], "a segment");
-    const newest = await newestTransaction(view, names, i, name);
+    const newest = await newestTransaction(view, { names, end }, i);
     if (newest !== null) return covered !== null && covered > newest ? covered : newest;
   }
   return covered;
 }
 
-async function newestTransaction(view: CopyView, names: readonly string[], index: number, name: string): Promise<Micros | null> {
+async function newestTransaction(view: CopyView, { names, end }: { names: readonly string[]; end: Lsn }, index: number): Promise<Micros | null> {
+  const name = must(names[index], "a segment");
+  const { segmentBytes } = view.place;
   try {
-    const ledger = await view.ledger(name);
+    // A segment that is left at a fork holds more than counts here.
+    const isWhole = segmentEnd(must(parseSegmentName(name, segmentBytes), "a segment"), segmentBytes) <= end;
+    const ledger = isWhole ? await view.ledger(name) : null;
     if (ledger !== null) return ledger.maxCommitAt === null ? null : parseMicros(ledger.maxCommitAt);
     // Unfinished: no ledger yet, so its records are read; one may begin in the segment before.
     const begin = names[Math.max(0, index - 1)] ?? name;
-    const segment = must(parseSegmentName(begin, view.place.segmentBytes), "a segment");
+    const segment = must(parseSegmentName(begin, segmentBytes), "a segment");
     let newest: Micros | null = null;
-    const walker = new WalWalker(segmentStart(segment, view.place.segmentBytes), {
-      segmentBytes: view.place.segmentBytes,
+    const walker = new WalWalker(segmentStart(segment, segmentBytes), {
+      segmentBytes,
       checkCrc: true,
       visit: (record) => {
         const mark = markOf(record);
         if (mark !== null && (newest === null || mark.at > newest)) newest = mark.at;
       },
     });
-    for (const part of begin === name ? [name] : [begin, name]) walker.push(await view.read(part));
+    for (const part of begin === name ? [name] : [begin, name]) walker.push(await view.readUntil(part, end));
     return newest;
   } catch (error) {
     // What cannot be read says nothing about time: verification names what is damaged, and a host without a key opens nothing.

@@ -1,7 +1,8 @@
-import { addBytes, formatLsn, maxLsn, parseLsn } from "../../domain/lsn.ts";
+import { addBytes, alignRecord, formatLsn, maxLsn, parseLsn } from "../../domain/lsn.ts";
 import type { Lsn } from "../../domain/lsn.ts";
 import { describeTarget } from "../../domain/restore-target.ts";
 import type { RestoreTarget } from "../../domain/restore-target.ts";
+import { timelineAt } from "../../domain/timeline.ts";
 import type { TimelineHistory } from "../../domain/timeline.ts";
 import { formatMicros, parseMicros } from "../../domain/timestamp.ts";
 import type { Micros } from "../../domain/timestamp.ts";
@@ -14,6 +15,7 @@ import type { CopyView } from "../copy-view.ts";
 
 /** The point a restore ends at: after this record, on this timeline. */
 export interface ResolvedTarget {
+  /** The one that the history is on there: before a fork, the older one. A server that recovers towards a newer one than it reaches writes a history in which it was on that. */
   readonly timeline: number;
   /** Start of the last record to apply: what `recovery_target_lsn` takes. */
   readonly record: Lsn;
@@ -161,7 +163,7 @@ async function build(stretch: Stretch, record: FoundRecord): Promise<ResolvedTar
   const lastNumber = segmentBefore(timeline, record.end, segmentBytes).number;
   const segments = names.filter((name) => (parseSegmentName(name, segmentBytes)?.number ?? 0n) <= lastNumber);
   const around = await marksAround(stretch, record.start);
-  return { timeline: history.timeline, record: record.start, end: record.end, ...around, walEnd: stretch.end, segments };
+  return { timeline: timelineAt(history, alignRecord(record.end)), record: record.start, end: record.end, ...around, walEnd: stretch.end, segments };
 }
 
 /** How far back and ahead neighbours are looked for: for the plan only, so it need not be far. */
@@ -259,11 +261,12 @@ async function walk(stretch: Stretch, from: Lsn, visit: (record: WalRecord) => b
     },
   });
   for (const name of names.slice(index, atMost === null ? names.length : index + atMost)) {
-    walker.push(await view.read(name));
+    const bytes = await view.readUntil(name, stretch.end);
+    walker.push(bytes);
     if (state.done) return;
     if (walker.stopped === null) continue;
-    // Only where the stream stood when it stopped can WAL end inside a segment.
-    if (atMost !== null || (name === names.at(-1) && !view.inventory.segments.has(name))) return;
+    // Only where the stream stood when it stopped, or at a fork, can WAL end inside a segment.
+    if (atMost !== null || (name === names.at(-1) && bytes.length < segmentBytes)) return;
     throw unreachable(
       `WAL breaks off in ${name} after ${formatLsn(walker.lastEnd ?? from)}: what follows is not its continuation`,
       stretch,

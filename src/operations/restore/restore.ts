@@ -147,8 +147,8 @@ function walChoiceOf({ plan, primaryConninfo = null, fetchCommand = null }: Rest
 }
 
 /** Those that lie behind the target. Of another one a standby would believe that it is to go there. */
-function timelinesOf({ history, resolved }: RestorePlan): number[] {
-  return [...history.forks.map(({ timeline }) => timeline), resolved.timeline];
+function timelinesOf({ history }: RestorePlan): number[] {
+  return [...history.forks.map(({ timeline }) => timeline), history.timeline];
 }
 
 interface Documents {

@@ -3,6 +3,7 @@ import { addBytes, lsn } from "../../../../src/domain/lsn.ts";
 import type { Lsn } from "../../../../src/domain/lsn.ts";
 import { fromDate } from "../../../../src/domain/timestamp.ts";
 import type { RestoreTarget } from "../../../../src/domain/restore-target.ts";
+import { findWindows } from "../../../../src/operations/restore/recovery-windows.ts";
 import { planRestore } from "../../../../src/operations/restore/plan-restore.ts";
 import type { RestoreChoice } from "../../../../src/operations/restore/plan-restore.ts";
 import type { ResolvedTarget } from "../../../../src/operations/restore/resolve-target.ts";
@@ -242,4 +243,42 @@ describe("the point a restore ends at", () => {
     expect(await resolve({ kind: "latest" })).toMatchObject({ timeline: 2, lastCommit: { xid: 10 }, segments: [nameOf(2, 1)] });
     expect(await resolve({ kind: "latest" }, { timeline: 1 })).toMatchObject({ timeline: 1, lastCommit: { xid: 11 }, segments: [nameOf(1, 1)] });
   });
+
+  test("before a fork is on the timeline that was left there, whichever was asked for: the server was never on the other", async () => {
+    await backup();
+    wal.commit(10, at(1));
+    const last = wal.filler(100);
+    wal.commit(11, at(3));
+    wal.fillToEnd(SEGMENT_BYTES / 2 + 4096);
+    const fork = wal.position;
+    wal.commit(12, at(5));
+    wal.fillToEnd(0);
+    await archive.segments(wal, [1], { timeline: 2 });
+    await archive.history(2, historyFile(1, fork));
+    expect(await resolve(time(2))).toMatchObject({ timeline: 1, record: last, nextCommit: { xid: 11 } });
+    expect(await resolve(time(5))).toMatchObject({ timeline: 2, lastCommit: { xid: 12 } });
+  });
+
+  for (const how of ["in parts", "whole"])
+    test(`is the fork, where nothing of the newer timeline is there yet: what the older one has of that segment, ${how}, counts up to there`, async () => {
+      await backup();
+      wal.commit(10, at(1));
+      wal.fillToEnd(SEGMENT_BYTES / 2 + 4096);
+      const fork = wal.position;
+      // Only the server that was left has it.
+      wal.commit(11, at(2));
+      const beyond = wal.position;
+      wal.fillToEnd(0);
+      if (how === "whole") await archive.segments(wal, [1]);
+      else await archive.part(wal, 1, 0, Number(beyond - startOf(1)));
+      await archive.history(2, historyFile(1, fork));
+      const resolved = await resolve({ kind: "latest" });
+      expect(resolved).toMatchObject({ timeline: 2, end: fork, walEnd: fork, lastCommit: { xid: 10 }, nextCommit: null, segments: [nameOf(1, 1)] });
+      const view = await archive.view();
+      const history = view.histories.get(2);
+      expect(history === undefined ? null : (await findWindows(view, history)).map(({ timeline, end, to }) => ({ timeline, end, to }))).toEqual([
+        { timeline: 2, end: fork, to: fromDate(at(1)) },
+      ]);
+      expect(await resolve({ kind: "latest" }, { timeline: 1 })).toMatchObject({ timeline: 1, lastCommit: { xid: 11 } });
+    });
 });
