@@ -235,7 +235,7 @@ export class CopyView {
   async readUntil(name: string, end: Lsn): Promise<Buffer> {
     const bytes = await this.read(name);
     const segment = parseSegmentName(name, this.place.segmentBytes);
-    const most = segment === null ? bytes.length : Number(bytesBetween(segmentStart(segment, this.place.segmentBytes), end));
+    const most = segment === null ? bytes.length : bytesBetween(segmentStart(segment, this.place.segmentBytes), end);
     return most < bytes.length ? bytes.subarray(0, Math.max(0, most)) : bytes;
   }
 
