@@ -5,7 +5,7 @@ import { DamageError, HoldfastError } from "../errors.ts";
 import { readDocument, readNewest, writeDocument } from "./document.ts";
 import { lsnText, timeText } from "./fields.ts";
 import { baseName, keys } from "./layout.ts";
-import { holderSchema, isCertainlyDead, thisProcess } from "./process-holder.ts";
+import { holderSchema, isCertainlyDead, isThisProcess, thisProcess } from "./process-holder.ts";
 import type { Holder } from "./process-holder.ts";
 import type { Repository, WritableRepository } from "./repository.ts";
 
@@ -61,8 +61,11 @@ export interface LeaseRequest {
   readonly runId: string;
   readonly purpose?: "copy";
   readonly clock: Clock;
-  /** Waits for a holder that lives instead of refusing. */
-  readonly wait?: boolean;
+  /**
+   * Waits for a holder that lives instead of refusing. `own`: waits only where the holder is this very process, and only to see whether anybody in it still renews the lease. One that could not be given
+   * up, because the repository was away, would else be held for as long as the process lives.
+   */
+  readonly wait?: boolean | "own";
   /** Called once with whom we wait for. */
   readonly onWait?: (busy: HoldfastError) => void;
   readonly signal?: AbortSignal;
@@ -108,17 +111,34 @@ async function newestLease(repository: Repository, scope: string): Promise<Newes
 /** Returns the lease that is over: the epoch after it is free to be taken, unless somebody was faster. */
 async function waitUntilFree(repository: WritableRepository, request: LeaseRequest, newest: NewestLease | null): Promise<NewestLease | null> {
   const state = newest?.state ?? null;
-  if (newest === null || (state !== null && (state.state === "released" || isCertainlyDead(state.holder)))) return newest;
-  if (state !== null && request.wait !== true) throw busy(request.scope, state);
+  if (newest === null || isOver(state)) return newest;
+  if (state !== null && !mayWait(request, state)) throw busy(request.scope, state);
   if (state !== null) request.onWait?.(busy(request.scope, state));
   const ttlMs = (state?.ttlSeconds ?? LEASE_TTL_SECONDS) * 1000;
   const since = request.clock.monotonicMs();
   while (request.clock.monotonicMs() - since < ttlMs) {
     await request.clock.sleep(Math.min(1000, ttlMs / 4), request.signal);
     const now = await newestLease(repository, request.scope);
-    if (now === null || now.epoch !== newest.epoch || (now.state !== null && !isLive(now.state))) return waitUntilFree(repository, { ...request, onWait: () => undefined }, now);
+    if (now?.epoch === newest.epoch && !isOver(now.state)) continue;
+    refuseRenewed(request, now);
+    return waitUntilFree(repository, { ...request, onWait: () => undefined }, now);
   }
   return newest;
+}
+
+/** One that cannot be read is not known to be. */
+function isOver(state: LeaseState | null): boolean {
+  return state !== null && !isLive(state);
+}
+
+/** Who waits only to see whether his own is renewed has seen it. */
+function refuseRenewed({ wait, scope }: LeaseRequest, now: NewestLease | null): void {
+  const state = now?.state ?? null;
+  if (wait === "own" && state !== null && isLive(state)) throw busy(scope, state);
+}
+
+function mayWait({ wait }: LeaseRequest, { holder }: LeaseState): boolean {
+  return wait === true || (wait === "own" && isThisProcess(holder));
 }
 
 function busy(scope: string, state: LeaseState): HoldfastError {

@@ -23,6 +23,11 @@ export function isCertainlyDead(holder: Holder): boolean {
   return sameMachine && holder.startTicks !== null && startTicks(holder.pid) !== holder.startTicks;
 }
 
+export function isThisProcess(holder: Holder): boolean {
+  const me = thisProcess(holder.host);
+  return holder.pid === me.pid && holder.bootId === me.bootId && holder.pidNamespace === me.pidNamespace && holder.startTicks === me.startTicks;
+}
+
 /** Field 22 of /proc/PID/stat; the name before it may hold anything, so count from its closing bracket. Null where there is no such process (or no /proc). */
 function startTicks(pid: number): string | null {
   const stat = readText(`/proc/${pid}/stat`);

@@ -56,7 +56,7 @@ const UNFINISHED_MS = 24 * 3_600_000;
 /** Removes what retention no longer wants: backups with a tombstone first, then WAL that no kept backup and no point-in-time window needs. */
 export async function expire(request: ExpireRequest, context: OperationContext): Promise<ExpireResult> {
   const { repository, source } = request;
-  await using lease = await acquireLease(repository, { scope: leaseScopes.backup(source), runId: request.runId, clock: context.clock, signal: context.signal });
+  await using lease = await acquireLease(repository, { scope: leaseScopes.backup(source), runId: request.runId, clock: context.clock, wait: "own", signal: context.signal });
   const listing = await listManifests(repository, source);
   refuseDamaged(listing);
   const now = context.clock.now();

@@ -17,7 +17,8 @@ export interface TierRequest {
   /** Those that are kept complete, by their id; without it, all. */
   readonly log?: ReadonlySet<string>;
   readonly runId: string;
-  readonly wait?: boolean;
+  /** As of a `LeaseRequest`. */
+  readonly wait?: boolean | "own";
 }
 
 /** The repositories of a stream: one that decides what is durable, those behind it, and those that should come first and lack too much to do so now. */
@@ -82,7 +83,7 @@ async function leaseOn(repository: WritableRepository, { place, runId, wait }: T
     runId,
     clock: context.clock,
     signal: context.signal,
-    wait: wait === true,
+    wait: wait ?? false,
     onWait: (busy) => context.onNotice(`waiting: ${busy.message}`),
   });
 }

@@ -53,8 +53,8 @@ async function openLog(installation: Installation, source: SourceConfig, target:
 
 interface StreamOptions {
   readonly onPosition: (position: StreamPosition) => void;
-  /** Lets a backup that streams for itself finish first, instead of refusing. */
-  readonly wait?: boolean;
+  /** Lets a backup that streams for itself finish first, instead of refusing: as of a `LeaseRequest`. */
+  readonly wait?: boolean | "own";
 }
 
 /** Starts streaming a source's WAL into its log repositories. */
@@ -161,7 +161,7 @@ async function bringUpTo(installation: Installation, source: SourceConfig, until
 }
 
 async function streamUpTo(installation: Installation, source: SourceConfig, until: Lsn, context: OperationContext): Promise<LogRunView> {
-  await using stream = await startLog(installation, source, context, { onPosition: () => undefined });
+  await using stream = await startLog(installation, source, context, { onPosition: () => undefined, wait: "own" });
   await stream.reached(until, context.signal);
   await stream.everywhere(EVERYWHERE_MS, context.signal);
   await stream.stop();

@@ -34,8 +34,8 @@ export interface StreamRequest {
   /** False: the slot is for others, who are away, and is left alone. */
   readonly slot?: boolean;
   readonly runId: string;
-  /** Waits for another process that streams this source, instead of refusing. */
-  readonly wait?: boolean;
+  /** Waits for another process that streams this source, instead of refusing: as of a `LeaseRequest`. */
+  readonly wait?: boolean | "own";
   readonly onPosition?: (position: StreamPosition) => void;
   readonly onGap?: (gap: { timeline: number; from: Lsn; to: Lsn }) => Promise<void>;
 }

@@ -62,6 +62,25 @@ describe("a lease", () => {
     await first.assertHeld();
   });
 
+  test("of this very process that nobody in it renews is over after its time to live, for who waits for his own; one that is renewed is refused as soon as that is seen", async () => {
+    const repository = await fixture.open();
+    await writeHeld(1, thisProcess(hostname()));
+    const clock = new SteppedClock();
+    const lease = await acquireLease(repository, request("next", { clock, wait: "own" }));
+    expect([lease.epoch, clock.monotonicMs()]).toEqual([2, 60_000]);
+    const renewing = new SteppedClock(async (slept) => (slept === 5 ? lease.note({ systemIdentifier: "7", timeline: 1, lsn: "0/1", coveredUntil: null }) : undefined));
+    await expect(acquireLease(repository, request("third", { clock: renewing, wait: "own" }))).rejects.toMatchObject({ code: "HF-BUSY", facts: { runId: "next" } });
+    expect(renewing.slept).toBe(5);
+    await lease.release();
+  });
+
+  test("of another process is refused at once to who waits for his own", async () => {
+    await writeHeld(1, { ...thisProcess(hostname()), pid: 1, startTicks: null });
+    const clock = new SteppedClock();
+    await expect(acquireLease(await fixture.open(), request("next", { clock, wait: "own" }))).rejects.toMatchObject({ code: "HF-BUSY" });
+    expect(clock.slept).toBe(0);
+  });
+
   test("is free after it was released, and leaves one object behind however often it changed hands", async () => {
     const repository = await fixture.open();
     for (const run of ["a", "b", "c"]) {
