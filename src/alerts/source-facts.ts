@@ -7,6 +7,7 @@ import { readSnapshot } from "../catalog/snapshots.ts";
 import type { BackupFact, CopyFact, CopySight, DrillFact, RunFact, SourceAlertFacts } from "../domain/alert-facts.ts";
 import { copiesOf, copiesWithObjective, repositoriesSeen } from "../domain/compliance.ts";
 import type { ReportSource } from "../domain/compliance.ts";
+import { retryAt } from "../domain/retry.ts";
 import type { SourceInfo } from "../domain/source-info.ts";
 import { reaches, VERIFY_TIERS } from "../domain/verify-tier.ts";
 
@@ -124,12 +125,15 @@ function tierOf({ facts }: Run): (typeof VERIFY_TIERS)[number] {
   return VERIFY_TIERS.find((known) => known === facts["tier"]) ?? "present";
 }
 
-function drillFact({ facts, reason, startedAt, finishedAt }: Run): DrillFact {
+function drillFact({ facts, reason, startedAt, finishedAt, attempt, trigger }: Run): DrillFact {
   const { verdict, rtoActualSeconds } = facts;
+  const endedAt = finishedAt ?? startedAt;
   return {
     verdict: typeof verdict === "string" ? verdict : null,
     rtoActualSeconds: typeof rtoActualSeconds === "number" ? rtoActualSeconds : null,
     reason,
-    endedAt: finishedAt ?? startedAt,
+    endedAt,
+    attempt,
+    nextTryAt: trigger === "schedule" ? (retryAt(attempt, new Date(endedAt))?.toISOString() ?? null) : null,
   };
 }

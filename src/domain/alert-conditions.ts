@@ -49,6 +49,7 @@ function alertKey(kind: AlertKind, source?: string, repository?: string, subject
 /** What is wrong with one source. */
 export function assessSource(facts: SourceAlertFacts, now: Date): AlertAssessment {
   const copies = facts.copies.map((copy) => assessCopy(facts, copy));
+  const isTriedAgain = facts.lastDrill !== null && drillIsTriedAgain(facts, facts.lastDrill, now);
   return {
     conditions: [
       ...aboutSight(facts, now),
@@ -56,11 +57,16 @@ export function assessSource(facts: SourceAlertFacts, now: Date): AlertAssessmen
       ...aboutBackups(facts),
       ...facts.lastRuns.flatMap((run) => aboutRun(facts.name, run)),
       ...facts.missed.map((missed) => aboutMissed(facts.name, missed)),
-      ...(facts.lastDrill === null ? [] : aboutDrill(facts, facts.lastDrill)),
+      ...(facts.lastDrill === null || isTriedAgain ? [] : aboutDrill(facts, facts.lastDrill)),
       ...aboutProof(facts),
       ...aboutCommits(facts),
     ],
-    undecided: new Set([...copies.flatMap(({ undecided }) => undecided), ...(facts.commits === null ? [alertKey("commits_wait", facts.name)] : [])]),
+    undecided: new Set([
+      ...copies.flatMap(({ undecided }) => undecided),
+      ...(facts.commits === null ? [alertKey("commits_wait", facts.name)] : []),
+      // What was found before stands until there is a result.
+      ...(isTriedAgain ? DRILL_KINDS.map((kind) => alertKey(kind, facts.name)) : []),
+    ]),
   };
 }
 
@@ -172,9 +178,21 @@ function aboutMissed(source: string, { operation, type, slots, slot }: MissedFac
   });
 }
 
-function aboutDrill({ name, objectives: { rtoSeconds } }: SourceAlertFacts, { verdict, rtoActualSeconds, reason, endedAt }: DrillFact): AlertCondition[] {
+/** What a drill that came to a result decides. */
+const DRILL_KINDS = ["drill_inconclusive", "drill_failed", "rto_breached", "rto_near"] as const;
+/** How much longer than its objective a drill may be under way, and for how long it may wait for its turn, before nobody believes in it any more. */
+const RTO_TIMES = 2;
+const TURN_SECONDS = 3600;
+
+/** Whether a drill that came to no result is about to be tried again, or is being: what the machine lacked may be there then. */
+function drillIsTriedAgain({ objectives: { rtoSeconds } }: SourceAlertFacts, { verdict, nextTryAt }: DrillFact, now: Date): boolean {
+  return verdict === "inconclusive" && nextTryAt !== null && now.getTime() < Date.parse(nextTryAt) + (RTO_TIMES * rtoSeconds + TURN_SECONDS) * 1000;
+}
+
+function aboutDrill({ name, objectives: { rtoSeconds } }: SourceAlertFacts, { verdict, rtoActualSeconds, reason, endedAt, attempt }: DrillFact): AlertCondition[] {
   const of = { source: name, since: endedAt };
-  if (verdict === "inconclusive") return [conditionOf({ kind: "drill_inconclusive", ...of, title: `the last drill of ${name} came to no result`, detail: reason })];
+  const tried = attempt > 1 ? `, tried ${attempt} times` : "";
+  if (verdict === "inconclusive") return [conditionOf({ kind: "drill_inconclusive", ...of, title: `the last drill of ${name} came to no result${tried}`, detail: reason })];
   const found =
     verdict === "pass" || verdict === "pass_with_warnings" ? [] : [conditionOf({ kind: "drill_failed", ...of, title: `the last drill of ${name} failed`, detail: reason })];
   if (rtoActualSeconds === null) return found;

@@ -94,6 +94,10 @@ export interface DrillFact {
   readonly rtoActualSeconds: number | null;
   readonly reason: string | null;
   readonly endedAt: string;
+  /** Of its slot: 1, and more where the ones before came to nothing. */
+  readonly attempt: number;
+  /** If this came to nothing: from when on the scheduler tries again; null: it does not. */
+  readonly nextTryAt: string | null;
 }
 
 /** What is not about one source. */

@@ -184,7 +184,7 @@ export const ALERT_KINDS = {
   },
   drill_inconclusive: {
     severity: "P3",
-    means: "the last drill came to no result: the fault of the machine, not of the backup",
+    means: "the last drill came to no result, also when it was tried again: the fault of the machine, not of the backup",
     whatToDo: "its reason says what was missing (space, programs, time); run it again: 'holdfast drill SOURCE'",
     ...AT_ONCE,
   },

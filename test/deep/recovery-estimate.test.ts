@@ -32,12 +32,16 @@ describePostgres("recovery time, as drills of a small cluster estimate it", { co
       await cluster.sql(`insert into orders (filler) select (select string_agg(md5(g::text || i), '') from generate_series(1, 32) i) from generate_series(1, ${rows}) g`);
       megabytes = wanted;
     };
+    // The first of all also pays for what is compiled, read and cached once.
+    await growTo(SMALL_MEGABYTES[0] ?? 0);
+    await backedUpAndDrilled(site);
     const small: MeasuredRecovery[] = [];
     for (const size of SMALL_MEGABYTES) {
       await growTo(size);
       small.push(measuredIn(await backedUpAndDrilled(site)));
     }
     const ratios: number[] = [];
+    const told: string[] = [];
     let within = 0;
     for (const size of LARGE_MEGABYTES) {
       await growTo(size);
@@ -46,13 +50,11 @@ describePostgres("recovery time, as drills of a small cluster estimate it", { co
       const { seconds = NaN, lowSeconds = NaN, highSeconds = NaN } = estimate ?? {};
       ratios.push(Math.abs(seconds / drilled.rtoActualSeconds - 1));
       if (lowSeconds <= drilled.rtoActualSeconds && drilled.rtoActualSeconds <= highSeconds) within++;
-      process.stderr.write(
-        `${size} MB: ${drilled.rtoActualSeconds.toFixed(1)} s, estimated ${seconds.toFixed(1)} (${lowSeconds.toFixed(1)} to ${highSeconds.toFixed(1)}) ${JSON.stringify(drilled.phases.map(({ name, seconds: s }) => [name, Number(s.toFixed(2))]))}\n`,
-      );
+      told.push(`${size} MB: ${drilled.rtoActualSeconds.toFixed(1)} s, estimated ${seconds.toFixed(1)} (${lowSeconds.toFixed(1)} to ${highSeconds.toFixed(1)})`);
     }
-    process.stderr.write(`${JSON.stringify(small)}\n`);
-    expect(median(ratios)).toBeLessThanOrEqual(0.3);
-    expect(within).toBeGreaterThanOrEqual(4);
+    const figures = `${told.join("\n")}\nfrom ${JSON.stringify(small)}`;
+    expect(median(ratios), figures).toBeLessThanOrEqual(0.3);
+    expect(within, figures).toBeGreaterThanOrEqual(4);
   }, 900_000);
 });
 

@@ -12,7 +12,7 @@ const DAY = 86_400;
 const COPY: CopyFact = { repository: "onsite", sight: "observed", objectiveApplies: true, exposureSeconds: 2, gaps: 0 };
 const BACKUP = { id: "20261127T020000Z-full", type: "full", startedAt: ago(36_000), corruptPages: 0, unusualSize: null, damagedIn: [] };
 const RUN: RunFact = { operation: "backup", type: "full", outcome: "succeeded", reason: null, endedAt: ago(35_000), notIn: [], damage: new Map(), failedHooks: [] };
-const DRILL = { verdict: "pass", rtoActualSeconds: 60, reason: null, endedAt: ago(3000) };
+const DRILL = { verdict: "pass", rtoActualSeconds: 60, reason: null, endedAt: ago(3000), attempt: 1, nextTryAt: null };
 const FINE: SourceAlertFacts = {
   name: "orders",
   objectives: { rtoSeconds: 900, rpoSeconds: 300 },
