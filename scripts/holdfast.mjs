@@ -8,12 +8,15 @@ import { fileURLToPath } from "node:url";
 const NEEDED = 24;
 // PostgreSQL takes exit codes up to 125 from a restore_command for the end of WAL.
 const failed = process.argv[2] === "wal" && process.argv[3] === "get" ? 126 : 70;
-const main = join(dirname(fileURLToPath(import.meta.url)), "../src/main.ts");
+const self = fileURLToPath(import.meta.url);
+const source = join(dirname(self), "../src");
 
 if (Number(process.versions.node.split(".")[0]) >= NEEDED) {
   process.on("uncaughtException", fail);
   process.on("unhandledRejection", fail);
-  await import(main).catch(fail);
+  const { keepCompiled } = await import(join(source, "compile-cache.mjs"));
+  keepCompiled();
+  await import(join(source, "main.ts")).catch(fail);
 } else {
   const own = bundledNode();
   if (own === null) {
@@ -22,7 +25,7 @@ if (Number(process.versions.node.split(".")[0]) >= NEEDED) {
     );
     process.exit(failed === 126 ? 126 : 2);
   }
-  const child = spawn(own, [main, ...process.argv.slice(2)], { stdio: "inherit" });
+  const child = spawn(own, [self, ...process.argv.slice(2)], { stdio: "inherit" });
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(name, () => child.kill(name));
   child.on("error", fail);
   child.on("exit", (status, signal) => process.exit(signal === null ? status : 128));

@@ -1,5 +1,5 @@
 import { Command, CommanderError } from "commander";
-import { keepCompiled } from "./compile-cache.ts";
+import { keepCompiled } from "./compile-cache.mjs";
 import { VERSION } from "./version.ts";
 
 /** Wrong use is exit 2; but PostgreSQL takes anything up to 125 from `wal get` for the end of WAL, so there it is 126. */
@@ -13,9 +13,6 @@ for (const stream of [process.stdout, process.stderr])
   stream.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;
   });
-
-// Compiling a schema pays from thousands of documents on: a command reads a few.
-(await import("zod")).z.config({ jitless: true });
 
 const program = new Command("holdfast")
   .description("Backup and disaster recovery for PostgreSQL: restored, replayed, checked, timed, signed.")
@@ -56,8 +53,10 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   token: async () => (await import("./cli/token.ts")).tokenCommand(),
   serve: async () => (await import("./cli/serve.ts")).serveCommand(),
 };
-const asked = process.argv[2] ?? "";
-for (const load of Object.hasOwn(COMMANDS, asked) ? [COMMANDS[asked] as () => Promise<Command>] : Object.values(COMMANDS)) program.addCommand(await load());
+const loads = commandsFor(process.argv[2] ?? "");
+// Compiling a schema pays from thousands of documents on: a command reads a few.
+if (loads.length > 0) (await import("zod")).z.config({ jitless: true });
+for (const load of loads) program.addCommand(await load());
 strict(program);
 
 const isWalGet = process.argv[2] === "wal" && process.argv[3] === "get";
@@ -73,6 +72,13 @@ try {
         `${JSON.stringify({ error: { code: "HF-USAGE", message: error.message.replace(/^error: /, ""), hint: "--help shows how it is used", facts: {} } }, null, 2)}\n`,
       );
   }
+}
+
+/** The one command that is asked for; none to tell the version; all of them where help may be asked for. */
+function commandsFor(asked: string): readonly (() => Promise<Command>)[] {
+  const command = Object.hasOwn(COMMANDS, asked) ? COMMANDS[asked] : undefined;
+  if (command !== undefined) return [command];
+  return asked === "--version" || asked === "-V" ? [] : Object.values(COMMANDS);
 }
 
 /** Errors of parsing come to us instead of ending the process, in every subcommand. */

@@ -1,5 +1,4 @@
 import type { App } from "../app.ts";
-import { observedAt } from "../catalog/snapshots.ts";
 import { settledWithin, systemClock } from "../clock.ts";
 import { keepSummary } from "../compliance/source-summary.ts";
 import { observeEverySeconds } from "../operations/keep-house.ts";
@@ -8,9 +7,6 @@ import type { SourceConfig } from "../policy/types.ts";
 
 /** Looks at sources, several at a time: one server or bucket that takes its time must not keep us from the others. Each look waits mostly, and takes a connection of its own. */
 const AT_ONCE = 16;
-
-/** What `serve` saw this long ago is taken for now: it looks every 2 to 15 seconds, and a sample of exposure holds for a minute. */
-const FRESH_SECONDS = 60;
 
 /** Who asks by hand or from cron waits no longer than this for all of it. */
 const LOOK_WITHIN_MS = 30_000;
@@ -38,16 +34,6 @@ export async function observeRegularly(app: App, signal: AbortSignal, { onLook, 
     await systemClock.sleep(500, signal).catch(() => undefined);
   }
   await Promise.all(underWay.values());
-}
-
-/** Sources that `serve` has not seen a moment ago. It keeps what it saw in the catalog, so that nobody has to ask a thousand servers to know. */
-export function notSeenLately(app: App, sources: readonly SourceConfig[]): SourceConfig[] {
-  const seen = observedAt(app.catalog);
-  const now = app.clock.now().getTime();
-  return sources.filter(({ name }) => {
-    const at = seen.get(name);
-    return at === undefined || Math.abs(now - Date.parse(at)) > FRESH_SECONDS * 1000;
-  });
 }
 
 /** Looks at these sources now. Answers with the names of those that it could not look at in time: of them is known what was known before. */

@@ -1,5 +1,6 @@
 import { formatSeconds } from "../domain/duration.ts";
 import type { Command } from "commander";
+import type { App } from "../app.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { readBrief } from "../catalog/snapshots.ts";
 import { listOpenAlerts } from "../catalog/alerts.ts";
@@ -9,10 +10,11 @@ import type { VerificationView } from "../domain/source-info.ts";
 import { overallStatus } from "../compliance/current-status.ts";
 import type { CurrentStatus, OverallStatus } from "../compliance/current-status.ts";
 import { chooseSources } from "../operations/installation.ts";
+import type { SourceConfig } from "../policy/types.ts";
 import { newCommand, perform } from "./action.ts";
 import type { CommonOptions } from "./action.ts";
-import { notSeenLately, observeNow } from "./observe-sources.ts";
 import { isServed } from "./scheduler-claim.ts";
+import { notSeenLately } from "./seen-lately.ts";
 import { formatTable } from "./table.ts";
 
 const VERDICT_WORDS = { ok: "held", breached: "NOT HELD", unknown: "UNKNOWN" } as const;
@@ -26,7 +28,7 @@ export function statusCommand(): Command {
         const app = await openApp();
         const sources = chooseSources(app.inventory, name);
         const unseen = options.observe === true || !isServed(app) ? sources : notSeenLately(app, sources);
-        const late = await observeNow(app, unseen);
+        const late = unseen.length === 0 ? [] : await lookAt(app, unseen);
         if (late.length > 0)
           output.notice(`note: could not look in time at ${late.slice(0, MOST_NAMED).join(", ")}${late.length > MOST_NAMED ? ` and ${late.length - MOST_NAMED} more` : ""}`);
         const status = overallStatus(app.catalog, sources, app.clock.now());
@@ -39,6 +41,12 @@ export function statusCommand(): Command {
         return status.verdict === "ok" ? 0 : 1;
       }),
     );
+}
+
+/** What looks at servers and repositories is loaded for it: where 'serve' keeps what is shown, most of the time would go into that. */
+async function lookAt(app: App, sources: readonly SourceConfig[]): Promise<string[]> {
+  const { observeNow } = await import("./observe-sources.ts");
+  return observeNow(app, sources);
 }
 
 /** How many names a line lists. */

@@ -1,5 +1,5 @@
 import { createHash, hkdfSync } from "node:crypto";
-import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } from "age-encryption";
+import type * as Age from "age-encryption";
 import { HoldfastError, messageOf } from "../errors.ts";
 import { signingKeyFromSeed } from "./signing.ts";
 import type { SigningKey } from "./signing.ts";
@@ -17,11 +17,16 @@ export interface RepositoryIdentity {
   readonly keyId: string;
 }
 
+/** Loaded where a key is used: it takes longer to load than all of a command that uses none. */
+const age = async (): Promise<typeof Age> => import("age-encryption");
+
 export async function generateIdentity(): Promise<RepositoryIdentity> {
+  const { generateX25519Identity } = await age();
   return identityFromSecret(await generateX25519Identity());
 }
 
 async function identityFromSecret(secret: string): Promise<RepositoryIdentity> {
+  const { identityToRecipient } = await age();
   const recipient = await identityToRecipient(secret);
   const seed = Buffer.from(hkdfSync("sha256", secret, "", "holdfast/admin/v1", 32));
   const admin = signingKeyFromSeed(seed);
@@ -51,6 +56,7 @@ const SHORTEST_PASSPHRASE = 12;
 export async function wrapIdentity(identity: RepositoryIdentity, passphrase: string): Promise<Buffer> {
   if (passphrase.length < SHORTEST_PASSPHRASE)
     throw new HoldfastError("HF-KEY", `the passphrase is shorter than ${SHORTEST_PASSPHRASE} characters`, { hint: "let 'holdfast init' make one" });
+  const { Encrypter } = await age();
   const encrypter = new Encrypter();
   encrypter.setScryptWorkFactor(GENERATED_PASSPHRASE.test(passphrase) ? WORK_FACTOR.generated : WORK_FACTOR.chosen);
   encrypter.setPassphrase(passphrase);
@@ -59,6 +65,7 @@ export async function wrapIdentity(identity: RepositoryIdentity, passphrase: str
 
 /** Wraps the identity for the holder of another age key. */
 export async function wrapForRecipient(identity: RepositoryIdentity, recipient: string): Promise<Buffer> {
+  const { Encrypter } = await age();
   const encrypter = new Encrypter();
   try {
     encrypter.addRecipient(recipient);
@@ -70,6 +77,7 @@ export async function wrapForRecipient(identity: RepositoryIdentity, recipient: 
 
 /** The identity inside an age file, or null if this passphrase or identity does not open it. */
 export async function unwrapIdentity(file: Uint8Array, secret: string): Promise<RepositoryIdentity | null> {
+  const { Decrypter } = await age();
   const decrypter = new Decrypter();
   if (secret.startsWith("AGE-SECRET-KEY-")) decrypter.addIdentity(secret);
   else {
@@ -104,12 +112,14 @@ function scryptWorkFactor(file: Uint8Array): number {
 
 /** Seals a small secret (a data key, the map key) to the public half. Base64 of an age file. */
 export async function seal(secret: Uint8Array, recipient: string): Promise<string> {
+  const { Encrypter } = await age();
   const encrypter = new Encrypter();
   encrypter.addRecipient(recipient);
   return Buffer.from(await encrypter.encrypt(secret)).toString("base64");
 }
 
 export async function unseal(sealed: string, identity: RepositoryIdentity): Promise<Buffer> {
+  const { Decrypter } = await age();
   const decrypter = new Decrypter();
   decrypter.addIdentity(identity.secret);
   try {
