@@ -1,4 +1,4 @@
-import type { Catalog, SqlValue } from "./catalog.ts";
+import type { Catalog } from "./catalog.ts";
 import { numberOrNull, textOf, timeOf, timeOrNull, timeValue } from "./catalog.ts";
 import { isoTime } from "../domain/iso-time.ts";
 import type { ExposureSpan } from "../domain/exposure-spans.ts";
@@ -70,21 +70,20 @@ export function newestRun(catalog: Catalog, { source, operation, type, outcome }
   return newest === undefined ? null : findRun(catalog, textOf(newest, "id"));
 }
 
-/** The newest drill that ended, however; and the newest one that came to a result (an inconclusive one does not). */
+/** The newest drill that ended, however; and the newest one that came to a result (an inconclusive one does not). Mostly they are one and the same. */
 export function newestDrills(catalog: Catalog, source: string): { readonly ended: Run | null; readonly withResult: Run | null } {
-  const newest = (condition: string): Run | null =>
-    firstOf(
-      catalog,
-      `select id from runs where source = :source and operation = 'drill' and outcome <> 'running' and not ${IS_PASSED_OVER} ${condition} order by started_at desc limit 1`,
-      { source },
-    );
-  return { ended: newest(""), withResult: newest("and facts ->> '$.verdict' in ('pass', 'pass_with_warnings', 'fail')") };
+  const idOf = (sql: string): string | null => {
+    const [row] = catalog.all(sql, { source });
+    return row === undefined ? null : textOf(row, "id");
+  };
+  const [endedId, resultId] = [idOf(NEWEST_DRILL), idOf(NEWEST_RESULT)];
+  const ended = endedId === null ? null : findRun(catalog, endedId);
+  return { ended, withResult: resultId === endedId ? ended : resultId === null ? null : findRun(catalog, resultId) };
 }
 
-function firstOf(catalog: Catalog, sql: string, values: Record<string, SqlValue>): Run | null {
-  const [row] = catalog.all(sql, values);
-  return row === undefined ? null : findRun(catalog, textOf(row, "id"));
-}
+const DRILLS = `select id from runs where source = :source and operation = 'drill' and outcome <> 'running' and not ${IS_PASSED_OVER}`;
+const NEWEST_DRILL = `${DRILLS} order by started_at desc limit 1`;
+const NEWEST_RESULT = `${DRILLS} and facts ->> '$.verdict' in ('pass', 'pass_with_warnings', 'fail') order by started_at desc limit 1`;
 
 export interface RunPage extends RunFilter {
   /** Of these sources only; null: of all. */

@@ -206,9 +206,12 @@ export function listRuns(catalog: Catalog, filter: RunFilter = {}): Run[] {
 }
 
 export function findRun(catalog: Catalog, id: string): Run | null {
-  const [row] = catalog.all(`select ${RUN_COLUMNS} from runs where id = :id`, { id });
+  const [row] = catalog.all(FIND, { id });
   return row === undefined ? null : runOf(row);
 }
+
+/** Made once: a text that is put together at each call is hashed and compared at each call, to find its statement. */
+const FIND = `select ${RUN_COLUMNS} from runs where id = :id`;
 
 /** The newest slot of a kind of work that was dealt with in some way, and the newest record about it. */
 export interface NewestSlot {

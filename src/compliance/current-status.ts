@@ -76,7 +76,8 @@ export function currentStatus(catalog: Catalog, source: ReportSource, now: Date)
   const brief = snapshot?.brief ?? null;
   const copies = copiesOf(source).map((repository) => currentCopy(catalog, source, brief, repository, now));
   const drills = newestDrills(catalog, source.name);
-  const lastResult = recordOf(drills.withResult);
+  const lastDrill = recordOf(drills.ended);
+  const lastResult = drills.withResult === drills.ended ? lastDrill : recordOf(drills.withResult);
   const lastBackups = backupKinds(source).map(({ operation, type }) => lastBackup(catalog, source.name, operation, type));
   const gaps = brief?.gaps ?? null;
   const pause = currentPause(catalog, source.name, now);
@@ -98,7 +99,7 @@ export function currentStatus(catalog: Catalog, source: ReportSource, now: Date)
     recoverableTo: copies.map(({ recoverableTo }) => recoverableTo).reduce(laterOf, null),
     copies,
     lastBackups,
-    lastDrill: recordOf(drills.ended),
+    lastDrill,
     lastProvenAt: newestRun(catalog, { source: source.name, operation: "drill", type: null, outcome: "succeeded" })?.finishedAt ?? null,
     lastRtoSeconds: lastResult?.rtoActualSeconds ?? null,
     predictedRecovery: predictedOf(catalog, source.name),

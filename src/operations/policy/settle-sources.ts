@@ -31,8 +31,10 @@ interface Settling {
 export async function settleSources(inventory: Inventory, journal: Journal, settling: Settling): Promise<Inventory> {
   const sources = new Map(inventory.sources);
   const inForce = new Map([...inventory.sources.values()].map(({ policy }) => [policy.name, policy]));
-  for (const source of inventory.sources.values()) sources.set(source.name, await settle(source, { journal, inForce, ...settling }));
-  for (const version of acceptedSources(journal.catalog, journal.evidence.writer)) {
+  const accepted = new Map(acceptedSources(journal.catalog, journal.evidence.writer).map((version) => [version.name, version]));
+  for (const source of inventory.sources.values()) sources.set(source.name, await settle(source, accepted.get(nameOf(source.name)) ?? null, { journal, inForce, ...settling }));
+  // Of what was put on record just now none is about a source that is not in the inventory.
+  for (const version of accepted.values()) {
     const { source: before } = JSON.parse(version.written) as Assignment;
     if (before === null || inventory.sources.has(before.name)) continue;
     const kept = await settleDropped(before, version, { journal, inForce, ...settling });
@@ -43,9 +45,7 @@ export async function settleSources(inventory: Inventory, journal: Journal, sett
 
 type Work = Settling & { readonly journal: Journal; readonly inForce: ReadonlyMap<string, Policy> };
 
-async function settle(source: SourceConfig, work: Work): Promise<SourceConfig> {
-  const { journal } = work;
-  const accepted = acceptedVersion(journal.catalog, journal.evidence.writer, nameOf(source.name));
+async function settle(source: SourceConfig, accepted: PolicyVersion | null, work: Work): Promise<SourceConfig> {
   if (accepted === null && source.policy.changes.approval === "none") return source;
   const before = accepted === null ? null : standingOf(accepted, work);
   const difference = before === null ? [] : differenceBetween(before, source);
