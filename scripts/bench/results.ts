@@ -1,4 +1,4 @@
-import Table from "cli-table3";
+import { formatTable } from "../../src/cli/table.ts";
 import type { Cost } from "./measure.ts";
 
 /** One timed operation of one tool. */
@@ -55,21 +55,16 @@ function median(values: readonly number[]): number {
 const MIB = 1024 ** 2;
 
 export function tableOf(summaries: readonly Summary[], baseline: string): string {
-  const table = new Table({
-    head: ["operation", "tool", "median", `time / ${baseline}`, "stored", `stored / ${baseline}`, "read", "peak memory"],
-    style: { head: [], border: [] },
-  });
-  for (const row of summaries) {
-    table.push([
-      row.operation,
-      row.tool,
-      `${row.medianSeconds.toFixed(1)} s`,
-      row.ratio?.toFixed(2) ?? "",
-      row.medianStoredBytes === null ? "" : `${(row.medianStoredBytes / MIB).toFixed(1)} MiB`,
-      row.storedRatio?.toFixed(2) ?? "",
-      `${(row.medianReadBytes / MIB).toFixed(0)} MiB`,
-      `${(row.peakBytes / MIB).toFixed(0)} MiB`,
-    ]);
-  }
-  return table.toString();
+  const head = ["operation", "tool", "median", `time / ${baseline}`, "stored", `stored / ${baseline}`, "read", "peak memory"];
+  const rows = summaries.map((row) => [
+    row.operation,
+    row.tool,
+    `${row.medianSeconds.toFixed(1)} s`,
+    row.ratio?.toFixed(2) ?? "",
+    row.medianStoredBytes === null ? "" : `${(row.medianStoredBytes / MIB).toFixed(1)} MiB`,
+    row.storedRatio?.toFixed(2) ?? "",
+    `${(row.medianReadBytes / MIB).toFixed(0)} MiB`,
+    `${(row.peakBytes / MIB).toFixed(0)} MiB`,
+  ]);
+  return formatTable(head, rows).trimEnd();
 }
