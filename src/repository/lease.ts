@@ -66,6 +66,8 @@ export interface LeaseRequest {
    * up, because the repository was away, would else be held for as long as the process lives.
    */
   readonly wait?: boolean | "own";
+  /** Whether whoever took a lease for a run is known to hold it no more, though it could not say so: the repository was away. */
+  readonly hasEnded?: (runId: string) => boolean;
   /** Called once with whom we wait for. */
   readonly onWait?: (busy: HoldfastError) => void;
   readonly signal?: AbortSignal;
@@ -88,8 +90,8 @@ export async function readLease(repository: Repository, scope: string): Promise<
   return newest?.state ?? null;
 }
 
-function isLive(state: LeaseState): boolean {
-  return state.state === "held" && !isCertainlyDead(state.holder);
+function isLive(state: LeaseState, { hasEnded }: LeaseRequest): boolean {
+  return state.state === "held" && !isCertainlyDead(state.holder) && hasEnded?.(state.runId) !== true;
 }
 
 interface NewestLease {
@@ -111,7 +113,7 @@ async function newestLease(repository: Repository, scope: string): Promise<Newes
 /** Returns the lease that is over: the epoch after it is free to be taken, unless somebody was faster. */
 async function waitUntilFree(repository: WritableRepository, request: LeaseRequest, newest: NewestLease | null): Promise<NewestLease | null> {
   const state = newest?.state ?? null;
-  if (newest === null || isOver(state)) return newest;
+  if (newest === null || isOver(state, request)) return newest;
   if (state !== null && !mayWait(request, state)) throw busy(request.scope, state);
   if (state !== null) request.onWait?.(busy(request.scope, state));
   const ttlMs = (state?.ttlSeconds ?? LEASE_TTL_SECONDS) * 1000;
@@ -119,7 +121,7 @@ async function waitUntilFree(repository: WritableRepository, request: LeaseReque
   while (request.clock.monotonicMs() - since < ttlMs) {
     await request.clock.sleep(Math.min(1000, ttlMs / 4), request.signal);
     const now = await newestLease(repository, request.scope);
-    if (now?.epoch === newest.epoch && !isOver(now.state)) continue;
+    if (now?.epoch === newest.epoch && !isOver(now.state, request)) continue;
     refuseRenewed(request, now);
     return waitUntilFree(repository, { ...request, onWait: () => undefined }, now);
   }
@@ -127,14 +129,14 @@ async function waitUntilFree(repository: WritableRepository, request: LeaseReque
 }
 
 /** One that cannot be read is not known to be. */
-function isOver(state: LeaseState | null): boolean {
-  return state !== null && !isLive(state);
+function isOver(state: LeaseState | null, request: LeaseRequest): boolean {
+  return state !== null && !isLive(state, request);
 }
 
 /** Who waits only to see whether his own is renewed has seen it. */
-function refuseRenewed({ wait, scope }: LeaseRequest, now: NewestLease | null): void {
+function refuseRenewed(request: LeaseRequest, now: NewestLease | null): void {
   const state = now?.state ?? null;
-  if (wait === "own" && state !== null && isLive(state)) throw busy(scope, state);
+  if (request.wait === "own" && state !== null && isLive(state, request)) throw busy(request.scope, state);
 }
 
 function mayWait({ wait }: LeaseRequest, { holder }: LeaseState): boolean {

@@ -1,4 +1,4 @@
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { BackupView, SourceInfo } from "../../src/domain/source-info.ts";
@@ -22,6 +22,8 @@ const found = findS3Server();
 const CATCH_UP_MS = 240_000;
 const AWAY_MS = 20_000;
 const OBSERVED_WITHIN_MS = 20_000;
+/** It is asked for every ten seconds, and lacks half a minute of work; far less than it takes until a lease has run out. */
+const RETURNED_WITHIN_MS = 40_000;
 
 /** A folder and a bucket, under load, with `serve` running: one of the two is away for a while, and nobody helps. */
 describePostgres("two copies, of which one is away for a while under load", {}, (binaries) => {
@@ -73,6 +75,17 @@ describePostgres("two copies, of which one is away for a while under load", {}, 
 
   const stateOf = (view: BackupView, name: string): string | undefined => view.copies.find(({ repository }) => repository === name)?.state;
   const exposureOf = async (name: string): Promise<number | null | undefined> => (await infoOf(site)).exposure.find(({ repository }) => repository === name)?.seconds;
+  /** The newest lease of the stream in the folder. */
+  const leaseInFolder = async (): Promise<{ readonly runId: string; readonly state: string }> => {
+    const folder = join(site.folder, "onsite/leases/db.wal");
+    const newest =
+      (await readdir(folder))
+        .filter((name) => /^\d{12}\.json$/.test(name))
+        .toSorted()
+        .at(-1) ?? "";
+    const { payload } = JSON.parse(await readFile(join(folder, newest), "utf8")) as { payload: string };
+    return JSON.parse(Buffer.from(payload, "base64").toString("utf8")) as { runId: string; state: string };
+  };
   const isEverywhere = ({ backups, lagging, gaps }: SourceInfo): boolean => backups.every(({ copies }) => copies.length === 2) && lagging?.length === 0 && gaps.length === 0;
 
   /** Writes, and fills segments. */
@@ -141,6 +154,17 @@ describePostgres("two copies, of which one is away for a while under load", {}, 
     expect(await readFile(onsite, "utf8")).toBe("not a folder");
     await rm(onsite);
     await rename(aside, onsite);
+    const since = performance.now();
+    const left = await leaseInFolder();
+    // Its stream could not say that it ended.
+    expect(left.state).toBe("held");
+    const isFirst = async (): Promise<boolean> => {
+      // One that is replaced while it is read is read again.
+      const { runId, state } = await leaseInFolder().catch(() => left);
+      return state === "held" && runId !== left.runId;
+    };
+    await eventually("the folder is the first again", isFirst, RETURNED_WITHIN_MS);
+    process.stdout.write(`the folder was the first again after ${Math.round((performance.now() - since) / 1000)} s\n`);
     await caughtUp("onsite");
     await bothRestore();
     expect(await site.run("verify")).toMatchObject({ exitCode: 0 });

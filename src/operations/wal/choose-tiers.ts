@@ -17,6 +17,8 @@ export interface TierRequest {
   /** Those that are kept complete, by their id; without it, all. */
   readonly log?: ReadonlySet<string>;
   readonly runId: string;
+  /** Whether a stream is known to have ended, though it could not give up its lease. */
+  readonly hasEnded?: (runId: string) => boolean;
   /** As of a `LeaseRequest`. */
   readonly wait?: boolean | "own";
 }
@@ -77,13 +79,14 @@ export function isOfLog({ log }: Pick<TierRequest, "log">, { repositoryId }: Wri
   return log?.has(repositoryId) ?? true;
 }
 
-async function leaseOn(repository: WritableRepository, { place, runId, wait }: TierRequest, context: OperationContext): Promise<Lease> {
+async function leaseOn(repository: WritableRepository, { place, runId, hasEnded, wait }: TierRequest, context: OperationContext): Promise<Lease> {
   return acquireLease(repository, {
     scope: leaseScopes.wal(place.source),
     runId,
     clock: context.clock,
     signal: context.signal,
     wait: wait ?? false,
+    ...(hasEnded === undefined ? {} : { hasEnded }),
     onWait: (busy) => context.onNotice(`waiting: ${busy.message}`),
   });
 }

@@ -52,6 +52,10 @@ async function openLog(installation: Installation, source: SourceConfig, target:
 }
 
 interface StreamOptions {
+  /** Left out: one of its own. */
+  readonly runId?: string;
+  /** As of a `TierRequest`. */
+  readonly hasEnded?: (runId: string) => boolean;
   readonly onPosition: (position: StreamPosition) => void;
   /** Lets a backup that streams for itself finish first, instead of refusing: as of a `LeaseRequest`. */
   readonly wait?: boolean | "own";
@@ -86,10 +90,11 @@ const MOST_FAILOVERS = 3;
  */
 export async function runStream(installation: Installation, source: SourceConfig, context: OperationContext, options: StreamOptions): Promise<void> {
   const hasOthers = (source.policy.log?.repositories.length ?? 0) > 1;
+  const ended = new Set<string>();
   for (let failovers = 0; ;) {
     if (isAborted(context.signal)) return;
     try {
-      await streamOnce(installation, source, context, {
+      await streamOnce(installation, source, context, ended, {
         ...options,
         onPosition: (position) => {
           failovers = 0;
@@ -113,12 +118,18 @@ function isAborted(signal: AbortSignal): boolean {
   return signal.aborted;
 }
 
-async function streamOnce(installation: Installation, source: SourceConfig, context: OperationContext, options: StreamOptions): Promise<void> {
-  const stream = await startLog(installation, source, context, options);
+/** The lease of one that ended so long ago has run out. */
+const MOST_ENDED = 100;
+
+/** `ended`: the runs of streams that this process has ended. One whose repository was away could not give up its lease, and the next need not wait until that has run out. */
+async function streamOnce(installation: Installation, source: SourceConfig, context: OperationContext, ended: Set<string>, options: StreamOptions): Promise<void> {
+  const runId = newRunId(installation.clock);
   try {
+    await using stream = await startLog(installation, source, context, { ...options, runId, hasEnded: (run) => ended.has(run) });
     await stream.ended;
   } finally {
-    await stream[Symbol.asyncDispose]();
+    ended.add(runId);
+    for (const oldest of ended) if (ended.size > MOST_ENDED) ended.delete(oldest);
   }
 }
 

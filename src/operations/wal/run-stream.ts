@@ -34,6 +34,8 @@ export interface StreamRequest {
   /** False: the slot is for others, who are away, and is left alone. */
   readonly slot?: boolean;
   readonly runId: string;
+  /** As of a `TierRequest`. */
+  readonly hasEnded?: (runId: string) => boolean;
   /** Waits for another process that streams this source, instead of refusing: as of a `LeaseRequest`. */
   readonly wait?: boolean | "own";
   readonly onPosition?: (position: StreamPosition) => void;
@@ -114,6 +116,7 @@ function run(request: StreamRequest, { receiver, keptFrom, commits, tiers, walKe
     away: awayTiers(request, tiers),
     place: request.place,
     runId: request.runId,
+    ...(request.hasEnded === undefined ? {} : { hasEnded: request.hasEnded }),
     walKeys,
     clock,
     onNotice,

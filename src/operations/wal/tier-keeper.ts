@@ -22,6 +22,8 @@ export interface KeeperTask {
   readonly away: readonly AwayTier[];
   readonly place: WalPlace;
   readonly runId: string;
+  /** As of a `TierRequest`. */
+  readonly hasEnded?: (runId: string) => boolean;
   readonly walKeys: WalKeys;
   readonly clock: Clock;
   readonly onNotice: (notice: string) => void;
@@ -32,7 +34,8 @@ export interface KeeperTask {
 }
 
 const LOOK_EVERY_MS = 1000;
-const RETRY_MS = { first: 5000, most: 60_000 } as const;
+/** One that is away is asked for little, and for that often: it is to come back soon after it answers again. */
+const RETRY_MS = { first: 5000, most: 10_000 } as const;
 const STOP_WITHIN_MS = 3000;
 
 /** Fills up, beside a stream, the repositories that lag behind its first tier, each by itself; and waits for those that are away. */
@@ -110,10 +113,17 @@ export class TierKeeper implements AsyncDisposable {
     onReturn();
   }
 
-  /** What held it when it was lost may not have been able to say so: its lease then has to run out, and the stream goes on meanwhile. */
+  /** What held it when it was lost may not have been able to say so. Of a stream of our own we know that it ended; another's lease has to run out, and the stream goes on meanwhile. */
   async #awaitLease(repository: WritableRepository): Promise<void> {
-    const { place, runId, clock } = this.#task;
-    const lease = await acquireLease(repository, { scope: leaseScopes.wal(place.source), runId, clock, wait: true, signal: this.#stopper.signal });
+    const { place, runId, hasEnded, clock } = this.#task;
+    const lease = await acquireLease(repository, {
+      scope: leaseScopes.wal(place.source),
+      runId,
+      clock,
+      wait: true,
+      ...(hasEnded === undefined ? {} : { hasEnded }),
+      signal: this.#stopper.signal,
+    });
     await lease.release();
   }
 

@@ -55,6 +55,18 @@ describe("a lease", () => {
     await writeDocument(repository, keys.lease(SCOPE, epoch), "lease", payload, repository.signer);
   }
 
+  test("of a run that is known to have ended is taken at once, and that of another run is not", async () => {
+    const repository = await fixture.open();
+    const abandoned = await acquireLease(repository, request("ended"));
+    const clock = new SteppedClock();
+    await using next = await acquireLease(repository, request("next", { clock, hasEnded: (run) => run === "ended" }));
+    expect([next.epoch, clock.slept]).toEqual([abandoned.epoch + 1, 0]);
+    await expect(acquireLease(repository, request("third", { hasEnded: (run) => run === "ended" }))).rejects.toMatchObject({ code: "HF-BUSY", facts: { runId: "next" } });
+    // What the one that ended had still on its way comes too late.
+    await abandoned.release().catch(() => undefined);
+    expect(await readLease(repository, SCOPE)).toMatchObject({ runId: "next", state: "held" });
+  });
+
   test("is refused to a second process while the first lives, and the error names its run", async () => {
     const repository = await fixture.open();
     await using first = await acquireLease(repository, request("first"));
