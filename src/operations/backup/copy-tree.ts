@@ -2,6 +2,7 @@ import { crashPoint } from "../../crash-points.ts";
 import { sameEntry } from "../../domain/file-map.ts";
 import type { FileEntry, MapEntry } from "../../domain/file-map.ts";
 import type { Findings } from "../../files/findings.ts";
+import { FurtherNames } from "../../files/further-names.ts";
 import type { NodeFacts } from "../../files/node-facts.ts";
 import { openNode, readAt, steadinessOf } from "../../files/read-node.ts";
 import { reportMissing } from "../../files/tree-walk.ts";
@@ -43,7 +44,7 @@ const PROGRESS_EVERY = 1000;
 /** Puts what was read into packs and map, strictly in order. */
 export async function copyTree(task: TreeTask, nodes: AsyncIterable<ReadNode>, totals: TreeTotals, context: OperationContext): Promise<void> {
   /** Where the content of a file is that has several names. */
-  const stored = new Map<string, string>();
+  const stored = new FurtherNames<string>();
   for await (const node of nodes) {
     crashPoint("backup.copying");
     context.signal.throwIfAborted();
@@ -51,7 +52,7 @@ export async function copyTree(task: TreeTask, nodes: AsyncIterable<ReadNode>, t
     else if (node.kind === "nothing") await forget(task, node);
     else if (node.kind === "entry") await add(task, node.entry, node.parent, totals);
     else if (node.kind === "inherited") {
-      if (node.facts.names > 1) stored.set(node.facts.inode, node.entry.path);
+      stored.keep(node.facts, node.entry.path);
       await addFile(task, node.entry, node.parent, totals);
     } else await copyContent(task, node, stored, totals, context);
     if (totals.entries % PROGRESS_EVERY === 0) context.onProgress({ phase: "copy", doneBytes: totals.sourceBytes, totalBytes: null });
@@ -76,15 +77,15 @@ async function addFile(task: TreeTask, entry: FileEntry, parent: MapEntry | null
 async function copyContent(
   task: TreeTask,
   node: Extract<ReadNode, { kind: "read" | "large" | "link" }>,
-  stored: Map<string, string>,
+  stored: FurtherNames<string>,
   totals: TreeTotals,
   context: OperationContext,
 ): Promise<void> {
   const { found, parent } = node;
   try {
-    const to = stored.get(found.facts.inode);
     // The first name may have gone before it was read: then this one brings the content.
-    if (node.kind === "link" && to !== undefined) {
+    const to = node.kind === "link" ? stored.meet(found.facts) : undefined;
+    if (to !== undefined) {
       await add(task, { type: "link", path: found.path, to }, parent, totals);
       return;
     }
@@ -94,7 +95,7 @@ async function copyContent(
       await forget(task, { path: found.path, parent });
       return;
     }
-    if (found.facts.names > 1) stored.set(found.facts.inode, found.path);
+    stored.keep(found.facts, found.path);
     if (node.kind === "read") totals.readBytes += node.bytes.length;
     totals.filesRead++;
     await addFile(task, entry, parent, totals);

@@ -2,6 +2,7 @@ import { readlink } from "node:fs/promises";
 import { pMapIterable } from "p-map";
 import type { FileEntry, MapEntry } from "../../domain/file-map.ts";
 import type { Findings } from "../../files/findings.ts";
+import { FurtherNames } from "../../files/further-names.ts";
 import { writeName } from "../../files/names.ts";
 import type { NodeFacts } from "../../files/node-facts.ts";
 import { openNode, readAt, steadinessOf } from "../../files/read-node.ts";
@@ -37,12 +38,13 @@ export interface TreeReading {
 
 /** Reads what the walk meets, several at once, and hands it on in order. */
 export async function* readTree(pairs: AsyncIterable<Merged<FoundNode>>, reading: TreeReading): AsyncGenerator<ReadNode> {
-  const inodes = new Set<string>();
+  const names = new FurtherNames<true>();
   const planned = async function* (): AsyncGenerator<() => Promise<ReadNode>> {
     for await (const pair of pairs) {
       // In order of path: the first name of a file has its content.
-      const isFurther = "found" in pair && pair.found.facts.type === "file" && pair.found.facts.names > 1 && inodes.has(pair.found.facts.inode);
-      if ("found" in pair && pair.found.facts.type === "file" && pair.found.facts.names > 1) inodes.add(pair.found.facts.inode);
+      const facts = "found" in pair && pair.found.facts.type === "file" && pair.found.facts.names > 1 ? pair.found.facts : null;
+      const isFurther = facts !== null && names.meet(facts) !== undefined;
+      if (facts !== null && !isFurther) names.keep(facts, true);
       yield async () => readPair(pair, isFurther, reading);
     }
   };
