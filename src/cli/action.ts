@@ -1,5 +1,6 @@
 import { Command } from "commander";
-import { openApp, openBareRepository } from "../app.ts";
+import { openApp } from "../app.ts";
+import { openBareRepository } from "../open-stores.ts";
 import type { App } from "../app.ts";
 import { systemClock } from "../clock.ts";
 import { readEnvironment } from "../config.ts";

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { openConfiguredStore } from "../app.ts";
+import { openConfiguredStore } from "../open-stores.ts";
 import type { App } from "../app.ts";
 import { HoldfastError } from "../errors.ts";
 import { checkSource } from "../operations/check-source.ts";

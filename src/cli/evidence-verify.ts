@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Command } from "commander";
-import { openStore } from "../app.ts";
+import { openStore } from "../open-stores.ts";
 import { splitLines } from "../compliance/bundle-lines.ts";
 import type { KnownLogs } from "../compliance/bundle-logs.ts";
 import type { SecondHead } from "../compliance/second-heads.ts";

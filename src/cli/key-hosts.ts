@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import type { Command } from "commander";
-import { openConfiguredStore } from "../app.ts";
+import { openConfiguredStore } from "../open-stores.ts";
 import { admitRequested, expelHost, findRequests } from "../operations/keys/change-hosts.ts";
 import { chooseRepository } from "../operations/keys/key-change.ts";
 import type { AdmittedHost } from "../repository/hosts.ts";

@@ -11,7 +11,7 @@ import { listPieces } from "../operations/verify/verify-pieces.ts";
 import { ChosenPieces, sampleView } from "../operations/verify/verify-sample.ts";
 import type { SampleRequest } from "../operations/verify/verify-sample.ts";
 import { HoldfastError, must } from "../errors.ts";
-import { openBareRepository } from "../app.ts";
+import { openBareRepository } from "../open-stores.ts";
 import { findKey } from "./find-key.ts";
 import { newCommand, openReading, perform, withoutInventory } from "./action.ts";
 import type { CommonOptions, Tools } from "./action.ts";
