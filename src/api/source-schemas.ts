@@ -75,6 +75,8 @@ export const sourceSchema = z.object({
   labels: z.record(z.string(), text),
   repositories: z.array(text),
   systemIdentifier: textOrNull,
+  /** Clusters that the source was before, newest first, of which something is there. */
+  formerClusters: z.array(z.object({ systemIdentifier: text, from: time, until: time })).readonly(),
   timeline: countOrNull,
   seenAt: timeOrNull,
 });

@@ -25,6 +25,7 @@ export function sourceView(catalog: Catalog, source: SourceConfig): SourceView {
     labels,
     repositories: copiesOf(source),
     systemIdentifier: snapshot?.info.systemIdentifier ?? null,
+    formerClusters: snapshot?.info.formerClusters ?? [],
     timeline: snapshot?.info.timeline ?? null,
     seenAt: snapshot?.at ?? null,
   };

@@ -215,6 +215,7 @@ function about(source: SourceConfig, { seenAt }: CurrentStatus, info: SourceInfo
       ["Objectives", `RTO ${formatSeconds(source.objectives.rtoSeconds)}, RPO ${formatSeconds(source.objectives.rpoSeconds)}`],
       ["Policy", linkTo(`${pathTo.policies}#${source.policy.name}`, source.policy.name)],
       ["System identifier", info?.systemIdentifier ?? UNKNOWN],
+      ...(info?.formerClusters ?? []).map(({ systemIdentifier, until }): [string, Html] => ["Cluster before", html`${systemIdentifier}, until ${time(until)}`]),
       ["Timeline", info?.timeline ?? UNKNOWN],
       ["Labels", labelsOf(source)],
       ["Last looked at", time(seenAt, UNKNOWN)],
