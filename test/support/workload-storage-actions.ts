@@ -1,7 +1,22 @@
 import { prose } from "./realistic-rows.ts";
 import { copyRows, numbered } from "./row-loading.ts";
+import pg from "pg";
 import { identifier, literal } from "./session.ts";
+import type { Session } from "./session.ts";
 import type { Action } from "./workload-actions.ts";
+
+/**
+ * PostgreSQL fails to rewrite a table that keeps a dead row whose long values VACUUM removed already (its bugs 18351 and 19519, open in every version): the statement is undone, and no row that anybody
+ * can see is hurt. So all of those must be readable then: else it is damage.
+ */
+async function rewrite(session: Session, table: string, statement: string): Promise<void> {
+  try {
+    await session.rows(statement);
+  } catch (error) {
+    if (!(error instanceof pg.DatabaseError) || !/^missing chunk number \d+ for toast value/.test(error.message)) throw error;
+    await session.rows(`select sum(length(${table}::text)) from ${table}`);
+  }
+}
 
 /** What happens to files: they are rewritten, truncated, moved, made and dropped, and their side forks change. */
 export const storageActions = {
@@ -11,7 +26,8 @@ export const storageActions = {
   },
 
   "rewrite by vacuum full": async ({ shop, random }) => {
-    await shop.rows(`vacuum full ${random.pick(["imports", "customers", "documents", "orders_archive"])}`);
+    const table = random.pick(["imports", "customers", "documents", "orders_archive"]);
+    await rewrite(shop, table, `vacuum full ${table}`);
   },
 
   "rewrite by cluster": async ({ shop, random }) => {
