@@ -100,7 +100,7 @@ export function currentStatus(catalog: Catalog, source: ReportSource, now: Date)
     copies,
     lastBackups,
     lastDrill,
-    lastProvenAt: newestRun(catalog, { source: source.name, operation: "drill", type: null, outcome: "succeeded" })?.finishedAt ?? null,
+    lastProvenAt: newestSuccess(catalog, { source: source.name, operation: "drill", type: null }, drills.ended)?.finishedAt ?? null,
     lastRtoSeconds: lastResult?.rtoActualSeconds ?? null,
     predictedRecovery: predictedOf(catalog, source.name),
     paused: pause === null ? null : { from: pause.from, until: pause.until, reason: pause.reason, by: pause.pausedBy },
@@ -160,8 +160,13 @@ function backupKinds({ policy }: ReportSource): { operation: string; type: strin
 
 function lastBackup(catalog: Catalog, source: string, operation: string, type: string): LastBackup {
   const last = newestRun(catalog, { source, operation, type, outcome: null });
-  const success = last?.outcome === "succeeded" ? last : newestRun(catalog, { source, operation, type, outcome: "succeeded" });
+  const success = newestSuccess(catalog, { source, operation, type }, last);
   return { type, lastSuccessAt: success?.finishedAt ?? null, lastSuccessId: backupIdOf(success), lastRunAt: last?.startedAt ?? null, lastOutcome: last?.outcome ?? null };
+}
+
+/** `newest`: of its kind, however it ended. Mostly it is the one. */
+function newestSuccess(catalog: Catalog, kind: { source: string; operation: string; type: string | null }, newest: Run | null): Run | null {
+  return newest?.outcome === "succeeded" ? newest : newestRun(catalog, { ...kind, outcome: "succeeded" });
 }
 
 function backupIdOf(run: Run | null): string | null {
