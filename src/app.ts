@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import path from "node:path";
 import { Catalog } from "./catalog/catalog.ts";
-import { applyEntry, lastApplied } from "./catalog/runs.ts";
+import { applyEntry, lastApplied } from "./catalog/apply-entry.ts";
 import type { Clock } from "./clock.ts";
 import { accountName, readEnvironment, resolveSecret } from "./config.ts";
 import { rateAt } from "./domain/bandwidth.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { recordExposure } from "../../src/catalog/observations.ts";
 import type { Catalog } from "../../src/catalog/catalog.ts";
 import { makeToken } from "../../src/access/token.ts";
-import { applyEntry, lastApplied } from "../../src/catalog/runs.ts";
+import { applyEntry, lastApplied } from "../../src/catalog/apply-entry.ts";
 import { saveSnapshot } from "../../src/catalog/snapshots.ts";
 import type { SourceInfo } from "../../src/domain/source-info.ts";
 

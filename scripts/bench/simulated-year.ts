@@ -1,5 +1,5 @@
 import type { Catalog } from "../../src/catalog/catalog.ts";
-import { applyEntry } from "../../src/catalog/runs.ts";
+import { applyEntry } from "../../src/catalog/apply-entry.ts";
 import { pendingIntervals, recordSlotDone, slotFacts } from "../../src/catalog/slot-intervals.ts";
 import { thinOldFigures } from "../../src/catalog/thin-figures.ts";
 import { briefFigures } from "../../src/domain/brief-figures.ts";

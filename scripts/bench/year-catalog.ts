@@ -1,5 +1,5 @@
 import { Catalog } from "../../src/catalog/catalog.ts";
-import { applyEntry } from "../../src/catalog/runs.ts";
+import { applyEntry } from "../../src/catalog/apply-entry.ts";
 import { planCommitment } from "../../src/operations/commit-schedule.ts";
 import type { SourceConfig } from "../../src/policy/types.ts";
 import { simulateYear } from "./simulated-year.ts";

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Catalog } from "../catalog/catalog.ts";
-import { lastApplied } from "../catalog/runs.ts";
+import { lastApplied } from "../catalog/apply-entry.ts";
 import { METRICS_TYPE, renderMetrics } from "./metrics.ts";
 import { ApiProblem } from "./problem.ts";
 import type { Api, RouteContext } from "./route-context.ts";

@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import type { Catalog } from "../catalog/catalog.ts";
-import { lastApplied } from "../catalog/runs.ts";
+import { lastApplied } from "../catalog/apply-entry.ts";
 import { lineOf } from "../domain/compliance.ts";
 import type {
   ComplianceReport,

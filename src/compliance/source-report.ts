@@ -1,7 +1,7 @@
 import type { Catalog } from "../catalog/catalog.ts";
 import { firstRecordAt, newestSuccesses } from "../catalog/compliance-queries.ts";
 import { recordsOfPeriod } from "../catalog/period-records.ts";
-import { listVerified } from "../catalog/runs.ts";
+import { listVerified } from "../catalog/verified.ts";
 import { readSnapshot } from "../catalog/snapshots.ts";
 import type { Finding, ReportSource, SourceReport, VerifyRun } from "../domain/compliance.ts";
 import type { DrillRecord } from "../domain/control-population.ts";

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { RecordedRun } from "../catalog/period-records.ts";
-import type { Verified } from "../catalog/runs.ts";
+import type { Verified } from "../catalog/verified.ts";
 import { repositoriesSeen } from "../domain/compliance.ts";
 import type { Verification, VerifyRun } from "../domain/compliance.ts";
 import type { SourceInfo } from "../domain/source-info.ts";

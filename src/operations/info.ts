@@ -14,7 +14,7 @@ import type { TimelineHistory } from "../domain/timeline.ts";
 import { formatMicros, micros, parseMicros } from "../domain/timestamp.ts";
 import type { Micros } from "../domain/timestamp.ts";
 import { DamageError, HoldfastError } from "../errors.ts";
-import type { Verified } from "../catalog/runs.ts";
+import type { Verified } from "../catalog/verified.ts";
 import { connect, queryRow, text } from "../postgres/connection.ts";
 import { COMMIT_STATE, commitStateOf } from "../postgres/synchronous-standbys.ts";
 import type { CommitState } from "../postgres/synchronous-standbys.ts";

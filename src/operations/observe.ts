@@ -1,6 +1,7 @@
 import { recordExposure } from "../catalog/observations.ts";
 import { RESTATED, restatementsOf } from "../catalog/restatements.ts";
-import { listRuns, listVerified } from "../catalog/runs.ts";
+import { listRuns } from "../catalog/runs.ts";
+import { listVerified } from "../catalog/verified.ts";
 import { summariseLedger } from "../catalog/verify-ledger.ts";
 import { readSnapshot, saveSnapshot } from "../catalog/snapshots.ts";
 import type { ExposureView, LastProof, SourceInfo } from "../domain/source-info.ts";

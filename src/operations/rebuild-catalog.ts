@@ -1,4 +1,4 @@
-import { applyEntry } from "../catalog/runs.ts";
+import { applyEntry } from "../catalog/apply-entry.ts";
 import { knowPopulation, readLedger } from "../catalog/verify-ledger.ts";
 import type { LedgerPlace } from "../catalog/verify-ledger.ts";
 import { inOrder, readEvidence } from "../repository/evidence-reading.ts";

@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
-import { applyEntry, openRuns } from "../catalog/runs.ts";
+import { applyEntry } from "../catalog/apply-entry.ts";
+import { openRuns } from "../catalog/runs.ts";
 import type { Run } from "../catalog/runs.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { pendingIntervals, recordSlotDone, slotFacts } from "../catalog/slot-intervals.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { AlertmanagerSender } from "../../src/alerts/alertmanager-sender.ts";
 import { listChannelHealth } from "../../src/catalog/alert-deliveries.ts";
-import { applyEntry } from "../../src/catalog/runs.ts";
+import { applyEntry } from "../../src/catalog/apply-entry.ts";
 import { systemClock } from "../../src/clock.ts";
 import { startProgram } from "../../src/postgres/process.ts";
 import { openHttpReceiver } from "../support/http-receiver.ts";

@@ -1,4 +1,4 @@
-import { listVerified } from "../../catalog/runs.ts";
+import { listVerified } from "../../catalog/verified.ts";
 import { readSnapshot } from "../../catalog/snapshots.ts";
 import { html } from "../../compliance/html.ts";
 import type { Html } from "../../compliance/html.ts";

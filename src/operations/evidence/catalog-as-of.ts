@@ -1,6 +1,6 @@
 import { rm } from "node:fs/promises";
 import { Catalog } from "../../catalog/catalog.ts";
-import { applyEntry, writersApplied } from "../../catalog/runs.ts";
+import { applyEntry, writersApplied } from "../../catalog/apply-entry.ts";
 import { inOrder, readEvidence } from "../../repository/evidence-reading.ts";
 import type { EvidenceEntry } from "../../repository/evidence-entry.ts";
 import type { Installation } from "../installation.ts";

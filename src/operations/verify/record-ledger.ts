@@ -1,5 +1,5 @@
 import type { Catalog } from "../../catalog/catalog.ts";
-import { listVerified } from "../../catalog/runs.ts";
+import { listVerified } from "../../catalog/verified.ts";
 import { oldestPendingResult, pendingResults, readLedger } from "../../catalog/verify-ledger.ts";
 import type { LedgerStretch } from "../../catalog/verify-ledger.ts";
 import { wholeUnit } from "../../domain/verify-ledger.ts";

@@ -5,7 +5,7 @@ import { accessEventsSince } from "../../../src/catalog/access-events.ts";
 import type { Catalog } from "../../../src/catalog/catalog.ts";
 import { countOpenAlerts, listOpenAlerts, pageOfAlerts } from "../../../src/catalog/alerts.ts";
 import type { HistoryEntry } from "../../../src/catalog/history-entry.ts";
-import { applyEntry } from "../../../src/catalog/runs.ts";
+import { applyEntry } from "../../../src/catalog/apply-entry.ts";
 import { saveSnapshot } from "../../../src/catalog/snapshots.ts";
 import type { SystemAlertFacts } from "../../../src/domain/alert-facts.ts";
 import type { ReportSource } from "../../../src/domain/compliance.ts";

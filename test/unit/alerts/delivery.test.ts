@@ -5,7 +5,7 @@ import { pagerDuty } from "../../../src/alerts/pagerduty.ts";
 import { slack } from "../../../src/alerts/slack.ts";
 import type { Channel } from "../../../src/alerts/channel.ts";
 import { listChannelHealth, listDeliveries } from "../../../src/catalog/alert-deliveries.ts";
-import { applyEntry } from "../../../src/catalog/runs.ts";
+import { applyEntry } from "../../../src/catalog/apply-entry.ts";
 import type { ChannelRoute } from "../../../src/domain/alert-routing.ts";
 import { openHttpReceiver } from "../../support/http-receiver.ts";
 import type { HttpReceiver } from "../../support/http-receiver.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { readLockFacts } from "../../../src/alerts/lock-facts.ts";
 import { Catalog } from "../../../src/catalog/catalog.ts";
-import { applyEntry } from "../../../src/catalog/runs.ts";
+import { applyEntry } from "../../../src/catalog/apply-entry.ts";
 import type { ReportSource } from "../../../src/domain/compliance.ts";
 
 const rule = { repositories: ["onsite", "cloud"], retention: { keepForSeconds: 86_400 } };

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Catalog } from "../../../src/catalog/catalog.ts";
 import { COMMAND_KINDS, COMMAND_STATES, commandEnded, findCommand, MOST_QUEUED, queuedCommands, submitCommand } from "../../../src/catalog/commands.ts";
 import type { CommandRequest } from "../../../src/catalog/commands.ts";
-import { applyEntry } from "../../../src/catalog/runs.ts";
+import { applyEntry } from "../../../src/catalog/apply-entry.ts";
 import { openScratchFolder } from "../../support/scratch-folder.ts";
 import type { ScratchFolder } from "../../support/scratch-folder.ts";
 

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Catalog } from "../../../src/catalog/catalog.ts";
-import { applyEntry } from "../../../src/catalog/runs.ts";
+import { applyEntry } from "../../../src/catalog/apply-entry.ts";
 import { knowPopulation, noteVerified, oldestPendingResult, pendingResults, readLedger, summariseLedger } from "../../../src/catalog/verify-ledger.ts";
 import type { StoredObject } from "../../../src/domain/verify-ledger.ts";
 import { openScratchFolder } from "../../support/scratch-folder.ts";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { Catalog } from "../../../src/catalog/catalog.ts";
 import { recordExposure } from "../../../src/catalog/observations.ts";
-import { applyEntry } from "../../../src/catalog/runs.ts";
+import { applyEntry } from "../../../src/catalog/apply-entry.ts";
 import { saveSnapshot } from "../../../src/catalog/snapshots.ts";
 import type { SourceInfo } from "../../../src/domain/source-info.ts";
 import { loadInventory } from "../../../src/policy/load.ts";

@@ -3,7 +3,7 @@ import { readFile, readdir } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { authenticate } from "../../../src/access/authenticate.ts";
 import { Catalog } from "../../../src/catalog/catalog.ts";
-import { applyEntry } from "../../../src/catalog/runs.ts";
+import { applyEntry } from "../../../src/catalog/apply-entry.ts";
 import { findToken, listTokens } from "../../../src/catalog/tokens.ts";
 import { HoldfastError } from "../../../src/errors.ts";
 import type { Journal } from "../../../src/operations/record-run.ts";

@@ -3,7 +3,7 @@ import { AlertKeeper } from "../../../src/alerts/alert-keeper.ts";
 import { readSourceFacts } from "../../../src/alerts/source-facts.ts";
 import { listOpenAlerts } from "../../../src/catalog/alerts.ts";
 import type { HistoryEntry } from "../../../src/catalog/history-entry.ts";
-import { applyEntry } from "../../../src/catalog/runs.ts";
+import { applyEntry } from "../../../src/catalog/apply-entry.ts";
 import { saveSnapshot } from "../../../src/catalog/snapshots.ts";
 import { assessSource } from "../../../src/domain/alert-conditions.ts";
 import { must } from "../../../src/errors.ts";
