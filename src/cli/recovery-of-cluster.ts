@@ -19,7 +19,8 @@ import { formatBytes } from "./output.ts";
 import { checkDatabases, checkWritable, reachedBy } from "./recovered-server.ts";
 import type { PartsOfKind } from "./recovery-parts.ts";
 import { parseTarget, portOfSource } from "./recovery-parts.ts";
-import { chooseOwner, chooseSocketDirectory, planAll, restoreFromFirst } from "./restore.ts";
+import { chooseOwner, chooseSocketDirectory } from "./choose-owner.ts";
+import { planAll, restoreFromFirst } from "./restore.ts";
 
 const chosenSchema = z.object({ recordLsn: z.string(), backupId: z.string() });
 

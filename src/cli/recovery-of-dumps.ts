@@ -23,7 +23,7 @@ import type { RecoveredServer } from "./recovered-server.ts";
 import type { PartsOfKind } from "./recovery-parts.ts";
 import { parseTarget, portOfSource } from "./recovery-parts.ts";
 import { addressOf } from "./restore-dumps.ts";
-import { chooseOwner, chooseSocketDirectory } from "./restore.ts";
+import { chooseOwner, chooseSocketDirectory } from "./choose-owner.ts";
 
 const chosenSchema = z.object({ backupId: z.string() });
 

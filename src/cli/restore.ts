@@ -1,6 +1,3 @@
-import { formatSeconds } from "../domain/duration.ts";
-import { stat } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import path from "node:path";
 import type { Command } from "commander";
 import { Option } from "commander";
@@ -9,25 +6,25 @@ import { bytesBetween, formatLsn } from "../domain/lsn.ts";
 import type { RecoveryEstimate } from "../domain/recovery-estimate.ts";
 import { parseRestoreTarget } from "../domain/restore-target.ts";
 import type { RestoreTarget } from "../domain/restore-target.ts";
-import { formatMicros } from "../domain/timestamp.ts";
 import { DamageError, HoldfastError, must } from "../errors.ts";
 import { inspectDeltaTarget } from "../operations/restore/delta-target.ts";
 import { planRestore } from "../operations/restore/plan-restore.ts";
 import type { RestorePlan } from "../operations/restore/plan-restore.ts";
-import { existingPart, inspectTarget, ownerOf } from "../operations/restore/restore-target-folder.ts";
+import { existingPart, inspectTarget } from "../operations/restore/restore-target-folder.ts";
 import { restore } from "../operations/restore/restore.ts";
 import type { RestoreRequest, RestoreResult } from "../operations/restore/restore.ts";
 import { startRestored } from "../operations/restore/start-restored.ts";
-import { findUser, requireReachable, serverUser } from "../postgres/process.ts";
-import type { RunAs } from "../postgres/process.ts";
+import { requireReachable } from "../postgres/process.ts";
 import { newCommand, openReading, openViews, perform, requireOpenable, withoutInventory } from "./action.ts";
 import type { CommonOptions, Reading, Tools } from "./action.ts";
-import { formatBytes, plainLines } from "./output.ts";
+import { chooseOwner, chooseSocketDirectory } from "./choose-owner.ts";
+import { plainLines } from "./output.ts";
 import { recordedRestore } from "./recorded-restore.ts";
 import { findInventory } from "../app.ts";
 import { chooseCluster } from "./choose-cluster.ts";
 import { restoreInto, restoreOther } from "./restore-by-kind.ts";
 import { fetchCommandOf, specialRequest } from "./restore-request.ts";
+import { describe, describePlan, present } from "./restore-view.ts";
 
 export interface RestoreOptions extends CommonOptions {
   readonly to: string;
@@ -224,31 +221,6 @@ export async function restoreFromFirst(plans: readonly RestorePlan[], request: O
   throw damage;
 }
 
-/** As root files must belong to somebody else: PostgreSQL does not run as root. */
-export async function chooseOwner(named: string | undefined, reading: Reading, folder: string): Promise<RunAs | null> {
-  if (process.getuid?.() !== 0) return null;
-  if (named !== undefined) {
-    const user = await findUser(named);
-    if (user === null || user.uid === 0) throw new HoldfastError("HF-USAGE", `${named} cannot own a cluster`, { hint: "name a user that is there and is not root" });
-    return user;
-  }
-  const configured = reading.app?.inventory.postgres.runAs ?? null;
-  if (configured !== null) return serverUser(configured);
-  const parent = await ownerOf(path.dirname(folder));
-  return parent !== null && parent.uid !== 0 ? parent : serverUser(null);
-}
-
-const USUAL_SOCKETS = "/var/run/postgresql";
-
-/** Where PostgreSQL of this machine has its sockets, if the owner of the cluster may write there; else where everybody may. */
-export async function chooseSocketDirectory(owner: RunAs | null): Promise<string> {
-  const info = await stat(USUAL_SOCKETS).catch(() => null);
-  if (info === null) return tmpdir();
-  const { uid, gid } = owner ?? { uid: process.getuid?.() ?? -1, gid: process.getgid?.() ?? -1 };
-  const writable = info.uid === uid || (info.gid === gid && (info.mode & 0o020) !== 0) || (info.mode & 0o002) !== 0;
-  return writable ? USUAL_SOCKETS : tmpdir();
-}
-
 function portOf(result: RestoreResult, options: RestoreOptions): number {
   return Number(options.port ?? result.captured.settings.find(({ name }) => name === "port")?.value ?? 5432);
 }
@@ -256,53 +228,4 @@ function portOf(result: RestoreResult, options: RestoreOptions): number {
 /** By the drills of this source that were measured; null where there are none, or nothing is on record here. */
 function predict({ app, name }: Reading, { bytes, resolved, view }: RestorePlan): RecoveryEstimate | null {
   return app === null ? null : predictWork(app.catalog, name, { bytes, walSegments: resolved.segments.length, segmentBytes: view.place.segmentBytes });
-}
-
-function describePlan({ view, stored, resolved, bytes, walBytes }: RestorePlan, predicted: RecoveryEstimate | null): Record<string, string | number | null> {
-  return {
-    repository: view.repository.name,
-    backupId: stored.manifest.id,
-    timeline: resolved.timeline,
-    recordLsn: formatLsn(resolved.record),
-    reachedLsn: formatLsn(resolved.end),
-    lastCommitAt: resolved.lastCommit === null ? null : formatMicros(resolved.lastCommit.at),
-    firstLostCommitAt: resolved.nextCommit === null ? null : formatMicros(resolved.nextCommit.at),
-    bytes,
-    walSegments: resolved.segments.length,
-    walBytes,
-    predictedSeconds: predicted?.seconds ?? null,
-    predictedLowSeconds: predicted?.lowSeconds ?? null,
-    predictedHighSeconds: predicted?.highSeconds ?? null,
-    predictedFromDrills: predicted?.drills ?? 0,
-  };
-}
-
-function present(
-  { captured: _captured, leftOut, files, ...result }: RestoreResult,
-  plan: RestorePlan,
-  { started, predicted }: { started: boolean; predicted: RecoveryEstimate | null },
-): object {
-  return {
-    ...result,
-    files,
-    settingsLeftOut: leftOut,
-    reachedTime: plan.resolved.lastCommit === null ? null : formatMicros(plan.resolved.lastCommit.at),
-    predictedSeconds: predicted?.seconds ?? null,
-    startable: true,
-    started,
-  };
-}
-
-function describe(result: RestoreResult, { resolved }: RestorePlan, { owner, started, delta }: { owner: RunAs | null; started: boolean; delta: boolean }): string {
-  const lines = [
-    `restored ${result.backupId} from ${result.repository} to ${result.target} (${formatBytes(result.bytes)}${delta ? `, ${formatBytes(result.writtenBytes)} of it written` : ""}, ${result.walSegments} WAL segments, ${formatSeconds(result.durationSeconds)})`,
-    `  recovery will end at ${result.reachedLsn} on timeline ${result.timeline}${resolved.lastCommit === null ? "" : `; newest transaction ${formatMicros(resolved.lastCommit.at)}`}`,
-    ...result.fallbacks.map(({ object, repository, servedBy, reason }) => `  ${object} came from ${servedBy}, not from ${repository}: ${reason}`),
-    ...(result.leftOut.length === 0 ? [] : [`  left out of the configuration, see postgresql.conf: ${result.leftOut.join(", ")}`]),
-    ...(result.databasesLeftOut.length === 0
-      ? []
-      : [`  left out, and there in name only: ${result.databasesLeftOut.join(", ")}. When the server is open:`, ...result.sqlAfterwards.map((sql) => `    ${sql}`)]),
-    ...(started ? ["  the server is running"] : [`  start it${owner === null ? "" : " as its owner"}: pg_ctl -D ${result.target} start`]),
-  ];
-  return `${lines.join("\n")}\n`;
 }
