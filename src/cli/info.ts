@@ -19,7 +19,8 @@ export function infoCommand(): Command {
     .argument("[source]", "which source (default: all)")
     .action(async (source: string | undefined, options: CommonOptions) =>
       perform(options, async (tools) => {
-        const sources = await collect(source, options, tools);
+        // When locks were asked is for whoever looks again, and asked they were just now.
+        const sources = (await collect(source, options, tools)).map(({ locksAskedAt: _asked, ...info }) => info);
         tools.output.result({ sources }, () => sources.map(describe).join("\n"));
         return 0;
       }),
