@@ -1,6 +1,7 @@
 import type { Observation } from "./exposure-series.ts";
-import { parseLsn } from "./lsn.ts";
-import type { SourceInfo } from "./source-info.ts";
+import { minLsn, parseLsn } from "./lsn.ts";
+import type { Lsn } from "./lsn.ts";
+import type { SourceInfo, WindowView } from "./source-info.ts";
 
 /**
  * Exposure that was measured, and turned out to have been wrong: WAL that a copy was thought to hold is found missing. What was observed then stays as it was; that it was wrong, and since when, is put on
@@ -31,12 +32,16 @@ export interface SeenBefore {
  */
 export function planRestatements({ gaps, windows }: Pick<SourceInfo, "gaps" | "windows">, { before: seen, known }: SeenBefore, now: Date): Restatement[] {
   return gaps.flatMap(({ repository, systemIdentifier, timeline, startLsn, endLsn }) => {
-    const wasThere = (window: SourceInfo["windows"][number]): boolean =>
-      window.repository === repository &&
-      window.systemIdentifier === systemIdentifier &&
-      window.timeline === timeline &&
-      parseLsn(window.startLsn) < parseLsn(endLsn) &&
-      parseLsn(window.endLsn) > parseLsn(startLsn);
+    const wasThere = (window: WindowView): boolean => {
+      const left = endOn(window, timeline);
+      return (
+        window.repository === repository &&
+        window.systemIdentifier === systemIdentifier &&
+        left !== null &&
+        parseLsn(window.startLsn) < parseLsn(endLsn) &&
+        minLsn(parseLsn(window.endLsn), left) > parseLsn(startLsn)
+      );
+    };
     if (seen === null || !seen.windows.some(wasThere)) return [];
     if (known.some((other) => other.repository === repository && other.timeline === timeline && other.startLsn === startLsn && parseLsn(other.endLsn) >= parseLsn(endLsn)))
       return [];
@@ -51,6 +56,13 @@ export function planRestatements({ gaps, windows }: Pick<SourceInfo, "gaps" | "w
     const restated = { repository, timeline, startLsn, endLsn, from: new Date(from).toISOString(), until };
     return restated.from < restated.until ? [restated] : [];
   });
+}
+
+/** Where a window leaves a timeline, or ends on it; null: it was never on it. What was written there behind a fork is another history, and no part of it. */
+function endOn({ timeline: last, forks = [], endLsn }: WindowView, timeline: number): Lsn | null {
+  if (timeline === last) return parseLsn(endLsn);
+  const fork = forks.find((each) => each.timeline === timeline);
+  return fork === undefined ? null : parseLsn(fork.lsn);
 }
 
 /**

@@ -106,7 +106,10 @@ export interface WindowView {
   readonly repository: string;
   /** Of a former cluster; absent: of the one that the source is bound to. */
   readonly systemIdentifier?: string;
+  /** On which it ends. */
   readonly timeline: number;
+  /** Timelines that it was on before, and where it left each. Absent: none, or an earlier version looked. */
+  readonly forks?: readonly { readonly timeline: number; readonly lsn: string }[];
   readonly from: string;
   readonly to: string | null;
   readonly startLsn: string;

@@ -189,6 +189,8 @@ describePostgres("exposure in a time of trouble", {}, (binaries) => {
       mark("onsite is still away");
     });
     await caughtUp();
+    // Somebody has to see that it was well in between.
+    await delay(6000);
     mark("stopped");
     process.kill(serve.process.pid ?? 0, "SIGSTOP");
     await delay(50_000);

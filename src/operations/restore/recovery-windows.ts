@@ -1,6 +1,7 @@
 import { formatLsn, parseLsn } from "../../domain/lsn.ts";
 import type { Lsn } from "../../domain/lsn.ts";
 import type { TimelineHistory } from "../../domain/timeline.ts";
+import type { WindowView } from "../../domain/source-info.ts";
 import { fromDate, parseMicros } from "../../domain/timestamp.ts";
 import type { Micros } from "../../domain/timestamp.ts";
 import { parseSegmentName, segmentEnd, segmentStart } from "../../domain/wal-segment.ts";
@@ -12,6 +13,8 @@ import type { CopyView } from "../copy-view.ts";
 /** A stretch of one timeline, any point of which a copy can bring back. A backup whose WAL does not reach the next one is a window of one point. */
 export interface RecoveryWindow {
   readonly timeline: number;
+  /** Timelines that it was on before, and where it left each. */
+  readonly forks: TimelineHistory["forks"];
   readonly start: Lsn;
   readonly end: Lsn;
   readonly from: Micros;
@@ -34,7 +37,8 @@ export async function findWindows(view: CopyView, history: TimelineHistory): Pro
   for (const { first, end, names, timeline } of stretches) {
     const from = fromDate(new Date(first.stop.at));
     const to = await completeUntil(view, history, names, end);
-    windows.push({ timeline, start: parseLsn(first.stop.lsn), end, from, to: to === null || to < from ? from : to, oldestBackup: first.id });
+    const forks = history.forks.filter((fork) => fork.timeline < timeline && fork.switchpoint > parseLsn(first.stop.lsn));
+    windows.push({ timeline, forks, start: parseLsn(first.stop.lsn), end, from, to: to === null || to < from ? from : to, oldestBackup: first.id });
   }
   return windows;
 }
@@ -80,6 +84,7 @@ async function newestTransaction(view: CopyView, { names, end }: { names: readon
   }
 }
 
-export function describeWindow(repository: string, window: RecoveryWindow): { repository: string; timeline: number; startLsn: string; endLsn: string } {
-  return { repository, timeline: window.timeline, startLsn: formatLsn(window.start), endLsn: formatLsn(window.end) };
+export function describeWindow(repository: string, window: RecoveryWindow): Pick<WindowView, "repository" | "timeline" | "forks" | "startLsn" | "endLsn"> {
+  const forks = window.forks.map(({ timeline, switchpoint }) => ({ timeline, lsn: formatLsn(switchpoint) }));
+  return { repository, timeline: window.timeline, ...(forks.length === 0 ? {} : { forks }), startLsn: formatLsn(window.start), endLsn: formatLsn(window.end) };
 }

@@ -40,6 +40,15 @@ test("what a copy was never seen to hold is not restated: it is being filled up,
     expect(planRestatements({ gaps: [GAP], windows: [BEFORE, AFTER] }, { before, known: [] }, now)).toEqual([]);
 });
 
+test("WAL of a timeline that was left is missing in a window that passed through it, up to the fork and not behind it", () => {
+  const whole = { ...window("onsite", "01:00:00", "08:00:00", "0/2000000", "0/9000000"), timeline: 2 };
+  const through = (lsn: string): Parameters<typeof planRestatements>[1] => ({ before: { windows: [{ ...whole, forks: [{ timeline: 1, lsn }] }] }, known: [] });
+  expect(planRestatements({ gaps: [GAP], windows: [BEFORE] }, through("0/7000000"), now)).toMatchObject([{ timeline: 1, from: at("03:00:00"), until: now.toISOString() }]);
+  expect(planRestatements({ gaps: [GAP], windows: [BEFORE] }, through("0/5000000"), now)).toEqual([]);
+  // Of another history.
+  expect(planRestatements({ gaps: [GAP], windows: [BEFORE] }, { before: { windows: [whole] }, known: [] }, now)).toEqual([]);
+});
+
 const summarise = (observations: Iterable<Observation>): ReturnType<typeof summariseExposure> =>
   summariseExposure(observations, { from: new Date(at("02:00:00")), to: new Date(at("08:00:00")), objectiveSeconds: 1800, steps: 10 });
 const restated = [{ repository: "onsite", timeline: 1, startLsn: "0/5", endLsn: "0/6", from: at("03:00:00"), until: at("06:00:00") }];
