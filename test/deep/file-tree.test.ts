@@ -117,7 +117,8 @@ describe("a tree of files, when something goes wrong", () => {
 
   test("what only clusters have is refused with a word", async () => {
     const cases: [string[], RegExp][] = [
-      [["recover", "uploads", "--target", join(place.site.folder, "r")], /is no cluster/],
+      [["recover", "uploads", "--target", join(place.site.folder, "r"), "--port", "5432"], /--port is for clusters/],
+      [["source", "reattach", "uploads"], /is no cluster/],
       [["restore", "uploads", "--to", "latest", "--target", join(place.site.folder, "r"), "--delta"], /--delta is for clusters|is not|does not hold/],
       [["wal", "stream", "uploads"], /no log backup|no server/],
     ];
