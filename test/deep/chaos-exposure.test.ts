@@ -121,6 +121,8 @@ describePostgres("exposure in a time of trouble", {}, (binaries) => {
     await eventually("both copies have caught up", isWell, CAUGHT_UP_MS).catch(async (error: unknown) => {
       throw new Error(`${String(error)}: ${JSON.stringify((await infoOf(site)).exposure)}\n${serve.output().slice(-8000)}`);
     });
+    // Somebody has to see that it is well.
+    await delay(6000);
   }
 
   async function takeAway(name: string, during: () => Promise<void>): Promise<void> {
@@ -167,7 +169,6 @@ describePostgres("exposure in a time of trouble", {}, (binaries) => {
       mark("cloud is still away");
     });
     await caughtUp();
-    await delay(6000);
     mark("idle");
     await write(0.25);
     await delay(24_000);
@@ -182,22 +183,18 @@ describePostgres("exposure in a time of trouble", {}, (binaries) => {
     await write(100);
     mark("promoted");
     await caughtUp();
-    await delay(6000);
     mark("onsite goes");
     await takeAway("onsite", async () => {
       await delay(35_000);
       mark("onsite is still away");
     });
     await caughtUp();
-    // Somebody has to see that it was well in between.
-    await delay(6000);
     mark("stopped");
     process.kill(serve.process.pid ?? 0, "SIGSTOP");
     await delay(50_000);
     mark("still stopped");
     process.kill(serve.process.pid ?? 0, "SIGCONT");
     await caughtUp();
-    await delay(6000);
     mark("end");
     ended = new Date();
     await pauseWriter();
