@@ -71,7 +71,7 @@ describe.each([root, ordinary])("the demo as $name", ({ name, ids, reason }) => 
 
   test("does the main job, says so in one document, and leaves nothing running", async () => {
     const outcome = await start("--json", "--dir", "demo").ended;
-    expect(outcome, outcome.stderr).toMatchObject({ exitCode: 0 });
+    expect(outcome, outcome.stderr + outcome.stdout).toMatchObject({ exitCode: 0 });
     const { source, backups, wal, verify, drill, report } = outcome.json<DemoFigures>();
     expect(source).toMatchObject({ kind: "postgres", version: expect.stringMatching(/^\d+\./) as string, systemIdentifier: expect.stringMatching(/^\d{18,20}$/) as string });
     for (const figure of [source.bytes, source.commits, wal.segments, wal.lagSeconds, verify.objects, verify.bytes, drill.rtoActualSeconds, drill.bytes])
