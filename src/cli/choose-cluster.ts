@@ -16,7 +16,8 @@ export interface ClusterChoice {
  * use. Positions, names and transactions mean nothing in another cluster, so that none of them ever leads into one by itself.
  */
 export async function chooseCluster(views: readonly CopyView[], { target, backup, cluster }: ClusterChoice): Promise<readonly CopyView[]> {
-  if (cluster === null && (backup === null || views.some((view) => holds(view, backup))) && target.kind !== "time") return views;
+  const isHere = backup === null ? target.kind !== "time" : views.some((view) => holds(view, backup));
+  if (cluster === null && isHere) return views;
   const former = await formerViews(views);
   if (cluster !== null) {
     const named = [...views, ...former].filter(({ systemIdentifier }) => systemIdentifier === cluster);
@@ -26,7 +27,7 @@ export async function chooseCluster(views: readonly CopyView[], { target, backup
   }
   if (backup !== null) {
     const ofBackup = former.filter((view) => holds(view, backup));
-    return ofBackup.length > 0 && !views.some((view) => holds(view, backup)) ? ofBackup : views;
+    return ofBackup.length > 0 ? ofBackup : views;
   }
   const at = target.kind === "time" ? toDate(target.time).getTime() : Number.NaN;
   const then = former.find(({ formerCluster }) => formerCluster !== null && Date.parse(formerCluster.boundAt) <= at && at < Date.parse(formerCluster.until));

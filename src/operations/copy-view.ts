@@ -131,10 +131,10 @@ export class CopyView {
   async former(): Promise<CopyView[]> {
     if (this.#bindings < 2 || this.formerCluster !== null) return [];
     const { repository, source, stream } = this;
-    const clusters = formerClusters(await readBindings(repository, source));
-    return pMap(clusters, async (cluster) => CopyView.#openBound(repository, source, { binding: cluster, count: this.#bindings, stream, formerCluster: cluster }), {
-      concurrency: 1,
-    });
+    const views: CopyView[] = [];
+    for (const cluster of formerClusters(await readBindings(repository, source)))
+      views.push(await CopyView.#openBound(repository, source, { binding: cluster, count: this.#bindings, stream, formerCluster: cluster }));
+    return views;
   }
 
   /** The order matters, for work goes on: what the stream said is there when it is looked for, a backup's WAL is there when its manifest is, and what expired is known to be gone when it is missed. */
@@ -176,10 +176,9 @@ export class CopyView {
 
   /** Usable backups on a history, oldest first by where they end. */
   backupsOn(history: TimelineHistory): StoredManifest<ClusterManifest>[] {
-    const { systemIdentifier } = this.place;
     return this.listing.backups
       .filter(isCluster)
-      .filter(({ manifest }) => manifest.postgres.systemIdentifier === systemIdentifier && isOnHistory(history, manifest.postgres.timeline, parseLsn(manifest.stop.lsn)))
+      .filter(({ manifest }) => isOnHistory(history, manifest.postgres.timeline, parseLsn(manifest.stop.lsn)))
       .toSorted((a, b) => bytesBetween(parseLsn(b.manifest.stop.lsn), parseLsn(a.manifest.stop.lsn)));
   }
 

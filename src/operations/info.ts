@@ -155,18 +155,19 @@ function* leafHistories(view: CopyView): Generator<TimelineHistory> {
 function describeExposure(
   view: CopyView,
   windows: readonly RecoveryWindow[],
-  { server, now, exposureBefore }: Pick<InfoRequest, "server" | "now" | "exposureBefore">,
+  { server: asked, now, exposureBefore }: Pick<InfoRequest, "server" | "now" | "exposureBefore">,
 ): ExposureView {
   const repository = view.repository.name;
   if (view.kind !== "postgres") return exposureByAge(view, now);
+  // What another cluster has written says nothing of this one.
+  const server = asked?.systemIdentifier === view.systemIdentifier ? asked : null;
   const newest = windows.findLast((window) => window.timeline === view.newestTimeline);
   const end = newest?.end ?? null;
   const before = reachOf(exposureBefore.find((seen) => seen.repository === repository));
   const own = newest?.to ?? null;
-  const to = end === null ? own : completeUntilNow({ recoverableTo: end, completeUntil: own }, before, server?.systemIdentifier === view.systemIdentifier ? server : null);
+  const to = end === null ? own : completeUntilNow({ recoverableTo: end, completeUntil: own }, before, server);
   const reach = { recoverableLsn: end === null ? null : formatLsn(end), completeUntil: to === null ? null : formatMicros(to) };
-  // What another cluster has written says nothing of this one.
-  if (server === null || server.systemIdentifier !== view.systemIdentifier) return { repository, seconds: null, bytes: null, observedAt: null, ...reach };
+  if (server === null) return { repository, seconds: null, bytes: null, observedAt: null, ...reach };
   const input = { recoverableTo: end, completeUntil: to, serverPosition: server.position, serverNow: server.now };
   return { repository, seconds: exposureSeconds(input), bytes: exposureBytes(input), observedAt: server.at.toISOString(), ...reach };
 }

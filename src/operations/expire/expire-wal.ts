@@ -35,6 +35,9 @@ interface WalExpiry {
   readonly refused: readonly StayingObject[];
 }
 
+/** Of one cluster. */
+type ClusterExpiry = Omit<WalExpiry, "walKeptFrom">;
+
 const NOTHING: WalExpiry = { walSegments: 0, walKeptFrom: null, removedObjects: 0, removedBytes: 0, walLocked: 0, refused: [] };
 
 /** Removes WAL that neither the point-in-time window nor a backup that stays needs. `doomed` are backups that go, or are gone. */
@@ -45,20 +48,28 @@ export async function expireWal(request: WalExpiryRequest, doomed: ReadonlySet<s
   if (view === null) return NOTHING;
   const windowStart = new Date(now.getTime() - logRetentionSeconds * 1000);
   const base = windowBase(view, doomed, windowStart);
-  const current =
-    base === null ? NOTHING : await expireOver(request, view, { over: segmentsToRemove(view, (segment) => isOver(segment, base, view.place.segmentBytes), doomed), base }, now);
-  const results = [current];
+  const results =
+    base === null
+      ? []
+      : [
+          await expireOver(
+            request,
+            view,
+            segmentsToRemove(view, (segment) => isOver(segment, base, view.place.segmentBytes), doomed),
+            now,
+          ),
+        ];
   for (const former of await view.former()) {
     const own = base === null ? windowBase(former, doomed, windowStart) : null;
     // Once the window lies in the time of the cluster in use, of former ones only that is needed which their backups need for themselves.
     if (base === null && own === null) continue;
     const over = segmentsToRemove(former, (segment) => own === null || isOver(segment, own, former.place.segmentBytes), doomed);
-    results.push(await expireOver(request, former, { over, base: own }, now));
+    results.push(await expireOver(request, former, over, now));
   }
-  return results.reduce(added, { ...NOTHING, walKeptFrom: current.walKeptFrom });
+  return results.reduce(added, { ...NOTHING, walKeptFrom: base === null ? null : formatLsn(base.keptFrom) });
 }
 
-function added(a: WalExpiry, b: WalExpiry): WalExpiry {
+function added(a: WalExpiry, b: ClusterExpiry): WalExpiry {
   return {
     walSegments: a.walSegments + b.walSegments,
     walKeptFrom: a.walKeptFrom,
@@ -69,7 +80,7 @@ function added(a: WalExpiry, b: WalExpiry): WalExpiry {
   };
 }
 
-async function expireOver(request: WalExpiryRequest, view: CopyView, { over, base }: { over: readonly string[]; base: WindowBase | null }, now: Date): Promise<WalExpiry> {
+async function expireOver(request: WalExpiryRequest, view: CopyView, over: readonly string[], now: Date): Promise<ClusterExpiry> {
   const { repository } = request;
   const locked = await lockedNow(
     repository,
@@ -77,7 +88,7 @@ async function expireOver(request: WalExpiryRequest, view: CopyView, { over, bas
     now,
   );
   const gone = over.filter((name) => !(view.inventory.segments.get(name)?.objects ?? []).some((object) => locked.has(object)));
-  const result = { walSegments: gone.length, walKeptFrom: base === null ? null : formatLsn(base.keptFrom), walLocked: over.length - gone.length };
+  const result = { walSegments: gone.length, walLocked: over.length - gone.length };
   if (request.dryRun || gone.length === 0) return { ...result, removedObjects: 0, removedBytes: 0, refused: [] };
   return { ...result, ...(await removeSegments(request, view, gone)) };
 }
