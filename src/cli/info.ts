@@ -4,7 +4,7 @@ import type { App } from "../app.ts";
 import type { BackupCopyView, SourceInfo, VerificationView } from "../domain/source-info.ts";
 import { systemClock } from "../clock.ts";
 import type { HoldfastError } from "../errors.ts";
-import { describeSource } from "../operations/info.ts";
+import { describeSource, REPOSITORIES_ALONE } from "../operations/info.ts";
 import { askLocks } from "../operations/look-at-locks.ts";
 import { chooseSources, repositoriesOf } from "../operations/installation.ts";
 import { observeSource } from "../operations/observe.ts";
@@ -43,14 +43,7 @@ async function collect(source: string | undefined, options: CommonOptions, tools
       name: reading.name,
       views,
       former,
-      server: null,
-      verified: [],
-      lastProof: null,
-      exposureBefore: [],
-      lagging: [],
-      verification: [],
-      rules: null,
-      logRepositories: null,
+      ...REPOSITORIES_ALONE,
       locks: await askLocks([...views, ...former], now),
       now,
     }),

@@ -1,9 +1,12 @@
 import type { RestoreTarget } from "../domain/restore-target.ts";
+import { z } from "zod";
 import { HoldfastError, must } from "../errors.ts";
+import type { Facts } from "../errors.ts";
 import type { CopyView } from "../operations/copy-view.ts";
 import type { StoredManifest } from "../repository/manifest.ts";
 import { openViews } from "./action.ts";
 import type { Reading, Tools } from "./action.ts";
+import { parseTarget } from "./recovery-parts.ts";
 
 /** How a source without a log is restored from one copy. */
 interface BackupPlan {
@@ -40,8 +43,17 @@ export async function planByBackup<Plan extends BackupPlan>(
   return sorted;
 }
 
-/** Of those that are of the same backup as the first: what one cannot give another may, and nothing else than what was chosen. */
-export function ofOneBackup<Plan extends BackupPlan>(plans: readonly Plan[]): readonly Plan[] {
+const chosenSchema = z.object({ backupId: z.string() });
+
+/** For a recovery: the backup that was chosen before, as it is on record; else the one that leads to where it is to go. From every copy of that one backup. */
+export async function planRecovery<Plan extends BackupPlan>(
+  reading: Reading,
+  { to, tools, facts }: { readonly to: string; readonly tools: Tools; readonly facts: Facts | null },
+  planFrom: (view: CopyView, choice: { readonly target: RestoreTarget; readonly backup: string | null }) => Plan | Promise<Plan>,
+): Promise<readonly Plan[]> {
+  const choice = { target: parseTarget(to), backup: chosenSchema.nullable().parse(facts)?.backupId ?? null };
+  const plans = await planByBackup(reading, choice.target, tools, (view) => planFrom(view, choice));
+  // What one copy cannot give another may, and nothing else than what was chosen.
   return plans.filter(({ stored }) => stored.manifest.id === plans[0]?.stored.manifest.id);
 }
 

@@ -1,4 +1,3 @@
-import { z } from "zod";
 import { formatSeconds } from "../domain/duration.ts";
 import { HoldfastError, must } from "../errors.ts";
 import type { Facts } from "../errors.ts";
@@ -17,15 +16,13 @@ import { serverOn } from "../postgres/left-server.ts";
 import { majorOf } from "../postgres/server-identity.ts";
 import type { Reading, Tools } from "./action.ts";
 import { formatBytes } from "./output.ts";
-import { ofOneBackup, planByBackup } from "./plan-by-backup.ts";
+import { planRecovery } from "./plan-by-backup.ts";
 import { checkDatabases, checkWritable, reachedBy } from "./recovered-server.ts";
 import type { RecoveredServer } from "./recovered-server.ts";
 import type { PartsOfKind } from "./recovery-parts.ts";
-import { parseTarget, portOfSource } from "./recovery-parts.ts";
+import { portOfSource } from "./recovery-parts.ts";
 import { addressOf } from "./restore-dumps.ts";
 import { chooseOwner, chooseSocketDirectory } from "./choose-owner.ts";
-
-const chosenSchema = z.object({ backupId: z.string() });
 
 /** Where dumps are brought back: a new cluster in a folder, or a server that is there. */
 interface Destination {
@@ -47,10 +44,8 @@ export async function dumpParts(order: RecoveryOrder, reading: Reading, config: 
   return {
     assess: async () => assess(config, reading),
     plan: async (facts) => {
-      const chosen = chosenSchema.nullable().parse(facts);
-      const to = parseTarget(order.to);
-      const plans = ofOneBackup(await planByBackup(reading, to, tools, async (view) => planDumpRestore(view, { target: to, backup: chosen?.backupId ?? null })));
-      if (chosen === null) await destination.requireFree(must(plans[0], "a plan"));
+      const plans = await planRecovery(reading, { to: order.to, tools, facts }, planDumpRestore);
+      if (facts === null) await destination.requireFree(must(plans[0], "a plan"));
       return plans;
     },
     describe: describePlan,

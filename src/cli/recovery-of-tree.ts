@@ -1,5 +1,4 @@
 import { stat } from "node:fs/promises";
-import { z } from "zod";
 import { formatSeconds } from "../domain/duration.ts";
 import { HoldfastError, must } from "../errors.ts";
 import type { Facts } from "../errors.ts";
@@ -13,12 +12,9 @@ import { readAboutTree } from "../operations/restore/tree-about.ts";
 import type { TreeSource } from "../policy/types.ts";
 import type { Reading, Tools } from "./action.ts";
 import { formatBytes } from "./output.ts";
-import { ofOneBackup, planByBackup } from "./plan-by-backup.ts";
+import { planRecovery } from "./plan-by-backup.ts";
 import type { PartsOfKind } from "./recovery-parts.ts";
-import { parseTarget } from "./recovery-parts.ts";
 import { restoreFromFirst } from "./restore-tree.ts";
-
-const chosenSchema = z.object({ backupId: z.string() });
 
 /** The steps for a tree of files: there is no log, and no server. */
 export function treeParts(order: RecoveryOrder, reading: Reading, config: TreeSource, tools: Tools): PartsOfKind<TreePlan> {
@@ -27,11 +23,7 @@ export function treeParts(order: RecoveryOrder, reading: Reading, config: TreeSo
   const checks = config.policy.drills?.checks ?? [];
   return {
     assess: async () => assess(config, reading),
-    plan: async (facts) => {
-      const chosen = chosenSchema.nullable().parse(facts);
-      const to = parseTarget(order.to);
-      return ofOneBackup(await planByBackup(reading, to, tools, (view) => planTreeRestore(view, { target: to, backup: chosen?.backupId ?? null })));
-    },
+    plan: async (facts) => planRecovery(reading, { to: order.to, tools, facts }, planTreeRestore),
     describe: describePlan,
     isRestored: async (plan) => isRestored(plan, target, tools),
     restore: async (plans) => {

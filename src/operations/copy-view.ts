@@ -11,7 +11,7 @@ import type { WalGap, WalInventory } from "../domain/wal-coverage.ts";
 import { parseSegmentName, segmentBefore, segmentName, segmentStart, timelineHex } from "../domain/wal-segment.ts";
 import type { Fallback } from "../domain/fallback.ts";
 import { DamageError, messageOf } from "../errors.ts";
-import { formerClusters, readBindings, readNewestBinding, systemIdentifierOf, walPlaceOf } from "../repository/binding.ts";
+import { formerClusters, isOfCluster, readBindings, readNewestBinding, systemIdentifierOf, walPlaceOf } from "../repository/binding.ts";
 import type { Binding, FormerCluster } from "../repository/binding.ts";
 import type { LeaseState } from "../repository/lease.ts";
 import { readListedWal } from "../repository/listed-wal.ts";
@@ -46,8 +46,14 @@ function toldTimelines({ systemIdentifier }: WalPlace, { backups }: ManifestList
 
 /** Those of one cluster. Which cluster one was of that cannot be read is not known: it counts for the one in use. */
 function ofCluster(listing: ManifestListing, binding: Binding, isFormer: boolean): ManifestListing {
-  const backups = listing.backups.filter((stored) => !isCluster(stored) || stored.manifest.postgres.systemIdentifier === systemIdentifierOf(binding));
+  const backups = listing.backups.filter(({ manifest }) => isOfCluster(manifest, binding));
   return { ...listing, backups, damaged: isFormer ? [] : listing.damaged };
+}
+
+/** What is not of one cluster: how often the source was bound here, and the backups of all its clusters. */
+interface WholeSource {
+  readonly bindings: number;
+  readonly listing: ManifestListing;
 }
 
 /** What one copy holds of one cluster of a source: its backups, its WAL, and how far each reaches. Names and small documents only; content is read on demand. */
@@ -68,8 +74,7 @@ export class CopyView {
   readonly expired: ReadonlyMap<number, readonly ExpiredRange[]>;
   /** The cluster that this is of, if the source is bound to another one by now. */
   readonly formerCluster: FormerCluster | null;
-  /** How often the source was bound here. */
-  readonly #bindings: number;
+  readonly #whole: WholeSource;
   /** Other copies of the source, in the order in which they are asked for what this one cannot give. */
   readonly others: readonly CopyView[];
   readonly #fallbacks: Fallback[] = [];
@@ -82,7 +87,7 @@ export class CopyView {
       CopyView,
       "repository" | "source" | "kind" | "systemIdentifier" | "place" | "listing" | "inventory" | "histories" | "stream" | "damage" | "expired" | "formerCluster"
     >,
-    bindings: number,
+    whole: WholeSource,
     others: readonly CopyView[] = [],
   ) {
     this.repository = fields.repository;
@@ -97,7 +102,7 @@ export class CopyView {
     this.damage = fields.damage;
     this.expired = fields.expired;
     this.formerCluster = fields.formerCluster;
-    this.#bindings = bindings;
+    this.#whole = whole;
     this.others = others;
   }
 
@@ -105,7 +110,7 @@ export class CopyView {
   withOthers(others: readonly CopyView[]): CopyView {
     return new CopyView(
       this,
-      this.#bindings,
+      this.#whole,
       others.filter(
         ({ repository, kind, systemIdentifier }) => repository.repositoryId !== this.repository.repositoryId && kind === this.kind && systemIdentifier === this.systemIdentifier,
       ),
@@ -124,16 +129,17 @@ export class CopyView {
   /** What is there of the cluster that the source is bound to. Null where the repository holds nothing of this source. */
   static async open(repository: Repository, source: string): Promise<CopyView | null> {
     const [newest, stream] = await Promise.all([readNewestBinding(repository, source), readLease(repository, leaseScopes.wal(source))]);
-    return newest === null ? null : CopyView.#openBound(repository, source, { ...newest, stream, formerCluster: null });
+    return newest === null ? null : CopyView.#openBound(repository, source, { ...newest, stream, formerCluster: null, listing: null });
   }
 
   /** What is there of clusters that the source was bound to before, newest first: they are kept, and restored from, as long as retention says. */
   async former(): Promise<CopyView[]> {
-    if (this.#bindings < 2 || this.formerCluster !== null) return [];
+    if (this.#whole.bindings < 2 || this.formerCluster !== null) return [];
     const { repository, source, stream } = this;
+    const { bindings, listing } = this.#whole;
     const views: CopyView[] = [];
     for (const cluster of formerClusters(await readBindings(repository, source)))
-      views.push(await CopyView.#openBound(repository, source, { binding: cluster, count: this.#bindings, stream, formerCluster: cluster }));
+      views.push(await CopyView.#openBound(repository, source, { binding: cluster, count: bindings, stream, formerCluster: cluster, listing }));
     return views;
   }
 
@@ -141,7 +147,7 @@ export class CopyView {
   static async #openBound(
     repository: Repository,
     source: string,
-    { binding, count, stream, formerCluster }: { binding: Binding; count: number } & Pick<CopyView, "stream" | "formerCluster">,
+    { binding, count, stream, formerCluster, listing: known }: { binding: Binding; count: number; listing: ManifestListing | null } & Pick<CopyView, "stream" | "formerCluster">,
   ): Promise<CopyView> {
     const place = walPlaceOf(source, binding);
     const damage = new Map<number, DamageError>();
@@ -155,7 +161,8 @@ export class CopyView {
         damage.set(timeline, error);
       }
     };
-    const listing = ofCluster(await listManifests(repository, source), binding, formerCluster !== null);
+    const all = known ?? (await listManifests(repository, source));
+    const listing = ofCluster(all, binding, formerCluster !== null);
     const inventory = await listWal(repository, place);
     const readTimeline = async (timeline: number): Promise<unknown> =>
       Promise.all([
@@ -166,7 +173,7 @@ export class CopyView {
     await pMap(timelines, readTimeline, { concurrency: TIMELINES_AT_ONCE });
     const { kind } = binding;
     const fields = { repository, source, kind, systemIdentifier: systemIdentifierOf(binding), place, listing, inventory, histories, stream, damage, expired, formerCluster };
-    return new CopyView(fields, count);
+    return new CopyView(fields, { bindings: count, listing: all });
   }
 
   /** The newest timeline that can be followed; null where there is no WAL at all. One beyond it that cannot be read is in `damage`, and must not be passed over in silence. */

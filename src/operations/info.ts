@@ -60,6 +60,18 @@ export interface ServerPosition {
   readonly at: Date;
 }
 
+/** What is known to who has the repositories alone: neither the server, nor a policy, nor what was seen before. */
+export const REPOSITORIES_ALONE = {
+  server: null,
+  verified: [],
+  lastProof: null,
+  exposureBefore: [],
+  lagging: [],
+  verification: [],
+  rules: null,
+  logRepositories: null,
+} as const satisfies Partial<InfoRequest>;
+
 /** How connections for this and for the stream call themselves. */
 const [STATUS_NAME, STREAM_NAME] = ["holdfast status", "holdfast wal"] as const;
 

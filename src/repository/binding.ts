@@ -7,6 +7,7 @@ import type { TimelineHistory } from "../domain/timeline.ts";
 import { readDocument, writeDocument } from "./document.ts";
 import { lsnText, walSegmentBytes } from "./fields.ts";
 import { withKind } from "./manifest.ts";
+import type { Manifest } from "./manifest.ts";
 import type { WalPlace } from "./wal-archive.ts";
 import { baseName, keys } from "./layout.ts";
 import type { Repository, WritableRepository } from "./repository.ts";
@@ -67,6 +68,11 @@ export async function readBindings(repository: Repository, source: string): Prom
 
 async function readOne(repository: Repository, key: string): Promise<Binding> {
   return (await readDocument(repository, key, "binding", bindingSchema)).payload;
+}
+
+/** Whether a backup is of the cluster of a binding; what is of no cluster is of any. */
+export function isOfCluster(manifest: Manifest, binding: Binding): boolean {
+  return manifest.kind !== "postgres" || manifest.postgres.systemIdentifier === systemIdentifierOf(binding);
 }
 
 /** A cluster that a source was bound to before it was bound to another one. */

@@ -4,7 +4,7 @@ import type { CopyPlan } from "../../domain/copy-plan.ts";
 import type { RetentionRule } from "../../domain/retention.ts";
 import { HoldfastError } from "../../errors.ts";
 import { clearAttempt, readIntents } from "../../repository/attempts.ts";
-import { ensureBound, readBinding, systemIdentifierOf, walPlaceOf } from "../../repository/binding.ts";
+import { ensureBound, isOfCluster, readBinding, walPlaceOf } from "../../repository/binding.ts";
 import type { Binding } from "../../repository/binding.ts";
 import { baseName, keys } from "../../repository/layout.ts";
 import { acquireLease, readLease } from "../../repository/lease.ts";
@@ -81,7 +81,7 @@ export async function findCopyWork(request: CopyRequest, now: Date): Promise<Cop
 
 /** A source may have been bound to another cluster before. */
 function isOf(manifest: Manifest, binding: Binding): boolean {
-  return manifest.kind === binding.kind && (manifest.kind !== "postgres" || manifest.postgres.systemIdentifier === systemIdentifierOf(binding));
+  return manifest.kind === binding.kind && isOfCluster(manifest, binding);
 }
 
 /** Copies the backups that one repository lacks, oldest first, each whole before the next; then the log. */

@@ -4,7 +4,7 @@ import { addBytes } from "../../../src/domain/lsn.ts";
 import type { SourceInfo } from "../../../src/domain/source-info.ts";
 import { HoldfastError } from "../../../src/errors.ts";
 import { CopyView } from "../../../src/operations/copy-view.ts";
-import { describeSource } from "../../../src/operations/info.ts";
+import { describeSource, REPOSITORIES_ALONE } from "../../../src/operations/info.ts";
 import { askLocks, keepLocks } from "../../../src/operations/look-at-locks.ts";
 import { openRepositoryFixture } from "../../support/repository-fixture.ts";
 import type { RepositoryFixture } from "../../support/repository-fixture.ts";
@@ -48,21 +48,7 @@ async function openView(): Promise<CopyView> {
 
 async function look(before: SourceInfo | null): Promise<SourceInfo> {
   const views = [await openView()];
-  const request = {
-    name: "db",
-    views,
-    former: [],
-    server: null,
-    verified: [],
-    lastProof: null,
-    exposureBefore: [],
-    lagging: [],
-    verification: [],
-    rules: null,
-    logRepositories: null,
-    now,
-  };
-  return describeSource({ ...request, locks: await keepLocks(views, before, { ...systemClock, now: () => now }) });
+  return describeSource({ ...REPOSITORIES_ALONE, name: "db", views, former: [], now, locks: await keepLocks(views, before, { ...systemClock, now: () => now }) });
 }
 
 const locks = ({ backups }: SourceInfo): unknown[] => backups.flatMap(({ copies }) => copies.map(({ lockedUntil }) => lockedUntil));
