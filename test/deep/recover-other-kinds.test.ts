@@ -5,11 +5,11 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { RECOVERY_STEPS } from "../../src/domain/recovery-steps.ts";
 import { startCluster } from "../support/cluster.ts";
+import { openDumpSite } from "../support/dump-site.ts";
+import { stopLeft } from "../support/pg-ctl.ts";
 import { describePostgres } from "../support/postgres-suite.ts";
 import type { Cluster } from "../support/running-cluster.ts";
-import { asUser } from "../support/server-user.ts";
 import { openSession } from "../support/session.ts";
-import { openSite } from "../support/site.ts";
 import type { Outcome, Site } from "../support/site.ts";
 import { expectAlike, openPlantedSite, pictureOf } from "../support/tree-site.ts";
 import type { TreeSite } from "../support/tree-site.ts";
@@ -114,11 +114,6 @@ describe("a recovery of a tree of files", () => {
   });
 });
 
-const POLICY = `objectives: { rpo: 1d, rto: 1h }
-backups:
-  full: { schedule: { every: 1d }, retention: { keepLast: 9 }, repositories: [onsite] }
-drills: { schedule: { every: 30d }, select: latest, checks: [{ sql: "select count(*) from orders", database: shop, expect: { equals: 5000 } }] }
-`;
 const PORT = 54_398;
 
 describePostgres("a recovery of dumps", { clientTools: ["pg_dump", "psql"] }, (binaries) => {
@@ -128,14 +123,7 @@ describePostgres("a recovery of dumps", { clientTools: ["pg_dump", "psql"] }, (b
 
   beforeAll(async () => {
     await using stack = new AsyncDisposableStack();
-    source = stack.use(await startCluster({ binaries }));
-    site = stack.use(
-      await openSite({ cluster: source, inventoryExtra: ["  shop: { kind: postgres-logical, connection: env:SITE_URL, policy: dumps }"], policies: { dumps: POLICY } }),
-    );
-    await source.sql("create role clerk login password 'hunter2'");
-    await source.sql("create database shop owner clerk");
-    await source.sql(`create database "odd 'name"`);
-    await source.sql("create table orders as select g as id, repeat(md5(g::text), 3) as note from generate_series(1, 5000) g", "shop");
+    ({ source, site } = await openDumpSite(stack, binaries, { ordersExpected: "equals: 5000" }));
     await source.sql("create table things as select g as id from generate_series(1, 10) g", "odd 'name");
     await source.sql("create table here as select 1 as id", "postgres");
     const made = await site.run("backup", "shop", "--json");
@@ -148,11 +136,7 @@ describePostgres("a recovery of dumps", { clientTools: ["pg_dump", "psql"] }, (b
   test("into a folder goes on where it was killed, and ends with a server that works, has the rows of then, and lets its owner in", async () => {
     const target = join(site.folder, "recovered");
     await using stack = new AsyncDisposableStack();
-    stack.defer(async () => {
-      const owner = await stat(target).catch(() => null);
-      if (owner === null) return;
-      await promisify(execFile)(join(binaries.directory, "pg_ctl"), ["-D", target, "-m", "immediate", "stop"], { cwd: "/", ...asUser(owner) }).catch(() => undefined);
-    });
+    stack.defer(async () => stopLeft(binaries, target));
     expect(await site.run("recover", "shop", "--target", source.dataDirectory, "--yes")).toMatchObject({ exitCode: 4 });
     expect(await site.run("recover", "shop", "--target", target, "--port", "none", "--yes")).toMatchObject({ exitCode: 2 });
     const asked = await site.run("recover", "shop", "--target", target, "--port", String(PORT));

@@ -1,12 +1,10 @@
-import { execFile } from "node:child_process";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { RECOVERY_STEPS } from "../../src/domain/recovery-steps.ts";
 import { startCluster } from "../support/cluster.ts";
+import { stopLeft } from "../support/pg-ctl.ts";
 import { describePostgres } from "../support/postgres-suite.ts";
-import { asUser } from "../support/server-user.ts";
 import { openSession } from "../support/session.ts";
 import { openSite } from "../support/site.ts";
 
@@ -32,11 +30,7 @@ drills: { schedule: { cron: "0 4 1 * *" }, checks: [{ sql: "select count(*) from
     await source.stop();
     const target = join(site.folder, "recovered");
     await using stack = new AsyncDisposableStack();
-    stack.defer(async () => {
-      const owner = await stat(target).catch(() => null);
-      if (owner === null) return;
-      await promisify(execFile)(join(binaries.directory, "pg_ctl"), ["-D", target, "-m", "immediate", "stop"], { cwd: "/", ...asUser(owner) }).catch(() => undefined);
-    });
+    stack.defer(async () => stopLeft(binaries, target));
 
     // Never over what is there; and nothing to go on with yet.
     expect(await site.run("recover", "--target", source.dataDirectory, "--yes")).toMatchObject({ exitCode: 4 });

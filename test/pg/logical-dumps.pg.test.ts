@@ -3,16 +3,10 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { BackupView, SourceInfo } from "../../src/domain/source-info.ts";
 import { startCluster, startOnFolder } from "../support/cluster.ts";
+import { openDumpSite } from "../support/dump-site.ts";
 import { describePostgres } from "../support/postgres-suite.ts";
 import type { Cluster } from "../support/running-cluster.ts";
-import { openSite } from "../support/site.ts";
 import type { Site } from "../support/site.ts";
-
-const POLICY = `objectives: { rpo: 1d, rto: 1h }
-backups:
-  full: { schedule: { every: 1d }, retention: { keepLast: 9 }, repositories: [onsite] }
-drills: { schedule: { every: 30d }, select: latest, checks: [{ sql: "select count(*) from orders", database: shop, expect: { min: 1000 } }] }
-`;
 
 describePostgres("databases by pg_dump", { clientTools: ["pg_dump", "psql"] }, (binaries) => {
   let resources: AsyncDisposableStack;
@@ -21,14 +15,7 @@ describePostgres("databases by pg_dump", { clientTools: ["pg_dump", "psql"] }, (
 
   beforeAll(async () => {
     await using stack = new AsyncDisposableStack();
-    source = stack.use(await startCluster({ binaries }));
-    site = stack.use(
-      await openSite({ cluster: source, inventoryExtra: ["  shop: { kind: postgres-logical, connection: env:SITE_URL, policy: dumps }"], policies: { dumps: POLICY } }),
-    );
-    await source.sql("create role clerk login password 'hunter2'");
-    await source.sql("create database shop owner clerk");
-    await source.sql(`create database "odd 'name"`);
-    await source.sql("create table orders as select g as id, repeat(md5(g::text), 3) as note from generate_series(1, 5000) g", "shop");
+    ({ source, site } = await openDumpSite(stack, binaries, { ordersExpected: "min: 1000" }));
     await source.sql("create index on orders (note)", "shop");
     await source.sql("create table empty (id int)", "odd 'name");
     resources = stack.move();

@@ -15,12 +15,18 @@ export interface PlainServer extends AsyncDisposable {
   restart(): Promise<void>;
 }
 
+async function runPgCtl(binaries: PostgresBinaries, dataDirectory: string, ...args: string[]): Promise<void> {
+  const options = { cwd: "/", env: { PATH: "/usr/bin:/bin", LC_ALL: "C" }, ...asUser(await stat(dataDirectory)) };
+  await promisify(execFile)(join(binaries.directory, "pg_ctl"), ["-D", dataDirectory, "-w", ...args], options);
+}
+
+/** Stops what the product left running on a folder, if that is there and anything is. */
+export async function stopLeft(binaries: PostgresBinaries, dataDirectory: string): Promise<void> {
+  await runPgCtl(binaries, dataDirectory, "-m", "immediate", "stop").catch(() => undefined);
+}
+
 export async function startPlainly(binaries: PostgresBinaries, dataDirectory: string, port: number): Promise<PlainServer> {
-  const owner = await stat(dataDirectory);
-  const pgCtl = async (...args: string[]): Promise<void> => {
-    const options = { cwd: "/", env: { PATH: "/usr/bin:/bin", LC_ALL: "C" }, ...asUser(owner) };
-    await promisify(execFile)(join(binaries.directory, "pg_ctl"), ["-D", dataDirectory, "-w", ...args], options);
-  };
+  const pgCtl = async (...args: string[]): Promise<void> => runPgCtl(binaries, dataDirectory, ...args);
   const start = async (how: "start" | "restart"): Promise<void> => pgCtl("-l", join(dataDirectory, "started.log"), how);
   await start("start");
   const url = (database = "postgres"): string => `postgres://postgres@127.0.0.1:${port}/${database}`;
