@@ -15,7 +15,8 @@ import { formerClusters, isOfCluster, readBindings, readNewestBinding, systemIde
 import type { Binding, FormerCluster } from "../repository/binding.ts";
 import type { LeaseState } from "../repository/lease.ts";
 import { readListedWal } from "../repository/listed-wal.ts";
-import { readLease, reportedDurable } from "../repository/lease.ts";
+import { readLease } from "../repository/lease.ts";
+import { reportedDurable, streamedTimelines } from "../repository/stream-position.ts";
 import { isCluster, listManifests, ownSegments } from "../repository/manifest.ts";
 import type { ClusterManifest, ManifestListing, StoredManifest } from "../repository/manifest.ts";
 import { isOfThisCopy } from "../repository/map-reader.ts";
@@ -38,10 +39,8 @@ function nothingOfThisCopy(error: unknown): null {
 
 /** Timelines that backups are on and the stream has been on: the history of each was stored here before, whatever is left of its WAL. */
 function toldTimelines({ systemIdentifier }: WalPlace, { backups }: ManifestListing, stream: LeaseState | null): number[] {
-  const position = stream?.position ?? null;
-  const streamed = position === null ? [] : [position, ...position.left].flatMap((at) => (at.systemIdentifier === systemIdentifier ? [at.timeline] : []));
   const backedUp = backups.filter(isCluster).map(({ manifest: { postgres } }) => postgres.timeline);
-  return [...streamed, ...backedUp];
+  return [...streamedTimelines(stream?.position ?? null, systemIdentifier), ...backedUp];
 }
 
 /** Those of one cluster. Which cluster one was of that cannot be read is not known: it counts for the one in use. */

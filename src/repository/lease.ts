@@ -3,11 +3,12 @@ import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import { DamageError, HoldfastError } from "../errors.ts";
 import { readDocument, readNewest, writeDocument } from "./document.ts";
-import { lsnText, timeText } from "./fields.ts";
 import { baseName, keys } from "./layout.ts";
 import { holderSchema, isCertainlyDead, isThisProcess, thisProcess } from "./process-holder.ts";
 import type { Holder } from "./process-holder.ts";
 import type { Repository, WritableRepository } from "./repository.ts";
+import { moveOn, streamPositionSchema } from "./stream-position.ts";
+import type { StreamPosition } from "./stream-position.ts";
 
 /**
  * Leases: the only objects that change, and they change by creating the next epoch, which only one process can (docs/repository-format.md section 9).
@@ -17,8 +18,6 @@ const LEASE_TTL_SECONDS = 60;
 const RELEASE_ATTEMPTS = 3;
 const RELEASE_RETRY_MS = 500;
 
-/** How far a stream had come on a timeline of a cluster. */
-const reported = { systemIdentifier: z.string(), timeline: z.number(), lsn: lsnText };
 const leaseSchema = z.object({
   epoch: z.number(),
   state: z.enum(["held", "released"]),
@@ -28,30 +27,23 @@ const leaseSchema = z.object({
   purpose: z.literal("copy").optional(),
   acquiredAt: z.string(),
   ttlSeconds: z.number().positive().max(3600),
-  /** Position of a WAL stream: what it reported durable, and the server's clock then. `left`: how far it had come on timelines (and of clusters) that it has left. */
-  position: z
-    .object({
-      ...reported,
-      coveredUntil: timeText.nullable(),
-      left: z.array(z.object(reported)).default([]),
-    })
-    .nullable(),
+  /** Of a WAL stream. */
+  position: streamPositionSchema.nullable(),
 });
 export type LeaseState = z.infer<typeof leaseSchema>;
-type LeasePosition = NonNullable<LeaseState["position"]>;
 
 export interface Lease {
   readonly epoch: number;
   /** What was last noted, by this holder or by the one before. */
-  readonly position: LeasePosition | null;
+  readonly position: StreamPosition | null;
   /** Aborted when the lease was lost to somebody else, or could not be renewed in time. */
   readonly lost: AbortSignal;
   /** Rejects unless this lease is still the newest. Called before anything is made visible. */
   assertHeld(): Promise<void>;
   /** Renews now, with a new position. Where it is on another timeline, the one before is remembered as left. */
-  note(position: Omit<LeasePosition, "left">): Promise<void>;
+  note(position: Omit<StreamPosition, "left">): Promise<void>;
   /** As `note`, but written down with the next renewal, or with the release: for who is about to end. */
-  remember(position: Omit<LeasePosition, "left">): void;
+  remember(position: Omit<StreamPosition, "left">): void;
   release(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -67,7 +59,7 @@ export interface LeaseRequest {
    */
   readonly wait?: boolean | "own";
   /** Whether whoever took a lease for a run is known to hold it no more, though it could not say so: the repository was away. */
-  readonly hasEnded?: (runId: string) => boolean;
+  readonly hasEnded?: ((runId: string) => boolean) | undefined;
   /** Called once with whom we wait for. */
   readonly onWait?: (busy: HoldfastError) => void;
   readonly signal?: AbortSignal;
@@ -151,7 +143,7 @@ function busy(scope: string, state: LeaseState): HoldfastError {
 }
 
 /** Creates the epoch that says that we hold the lease. Null where another process was faster; else the keys of the epochs before it: they mean nothing any more. */
-async function renewAs(repository: WritableRepository, request: LeaseRequest, epoch: number, position: LeasePosition | null): Promise<readonly string[] | null> {
+async function renewAs(repository: WritableRepository, request: LeaseRequest, epoch: number, position: StreamPosition | null): Promise<readonly string[] | null> {
   if (!(await createEpoch(repository, request, epoch, "held", position))) return null;
   const names = await listOrUndo(repository, request.scope, epoch);
   // Older epochs are deleted, so that one somebody read of long ago is free to be created again, and means nothing: only the highest counts.
@@ -167,7 +159,7 @@ function epochOf(name: string): number {
 }
 
 /** False where another process was faster. An answer that was lost on its way leaves an epoch that is there: it is ours if it says what we wrote. */
-async function createEpoch(repository: WritableRepository, request: LeaseRequest, epoch: number, state: LeaseState["state"], position: LeasePosition | null): Promise<boolean> {
+async function createEpoch(repository: WritableRepository, request: LeaseRequest, epoch: number, state: LeaseState["state"], position: StreamPosition | null): Promise<boolean> {
   const key = keys.lease(request.scope, epoch);
   const payload: LeaseState = {
     epoch,
@@ -209,14 +201,14 @@ class HeldLease implements Lease {
   readonly #lost = new AbortController();
   readonly #timer: NodeJS.Timeout;
   #epoch: number;
-  #position: LeasePosition | null;
+  #position: StreamPosition | null;
   #isReleased = false;
   #renewedMs: number;
   #queue: Promise<void> = Promise.resolve();
   /** Older epochs on their way out. Nobody waits for that but the next change: where they stay, the epoch after takes them along. */
   #clearing: Promise<unknown> = Promise.resolve();
 
-  constructor(repository: WritableRepository, request: LeaseRequest, first: { epoch: number; position: LeasePosition | null; older: readonly string[] }) {
+  constructor(repository: WritableRepository, request: LeaseRequest, first: { epoch: number; position: StreamPosition | null; older: readonly string[] }) {
     this.#repository = repository;
     this.#request = request;
     this.#epoch = first.epoch;
@@ -236,7 +228,7 @@ class HeldLease implements Lease {
     return this.#epoch;
   }
 
-  get position(): LeasePosition | null {
+  get position(): StreamPosition | null {
     return this.#position;
   }
 
@@ -252,13 +244,13 @@ class HeldLease implements Lease {
     if (newest === undefined || epochOf(newest) !== this.#epoch) throw lostError(scope);
   }
 
-  async note(position: Omit<LeasePosition, "left">): Promise<void> {
+  async note(position: Omit<StreamPosition, "left">): Promise<void> {
     this.remember(position);
     return this.#renew();
   }
 
-  remember(position: Omit<LeasePosition, "left">): void {
-    this.#position = { ...position, left: leftBehind(this.#position, position) };
+  remember(position: Omit<StreamPosition, "left">): void {
+    this.#position = moveOn(this.#position, position);
   }
 
   async release(): Promise<void> {
@@ -309,24 +301,6 @@ class HeldLease implements Lease {
   #clear(older: readonly string[]): void {
     if (older.length > 0) this.#clearing = this.#repository.store.remove(older).catch(() => undefined);
   }
-}
-
-/** The timelines that are behind us once we are on `timeline`. One that is taken up again is not. */
-function leftBehind(before: LeasePosition | null, now: StreamPlace): LeasePosition["left"] {
-  if (before === null) return [];
-  const { systemIdentifier, timeline, lsn } = before;
-  return [...before.left, { systemIdentifier, timeline, lsn }].filter((each) => !isAt(each, now));
-}
-
-type StreamPlace = Pick<LeasePosition, "systemIdentifier" | "timeline">;
-
-function isAt(a: StreamPlace, b: StreamPlace): boolean {
-  return a.systemIdentifier === b.systemIdentifier && a.timeline === b.timeline;
-}
-
-/** How far a stream ever reported WAL of a timeline durable, as text; null: it never did. */
-export function reportedDurable(position: LeaseState["position"], place: StreamPlace): string | null {
-  return (position === null ? [] : [position, ...position.left]).find((each) => isAt(each, place))?.lsn ?? null;
 }
 
 function lostError(scope: string): HoldfastError {

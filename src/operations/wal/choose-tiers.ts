@@ -18,7 +18,7 @@ export interface TierRequest {
   readonly log?: ReadonlySet<string>;
   readonly runId: string;
   /** Whether a stream is known to have ended, though it could not give up its lease. */
-  readonly hasEnded?: (runId: string) => boolean;
+  readonly hasEnded?: ((runId: string) => boolean) | undefined;
   /** As of a `LeaseRequest`. */
   readonly wait?: boolean | "own";
 }
@@ -86,7 +86,7 @@ async function leaseOn(repository: WritableRepository, { place, runId, hasEnded,
     clock: context.clock,
     signal: context.signal,
     wait: wait ?? false,
-    ...(hasEnded === undefined ? {} : { hasEnded }),
+    hasEnded,
     onWait: (busy) => context.onNotice(`waiting: ${busy.message}`),
   });
 }

@@ -35,7 +35,7 @@ export interface StreamRequest {
   readonly slot?: boolean;
   readonly runId: string;
   /** As of a `TierRequest`. */
-  readonly hasEnded?: (runId: string) => boolean;
+  readonly hasEnded?: ((runId: string) => boolean) | undefined;
   /** Waits for another process that streams this source, instead of refusing: as of a `LeaseRequest`. */
   readonly wait?: boolean | "own";
   readonly onPosition?: (position: StreamPosition) => void;
@@ -116,7 +116,7 @@ function run(request: StreamRequest, { receiver, keptFrom, commits, tiers, walKe
     away: awayTiers(request, tiers),
     place: request.place,
     runId: request.runId,
-    ...(request.hasEnded === undefined ? {} : { hasEnded: request.hasEnded }),
+    hasEnded: request.hasEnded,
     walKeys,
     clock,
     onNotice,

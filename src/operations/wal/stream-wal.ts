@@ -5,7 +5,7 @@ import type { TimelineHistory } from "../../domain/timeline.ts";
 import type { WalInventory } from "../../domain/wal-coverage.ts";
 import { parseSegmentName, segmentAt, segmentStart } from "../../domain/wal-segment.ts";
 import { HoldfastError } from "../../errors.ts";
-import { reportedDurable } from "../../repository/lease.ts";
+import { reportedDurable } from "../../repository/stream-position.ts";
 import { listWal } from "../../repository/wal-archive.ts";
 import { TimelineStream } from "./timeline-stream.ts";
 import type { StreamTask } from "./timeline-stream.ts";

@@ -23,7 +23,7 @@ export interface KeeperTask {
   readonly place: WalPlace;
   readonly runId: string;
   /** As of a `TierRequest`. */
-  readonly hasEnded?: (runId: string) => boolean;
+  readonly hasEnded?: ((runId: string) => boolean) | undefined;
   readonly walKeys: WalKeys;
   readonly clock: Clock;
   readonly onNotice: (notice: string) => void;
@@ -121,7 +121,7 @@ export class TierKeeper implements AsyncDisposable {
       runId,
       clock,
       wait: true,
-      ...(hasEnded === undefined ? {} : { hasEnded }),
+      hasEnded,
       signal: this.#stopper.signal,
     });
     await lease.release();
