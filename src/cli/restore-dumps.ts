@@ -14,7 +14,7 @@ import { planByBackup } from "./plan-by-backup.ts";
 import { recordedRestore } from "./recorded-restore.ts";
 
 /** What only a backup of a whole cluster has. */
-const OF_CLUSTERS = ["exclusive", "tablespace", "acceptGap", "port", "delta", "walDir", "standby", "primaryConninfo", "start"] as const;
+const OF_CLUSTERS = ["cluster", "exclusive", "tablespace", "acceptGap", "port", "delta", "walDir", "standby", "primaryConninfo", "start"] as const;
 
 type DumpRestoreOptions = { readonly backup?: string; readonly plan?: boolean; readonly into?: string; readonly database?: readonly string[] } & {
   readonly [Name in (typeof OF_CLUSTERS)[number]]?: unknown;

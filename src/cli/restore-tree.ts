@@ -9,7 +9,7 @@ import { planByBackup } from "./plan-by-backup.ts";
 import { recordedRestore } from "./recorded-restore.ts";
 
 /** What only a cluster has. */
-const OF_CLUSTERS = ["exclusive", "tablespace", "acceptGap", "owner", "port", "delta", "walDir", "database", "standby", "primaryConninfo", "start"] as const;
+const OF_CLUSTERS = ["cluster", "exclusive", "tablespace", "acceptGap", "owner", "port", "delta", "walDir", "database", "standby", "primaryConninfo", "start"] as const;
 
 type TreeRestoreOptions = { readonly backup?: string; readonly plan?: boolean } & { readonly [Name in (typeof OF_CLUSTERS)[number]]?: unknown };
 

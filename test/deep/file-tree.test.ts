@@ -120,6 +120,7 @@ describe("a tree of files, when something goes wrong", () => {
       [["recover", "uploads", "--target", join(place.site.folder, "r"), "--port", "5432"], /--port is for clusters/],
       [["source", "reattach", "uploads"], /is no cluster/],
       [["restore", "uploads", "--to", "latest", "--target", join(place.site.folder, "r"), "--delta"], /--delta is for clusters|is not|does not hold/],
+      [["restore", "uploads", "--to", "latest", "--target", join(place.site.folder, "r"), "--cluster", "7412"], /--cluster is for clusters/],
       [["wal", "stream", "uploads"], /no log backup|no server/],
     ];
     for (const [args, message] of cases) {
