@@ -1,3 +1,4 @@
+import { settledWithin } from "../../clock.ts";
 import { routeFailed, routeState } from "../../catalog/evidence-routes.ts";
 import { HoldfastError } from "../../errors.ts";
 import type { WritableRepository } from "../../repository/repository.ts";
@@ -38,18 +39,13 @@ async function sendWithin(journal: Journal, openSecond: () => Promise<SecondPlac
   const { catalog, clock } = journal;
   const { failingSince, triedAt } = routeState(catalog, "second");
   if (failingSince !== null && triedAt !== null && clock.now().getTime() - Date.parse(triedAt) < 60_000) return;
-  const timer = new AbortController();
-  const late = clock.sleep(SECOND_WITHIN_MS, timer.signal).then(() => {
-    throw new HoldfastError("HF-TIMEOUT", `it did not answer within ${SECOND_WITHIN_MS / 1000} s`);
-  });
-  late.catch(() => undefined);
+  const sending = sendToSecond(journal, openSecond);
   try {
-    await Promise.race([sendToSecond(journal, openSecond), late]);
+    if (!(await settledWithin(clock, SECOND_WITHIN_MS, [sending]))) throw new HoldfastError("HF-TIMEOUT", `it did not answer within ${SECOND_WITHIN_MS / 1000} s`);
+    await sending;
   } catch (error) {
     if (!(error instanceof HoldfastError)) throw error;
     if (error.code === "HF-TIMEOUT") routeFailed(catalog, { route: "second", error: error.message, diverged: false }, clock.now());
     onNotice(`evidence is not yet in its second place: ${error.message}`);
-  } finally {
-    timer.abort();
   }
 }
