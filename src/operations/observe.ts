@@ -116,8 +116,9 @@ function exposureOfUnreachable(repository: string, before: SourceInfo | null, se
   const seen = before?.exposure.find((exposure) => exposure.repository === repository);
   const { recoverableLsn = null, completeUntil = null, observedAt = null } = seen ?? {};
   const reach = reachOf(seen);
-  const isOther = before !== null && server !== null && before.systemIdentifier !== server.systemIdentifier;
-  if (server === null || isOther || reach === null || observedAt === null) return { repository, seconds: null, bytes: null, observedAt: null, recoverableLsn, completeUntil };
+  // Seen of another cluster than the server is, it says nothing of this one.
+  if (server === null || before?.systemIdentifier !== server.systemIdentifier || reach === null || observedAt === null)
+    return { repository, seconds: null, bytes: null, observedAt: null, recoverableLsn, completeUntil };
   const to = completeUntilNow(reach, null, server);
   const input = { ...reach, completeUntil: to, serverPosition: server.position, serverNow: server.now };
   return { repository, seconds: exposureSeconds(input), bytes: exposureBytes(input), observedAt, recoverableLsn, completeUntil: to === null ? null : formatMicros(to) };

@@ -36,7 +36,7 @@ export async function streamBeside(request: BesideRequest, state: ClusterState, 
     let mayBeLeftOver = false;
     try {
       // Where there is a log its own stream holds the lease, most likely, and nobody need be waited for to know it.
-      return await startStream({ source, repositories, runId, place, log, slot: !hasLog, ...(hasLog ? {} : { wait: "own" as const }) }, context);
+      return await startStream({ source, repositories, runId, place, log, slot: !hasLog, wait: hasLog ? false : "own" }, context);
     } catch (error) {
       if (error instanceof HoldfastError && error.code === "HF-CONNECT") {
         context.onNotice(`not streaming WAL: ${error.message}; counting on archive_command`);
