@@ -14,8 +14,8 @@ const source = join(dirname(self), "../src");
 if (Number(process.versions.node.split(".")[0]) >= NEEDED) {
   process.on("uncaughtException", fail);
   process.on("unhandledRejection", fail);
-  const { keepCompiled } = await import(join(source, "compile-cache.mjs"));
-  keepCompiled();
+  const { prepareProcess } = await import(join(source, "prepare-process.mjs"));
+  prepareProcess();
   await import(join(source, "main.ts")).catch(fail);
 } else {
   const own = bundledNode();

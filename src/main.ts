@@ -1,12 +1,12 @@
 import { Command, CommanderError } from "commander";
-import { keepCompiled } from "./compile-cache.mjs";
+import { prepareProcess } from "./prepare-process.mjs";
 import { VERSION } from "./version.ts";
 
 /** Wrong use is exit 2; but PostgreSQL takes anything up to 125 from `wal get` for the end of WAL, so there it is 126. */
 const EXIT = { wrongUse: 2, walGet: 126 } as const;
 
 // Before anything else is imported, which is why commands are.
-keepCompiled();
+prepareProcess();
 
 // Whoever read our output has seen enough (`| head`): what is under way goes on all the same.
 for (const stream of [process.stdout, process.stderr])

@@ -1,7 +1,11 @@
 /** The thread side of `codec-threads.ts`: takes one job after the other, and hands over the memory of what came of it. */
 import { parentPort } from "node:worker_threads";
-import { encryptFrame, FrameFault, openFrame, packFrame } from "./frame-codec.ts";
+import { loadDigest } from "./block-digest.ts";
+import { checkExtent } from "./extent-check.ts";
+import { asBuffer, checkDigest, encryptFrame, FrameFault, free, openFrame, packFrame } from "./frame-codec.ts";
 import type { CodecAnswer, CodecJob } from "./codec-threads.ts";
+
+const digest = await loadDigest();
 
 parentPort?.on("message", (job: CodecJob) => {
   const answer = work(job);
@@ -10,14 +14,37 @@ parentPort?.on("message", (job: CodecJob) => {
 
 function work(job: CodecJob): CodecAnswer {
   try {
-    if (job.kind === "open") {
-      job.memory.set(openFrame(job.stored, job.facts, job.secret));
-      return { kind: "opened", plain: job.memory };
-    }
-    const packed = packFrame(job.plain, job.level);
-    return { kind: "sealed", frames: job.secrets.map((secret, i) => encryptFrame(packed, secret, job.memory[i])), spare: job.plain };
+    if (job.kind === "seal") return seal(job);
+    return job.kind === "compare" ? compare(job) : open(job);
   } catch (error) {
     return error instanceof FrameFault ? { kind: "fault", message: error.message } : { kind: "failure", error };
+  }
+}
+
+function seal({ plain, level, secrets, memory }: CodecJob & { kind: "seal" }): CodecAnswer {
+  const packed = packFrame(plain, level);
+  const frames = secrets.map((secret, i) => encryptFrame(packed, secret, memory[i]));
+  if (packed.bytes !== plain) free(packed.bytes);
+  return { kind: "sealed", frames, spare: plain };
+}
+
+function open(job: CodecJob & { kind: "open" | "check" }): CodecAnswer {
+  const plain = openFrame(job.stored, job.facts, job.secret);
+  try {
+    if (job.kind === "check") return { kind: "checked", findings: checkExtent(asBuffer(plain), job.check, digest) };
+    job.memory.set(plain);
+    return { kind: "opened", plain: job.memory };
+  } finally {
+    for (const done of [plain, job.stored]) free(done);
+  }
+}
+
+function compare({ stored, facts, index }: CodecJob & { kind: "compare" }): CodecAnswer {
+  try {
+    checkDigest(stored, facts, index);
+    return { kind: "compared" };
+  } finally {
+    free(stored);
   }
 }
 

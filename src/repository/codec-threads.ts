@@ -1,7 +1,11 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
+import { keepHeapSmall } from "../small-heap.ts";
 import { SpareMemory } from "../spare-memory.ts";
-import { encryptFrame, FrameFault, openFrame, packFrame, roomFor } from "./frame-codec.ts";
+import { loadDigest } from "./block-digest.ts";
+import { checkExtent } from "./extent-check.ts";
+import type { ExtentCheck, ExtentFindings } from "./extent-check.ts";
+import { asBuffer, checkDigest, encryptFrame, FrameFault, openFrame, packFrame, roomFor } from "./frame-codec.ts";
 import type { FrameFacts, FrameSecret, SealedFrame } from "./frame-codec.ts";
 
 /** What a thread is asked to do. */
@@ -13,11 +17,21 @@ export type CodecJob =
       readonly secrets: readonly FrameSecret[];
       /** One for each of the secrets. */ readonly memory: readonly Uint8Array[];
     }
-  | { readonly kind: "open"; readonly stored: Uint8Array; readonly facts: FrameFacts; readonly secret: FrameSecret; /** For the plain bytes. */ readonly memory: Uint8Array };
+  | (StoredFrame & { readonly kind: "open"; /** For the plain bytes. */ readonly memory: Uint8Array })
+  | (StoredFrame & { readonly kind: "check"; readonly check: ExtentCheck })
+  | (Omit<StoredFrame, "secret"> & { readonly kind: "compare"; readonly index: number });
+
+interface StoredFrame {
+  readonly stored: Uint8Array;
+  readonly facts: FrameFacts;
+  readonly secret: FrameSecret;
+}
 
 export type CodecAnswer =
   | { readonly kind: "sealed"; readonly frames: readonly SealedFrame[]; /** The memory of the plain bytes, back. */ readonly spare: Uint8Array }
   | { readonly kind: "opened"; readonly plain: Uint8Array }
+  | { readonly kind: "checked"; readonly findings: ExtentFindings }
+  | { readonly kind: "compared" }
   | { readonly kind: "fault"; readonly message: string }
   | { readonly kind: "failure"; readonly error: unknown };
 
@@ -74,18 +88,25 @@ class CodecThreads {
   /** The plain bytes of a stored frame, whose memory may be given back with `reuse`. Rejects with `FrameFault`. */
   async open(stored: Uint8Array, facts: FrameFacts, secret: FrameSecret): Promise<Buffer> {
     if (this.#isInline(facts.plainLength)) return asBuffer(openFrame(stored, facts, secret));
-    // Copies: what was read holds many frames, and a digest lies in the table of all.
-    const { plainLength, codec, sha256 } = facts;
-    const answer = await this.#order({
-      kind: "open",
-      stored: new Uint8Array(stored),
-      facts: { plainLength, codec, sha256: new Uint8Array(sha256) },
-      secret,
-      memory: this.#spares.take(plainLength),
-    });
+    const answer = await this.#order({ kind: "open", ...handedOver(stored, facts), secret, memory: this.#spares.take(facts.plainLength) });
     if (answer.kind !== "opened") throw unexpected(answer);
     this.#spares.adopt(answer.plain);
     return asBuffer(answer.plain);
+  }
+
+  /** What is wrong with the blocks of a stored frame, whose plain bytes nobody needs. Rejects with `FrameFault`. */
+  async check(stored: Uint8Array, facts: FrameFacts, secret: FrameSecret, check: ExtentCheck): Promise<ExtentFindings> {
+    if (this.#isInline(facts.plainLength)) return checkExtent(asBuffer(openFrame(stored, facts, secret)), check, await loadDigest());
+    const answer = await this.#order({ kind: "check", ...handedOver(stored, facts), secret, check });
+    if (answer.kind !== "checked") throw unexpected(answer);
+    return answer.findings;
+  }
+
+  /** Rejects with `FrameFault` where the stored bytes of a frame are not those that were written. */
+  async checkStored(stored: Uint8Array, facts: FrameFacts, index: number): Promise<void> {
+    if (this.#isInline(stored.length)) return checkDigest(stored, facts, index);
+    const answer = await this.#order({ kind: "compare", ...handedOver(stored, facts), index });
+    if (answer.kind !== "compared") throw unexpected(answer);
   }
 
   /** Memory of so many bytes, to be filled and handed to `seal`. What is in it is of no meaning. */
@@ -106,6 +127,7 @@ class CodecThreads {
   }
 
   #order(job: CodecJob): Promise<CodecAnswer> {
+    keepHeapSmall();
     return new Promise((resolve, reject) => {
       this.#waiting.push({ job, resolve, reject });
       this.#handOut();
@@ -163,7 +185,8 @@ export const codecThreads = new CodecThreads();
 
 /** What is handed over with a job, and comes back with its answer. */
 function memoryOf(job: CodecJob): ArrayBuffer[] {
-  return (job.kind === "seal" ? [job.plain, ...job.memory] : [job.stored, job.memory]).map(({ buffer }) => buffer as ArrayBuffer);
+  const arrays = job.kind === "seal" ? [job.plain, ...job.memory] : [job.stored, ...(job.kind === "open" ? [job.memory] : [])];
+  return arrays.map(({ buffer }) => buffer as ArrayBuffer);
 }
 
 /** The bytes in memory of their own, which can be handed over. */
@@ -175,8 +198,9 @@ function isWhole({ buffer, byteLength }: Uint8Array): boolean {
   return buffer.byteLength === byteLength;
 }
 
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+/** Stored bytes that lie in memory of their own go as they are, and are gone here; a digest lies in the table of all. */
+function handedOver(stored: Uint8Array, { plainLength, codec, sha256 }: FrameFacts): Pick<StoredFrame, "stored" | "facts"> {
+  return { stored: ownMemory(stored), facts: { plainLength, codec, sha256: new Uint8Array(sha256) } };
 }
 
 function unexpected(answer: CodecAnswer): unknown {

@@ -5,7 +5,9 @@ import { codecThreads } from "./codec-threads.ts";
 import { parseJson, refuseUnknownFormat, requireBelieved } from "./document.ts";
 import { decodeTable, decodeTail, deriveFrameKeys, fitsCommitment, MAGIC, metaSchema, rootDigest, signedRoot, TABLE_ENTRY_BYTES, TAIL_BYTES } from "./container-format.ts";
 import type { ContainerKind, ContainerMeta, FrameInfo } from "./container-format.ts";
-import { checkDigest, FrameFault } from "./frame-codec.ts";
+import type { ExtentCheck, ExtentFindings } from "./extent-check.ts";
+import { checkDigest, FrameFault, free } from "./frame-codec.ts";
+import type { FrameSecret } from "./frame-codec.ts";
 import { readMatching } from "./matching-version.ts";
 import { readAhead } from "./read-ahead.ts";
 import type { Repository } from "./repository.ts";
@@ -109,6 +111,12 @@ interface NumberedFrame {
   readonly info: FrameInfo;
 }
 
+interface OpenableFrame {
+  readonly stored: Buffer;
+  readonly info: FrameInfo;
+  readonly secret: FrameSecret;
+}
+
 /** Frames that lie one after the other, and are read at once. */
 interface Neighbours {
   readonly from: number;
@@ -135,16 +143,26 @@ export class FrameReader {
 
   /** The plain bytes of frames, in ascending order of `indexes` (which must be sorted). Some are opened ahead. Whoever is done with one may give its memory back (`releaseFrame`). */
   async *readMany(indexes: readonly number[]): AsyncGenerator<{ index: number; plain: Buffer }> {
-    const opening: { index: number; plain: Promise<Buffer> }[] = [];
+    for await (const { index, result } of this.#openEach(indexes, async ({ stored, info, secret }) => codecThreads.open(stored, info, secret))) yield { index, plain: result };
+  }
+
+  /** What is wrong with the blocks of frames, in ascending order of `indexes` (which must be sorted): their plain bytes stay on the thread that opens them. */
+  async *checkMany(indexes: readonly number[], checkOf: (index: number) => Promise<ExtentCheck>): AsyncGenerator<{ index: number; findings: ExtentFindings }> {
+    const check = async ({ stored, info, secret }: OpenableFrame): Promise<ExtentFindings> => codecThreads.check(stored, info, secret, await checkOf(secret.index));
+    for await (const { index, result } of this.#openEach(indexes, check)) yield { index, findings: result };
+  }
+
+  async *#openEach<T>(indexes: readonly number[], use: (frame: OpenableFrame) => Promise<T>): AsyncGenerator<{ index: number; result: T }> {
+    const opening: { index: number; result: Promise<T> }[] = [];
     for await (const { index, info, stored } of this.#fetch(indexes)) {
-      const plain = this.#open(index, info, stored);
+      const result = this.#open(index, info, stored, use);
       // Its turn comes, or nobody wants it any more.
-      plain.catch(() => undefined);
-      opening.push({ index, plain });
+      result.catch(() => undefined);
+      opening.push({ index, result });
       const next = opening.length < codecThreads.width ? undefined : opening.shift();
-      if (next !== undefined) yield { index: next.index, plain: await next.plain };
+      if (next !== undefined) yield { index: next.index, result: await next.result };
     }
-    for (const { index, plain } of opening) yield { index, plain: await plain };
+    for (const { index, result } of opening) yield { index, result: await result };
   }
 
   /** The plain bytes of all frames, one after the other: at most so many, or it is damage. */
@@ -157,9 +175,25 @@ export class FrameReader {
     const declared = this.container.frames.slice(first, first + count).reduce((sum, { plainLength }) => sum + plainLength, 0);
     if (declared > mostBytes) throw new DamageError(this.container.objectKey, `it declares ${declared} bytes, and ${mostBytes} are the most there can be`);
     if (first + count > this.container.frames.length) throw new DamageError(this.container.objectKey, `has no frames ${first} to ${first + count - 1}`);
-    const plain: Buffer[] = [];
-    for await (const frame of this.readMany(Array.from({ length: count }, (_, i) => first + i))) plain.push(frame.plain);
-    return Buffer.concat(plain);
+    const all = Buffer.allocUnsafeSlow(declared);
+    let at = 0;
+    for await (const { plain } of this.readMany(Array.from({ length: count }, (_, i) => first + i))) {
+      at += plain.copy(all, at);
+      releaseFrame(plain);
+    }
+    return all;
+  }
+
+  /** Every stored byte of frames against its digest: it takes no key. Rejects with `DamageError`. */
+  async checkStored(indexes: readonly number[]): Promise<void> {
+    const checking: Promise<void>[] = [];
+    for await (const { index, info, stored } of this.#fetch(indexes)) {
+      const checked = this.#naming(async () => codecThreads.checkStored(stored, info, index));
+      checked.catch(() => undefined);
+      checking.push(checked);
+      if (checking.length >= codecThreads.width) await checking.shift();
+    }
+    await Promise.all(checking);
   }
 
   /** The stored bytes of frames, their digests checked, still encrypted. */
@@ -180,7 +214,10 @@ export class FrameReader {
     });
     for await (const { piece, result: bytes } of fetched) {
       if (piece.from === 0 && !bytes.subarray(0, MAGIC.length).equals(MAGIC)) throw new DamageError(objectKey, "it does not begin as a container does");
-      for (const { index, info } of piece.frames) yield { index, info, stored: bytes.subarray(info.offset - piece.from, info.offset - piece.from + info.storedLength) };
+      // In memory of its own each can be handed to another thread, and what was read with its neighbours is free at once.
+      const frames = piece.frames.map(({ index, info }) => ({ index, info, stored: copyOf(bytes, info.offset - piece.from, info.storedLength) }));
+      if (bytes.buffer !== this.container.end.bytes.buffer) free(bytes);
+      yield* frames;
     }
   }
 
@@ -216,7 +253,7 @@ export class FrameReader {
     if (group.length > 0) yield group;
   }
 
-  async #open(index: number, info: FrameInfo, stored: Buffer): Promise<Buffer> {
+  async #open<T>(index: number, info: FrameInfo, stored: Buffer, use: (frame: OpenableFrame) => Promise<T>): Promise<T> {
     const { repositoryId, source, object } = this.container.meta;
     this.#key ??= this.#deriveKey();
     const key = await this.#key;
@@ -226,7 +263,7 @@ export class FrameReader {
     return readMatching(this.#repository.store, objectKey, async (from) => {
       const read = bytes ?? (await readOrDamaged(objectKey, () => from.readRange(objectKey, info.offset, info.storedLength)));
       bytes = null;
-      return this.#naming(() => codecThreads.open(read, info, { key, index, binding: { repositoryId, source, object } }));
+      return this.#naming(() => use({ stored: read, info, secret: { key, index, binding: { repositoryId, source, object } } }));
     });
   }
 
@@ -247,6 +284,12 @@ export class FrameReader {
     if (!fitsCommitment(keys, Buffer.from(meta.commitment, "base64"))) throw new DamageError(objectKey, "the key does not fit its commitment");
     return keys.key;
   }
+}
+
+function copyOf(bytes: Buffer, from: number, length: number): Buffer {
+  const copy = Buffer.allocUnsafeSlow(length);
+  bytes.copy(copy, 0, from, from + length);
+  return copy;
 }
 
 /** Gives back the memory of a frame that was read, when nobody looks at it any more. */

@@ -79,6 +79,7 @@ export function encryptFrame(
   const stored = memory.subarray(0, body.length + TAG_BYTES);
   stored.set(body);
   stored.set(cipher.getAuthTag(), body.length);
+  free(body);
   return { index, stored, plainLength, codec, sha256: createHash("sha256").update(stored).digest() };
 }
 
@@ -106,9 +107,22 @@ function decrypt(stored: Uint8Array, { plainLength, codec }: FrameFacts, { key, 
   return body;
 }
 
+/**
+ * Frees memory that nobody looks at any more, without waiting for the garbage collector: what waits for it counts as in use, and soon calls it for every few frames.
+ * Only for bytes that were made here, for one frame. Small buffers of Node may share their memory: they are left alone.
+ */
+export function free({ buffer, byteLength }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && byteLength > Buffer.poolSize) buffer.transfer(0);
+}
+
+export function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
+}
+
 /** Never more than declared, and the declaration was limited when the table was read: a bomb stays small. */
 function unpack(packed: Buffer, { codec, plainLength }: FrameFacts, index: number): Uint8Array {
   const plain = codec === CODEC.none ? packed : decompress(packed, plainLength, index);
+  if (plain !== packed) free(packed);
   if (plain.length !== plainLength) throw new FrameFault(`frame ${index} has another length than declared`);
   return plain;
 }

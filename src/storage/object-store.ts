@@ -15,7 +15,7 @@ export interface ObjectStore {
   create(key: string, options?: CreateOptions): Promise<ObjectWriter>;
   /** The whole object. For small ones. Rejects with `ObjectMissing`. */
   read(key: string): Promise<Buffer>;
-  /** Exactly `length` bytes from `offset`; rejects with `ObjectMissing`, or `ObjectTruncated` where the object ends before. */
+  /** Exactly `length` bytes from `offset`, in memory that is the caller's; rejects with `ObjectMissing`, or `ObjectTruncated` where the object ends before. */
   readRange(key: string, offset: number, length: number): Promise<Buffer>;
   /** The last `length` bytes (fewer if the object is shorter) and the size of the object. Rejects with `ObjectMissing`. */
   readTail(key: string, length: number): Promise<{ bytes: Buffer; size: number }>;

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { formatLsn } from "../../src/domain/lsn.ts";
 import { classify } from "../../src/postgres/cluster-files.ts";
 import { parseControlFile } from "../../src/postgres/control-file.ts";
-import { judgePage } from "../../src/postgres/page.ts";
+import { judgePage } from "../../src/domain/page.ts";
 import { startCluster } from "../support/cluster.ts";
 import { describeEachPostgres } from "../support/postgres-suite.ts";
 import type { Cluster } from "../support/running-cluster.ts";

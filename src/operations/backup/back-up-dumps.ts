@@ -9,7 +9,7 @@ import type { ServerBinaries } from "../../postgres/binaries.ts";
 import { connect, queryRow, text } from "../../postgres/connection.ts";
 import { countRows, dumpDatabase, dumpGlobals, readDumpedServer } from "../../postgres/dump.ts";
 import type { DumpedServer, TableRows } from "../../postgres/dump.ts";
-import { isAllZero } from "../../postgres/page.ts";
+import { isAllZero } from "../../domain/page.ts";
 import { majorOf } from "../../postgres/server-identity.ts";
 import type { OperationContext } from "../context.ts";
 import { ABOUT_DUMPS } from "../tree-names.ts";

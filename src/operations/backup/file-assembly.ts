@@ -1,6 +1,6 @@
 import { RunBuilder } from "../../domain/file-map.ts";
 import type { FileEntry } from "../../domain/file-map.ts";
-import { isAllZero } from "../../postgres/page.ts";
+import { isAllZero } from "../../domain/page.ts";
 import type { BlockDigest } from "../../repository/block-digest.ts";
 import type { BlockWriter } from "../../repository/block-writer.ts";
 import type { ParentFile } from "../../repository/parent-file.ts";

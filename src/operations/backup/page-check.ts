@@ -2,7 +2,7 @@ import type { Clock } from "../../clock.ts";
 import type { Lsn } from "../../domain/lsn.ts";
 import { classify } from "../../postgres/cluster-files.ts";
 import type { ClusterReader } from "../../postgres/cluster-reader.ts";
-import { judgePage, pageLsn } from "../../postgres/page.ts";
+import { judgePage, pageLsn } from "../../domain/page.ts";
 import type { ClusterShape } from "./copy-plan.ts";
 
 /** A page whose checksum is wrong. Whether that is corruption depends on its LSN and on where the backup ends. */

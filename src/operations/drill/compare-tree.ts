@@ -8,7 +8,7 @@ import { factsOf } from "../../files/node-facts.ts";
 import { readAt } from "../../files/read-node.ts";
 import { modeOf } from "../../files/restored-node.ts";
 import type { Ownership } from "../../files/restored-node.ts";
-import { isAllZero } from "../../postgres/page.ts";
+import { isAllZero } from "../../domain/page.ts";
 import { createBlockDigest } from "../../repository/block-digest.ts";
 import type { BlockDigest } from "../../repository/block-digest.ts";
 import { blockSizeOf } from "../../repository/manifest.ts";

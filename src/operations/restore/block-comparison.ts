@@ -1,12 +1,15 @@
 import type { FileHandle } from "node:fs/promises";
-import { isContinuedBy, placeRuns } from "../../domain/file-map.ts";
+import { blocksOf, isContinuedBy, placeRuns } from "../../domain/file-map.ts";
 import type { FileEntry, PlacedRun } from "../../domain/file-map.ts";
-import { isAllZero } from "../../postgres/page.ts";
+import { isAllZero } from "../../domain/page.ts";
 import { createBlockDigest } from "../../repository/block-digest.ts";
 import type { BlockDigest } from "../../repository/block-digest.ts";
 import type { ChainReader } from "../../repository/map-reader.ts";
+import { SpareMemory } from "../../spare-memory.ts";
 
-const READ_BYTES = 1 << 20;
+const READ_BYTES = 256 << 10;
+/** Memory to read into that is kept: that of as many files as are looked at side by side. */
+const KEPT_BUFFERS = 16;
 
 /**
  * Compares a file that is there with the map of a backup, block by block. By the digests that the map has of every stored block, so that nothing of the repository is read but what differs.
@@ -16,11 +19,13 @@ export class BlockComparison {
   readonly #chain: ChainReader;
   readonly #digest: BlockDigest;
   readonly #blockSize: number;
+  readonly #spares: SpareMemory;
 
   private constructor(chain: ChainReader, digest: BlockDigest, blockSize: number) {
     this.#chain = chain;
     this.#digest = digest;
     this.#blockSize = blockSize;
+    this.#spares = new SpareMemory({ smallest: Math.max(blockSize, READ_BYTES), most: KEPT_BUFFERS });
   }
 
   static async open(chain: ChainReader, backup: string, blockSize: number): Promise<BlockComparison> {
@@ -29,8 +34,17 @@ export class BlockComparison {
 
   /** The blocks of the entry that the file does not hold, runs of zeros among them. Reads the file whole. */
   async differing(file: FileHandle, entry: FileEntry): Promise<PlacedRun[]> {
+    const most = Math.max(this.#blockSize, READ_BYTES);
+    const buffer = this.#spares.take(Math.min(most, blocksOf(entry.length, this.#blockSize) * this.#blockSize));
+    try {
+      return await this.#compare(file, entry, buffer);
+    } finally {
+      this.#spares.give(buffer);
+    }
+  }
+
+  async #compare(file: FileHandle, entry: FileEntry, buffer: Buffer): Promise<PlacedRun[]> {
     const found: PlacedRun[] = [];
-    const buffer = Buffer.allocUnsafe(Math.max(this.#blockSize, READ_BYTES - (READ_BYTES % this.#blockSize)));
     let [first, filled] = [0, 0];
     for (const run of placeRuns(entry.runs)) {
       const digests = run.at === null ? null : (await this.#chain.digestsOf(run.at.backup, run.at.pack, run.at.frame)).subarray(run.at.block, run.at.block + run.blocks);

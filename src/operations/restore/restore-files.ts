@@ -1,18 +1,18 @@
+import type { Stats } from "node:fs";
 import { chown, mkdir, open, readlink, symlink } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import path from "node:path";
 import pMap, { pMapIterable } from "p-map";
-import { crashPoint } from "../../crash-points.ts";
 import type { FileEntry, MapEntry, PlacedRun } from "../../domain/file-map.ts";
 import { blocksOf, placeRuns } from "../../domain/file-map.ts";
 import { codeOf, DamageError, HoldfastError, messageOf } from "../../errors.ts";
-import { releaseFrame } from "../../repository/container-reader.ts";
-import type { FrameReader } from "../../repository/container-reader.ts";
 import { keys } from "../../repository/layout.ts";
 import type { ChainReader } from "../../repository/map-reader.ts";
 import type { OperationContext } from "../context.ts";
 import { openExisting } from "./delta-target.ts";
 import type { BlockComparison } from "./block-comparison.ts";
+import { fillFiles } from "./fill-files.ts";
+import type { OpenFile } from "./fill-files.ts";
 
 /** Where files go: the target, tablespaces elsewhere, and to whom they belong. */
 export interface RestoreFolder {
@@ -27,25 +27,13 @@ export interface RestoreFolder {
   readonly isHole?: (entryPath: string) => boolean;
 }
 
-/** One file being written, and where in it the blocks of an extent go. */
-interface Placement {
-  readonly file: OpenFile;
-  readonly fileBlock: number;
-  readonly blocks: number;
-  readonly extentBlock: number;
-}
-
-export interface OpenFile {
-  readonly entry: FileEntry;
-  readonly handle: FileHandle;
-  /** What has to be written. */
-  readonly runs: readonly PlacedRun[];
-}
-
+const FILE_MODE = 0o600;
+const PERMISSIONS = 0o7777;
 /** Files written together: few enough to keep open, many enough that an extent shared by small files is decoded once. */
 const WINDOW_FILES = 512;
 const WINDOW_RUNS = 200_000;
-const PACKS_AT_ONCE = 4;
+/** Opening one is a way to the disk, and comparing one is reading it. */
+const FILES_OPENED_AT_ONCE = 8;
 /** While one waits for its disk, the next waits for its packs. */
 export const WINDOWS_AT_ONCE = 2;
 
@@ -133,10 +121,9 @@ export function locate(folder: RestoreFolder, entryPath: string): string {
 async function writeWindow(chain: ChainReader, window: readonly FileEntry[], folder: RestoreFolder, context: OperationContext): Promise<number> {
   const files: OpenFile[] = [];
   try {
-    for (const entry of window) files.push(await openTarget(entry, folder));
+    await openTargets(window, folder, files, context.signal);
     for (const file of files) await writeZeros(file, folder.blockSize);
-    await fillFiles(chain, files, folder.blockSize, context);
-    await pMap(files, ({ handle }) => handle.sync(), { concurrency: 16 });
+    await fillFiles(chain, files, { blockSize: folder.blockSize, areMadeDurable: true }, context);
     return files.reduce((sum, { runs }) => sum + runs.reduce((blocks, run) => blocks + run.blocks, 0) * folder.blockSize, 0);
   } catch (error) {
     throw targetError(error, folder.root);
@@ -145,29 +132,32 @@ async function writeWindow(chain: ChainReader, window: readonly FileEntry[], fol
   }
 }
 
-/** Writes the blocks of open files from the packs they lie in, each extent decoded once. */
-export async function fillFiles(chain: ChainReader, files: readonly OpenFile[], blockSize: number, context: OperationContext): Promise<void> {
-  await pMap(
-    groupByPack(files),
-    async ([, pack]) => {
-      context.signal.throwIfAborted();
-      crashPoint("restore.copying");
-      await writePack(chain, pack, blockSize);
-    },
-    { concurrency: PACKS_AT_ONCE },
-  );
+/** Opens some at a time. Where one cannot be opened, those that can are in `files` all the same, to be closed. */
+async function openTargets(window: readonly FileEntry[], folder: RestoreFolder, files: OpenFile[], signal: AbortSignal): Promise<void> {
+  const failures: unknown[] = [];
+  const opening = async (entry: FileEntry): Promise<void> => {
+    if (failures.length > 0 || signal.aborted) return;
+    try {
+      files.push(await openTarget(entry, folder));
+    } catch (error) {
+      failures.push(error);
+    }
+  };
+  await pMap(window, opening, { concurrency: FILES_OPENED_AT_ONCE });
+  signal.throwIfAborted();
+  if (failures.length > 0) throw failures[0];
 }
 
 async function openTarget(entry: FileEntry, folder: RestoreFolder): Promise<OpenFile> {
   const { delta } = folder;
   const file = locate(folder, entry.path);
   const before = delta === null ? null : await openExisting(file);
-  const handle = before ?? (await open(file, "wx", 0o600));
+  const handle = before ?? (await open(file, "wx", FILE_MODE));
   try {
-    if (before !== null) await handle.chmod(0o600);
-    if (folder.owner !== null) await handle.chown(folder.owner.uid, folder.owner.gid);
+    const was = before === null ? null : await handle.stat();
+    await dress(handle, was, folder);
     const runs = folder.isHole?.(entry.path) === true ? [] : await runsToWrite(entry, handle, before === null ? null : delta);
-    await handle.truncate(entry.length);
+    if (was?.size !== entry.length) await handle.truncate(entry.length);
     return { entry, handle, runs };
   } catch (error) {
     await handle.close();
@@ -175,55 +165,15 @@ async function openTarget(entry: FileEntry, folder: RestoreFolder): Promise<Open
   }
 }
 
+/** A file that was there is left alone where it is as it should be: what was not changed need not be made durable. */
+async function dress(handle: FileHandle, was: Stats | null, { owner }: RestoreFolder): Promise<void> {
+  if (was !== null && (was.mode & PERMISSIONS) !== FILE_MODE) await handle.chmod(FILE_MODE);
+  if (owner !== null && (was?.uid !== owner.uid || was.gid !== owner.gid)) await handle.chown(owner.uid, owner.gid);
+}
+
 /** In a file that was there: what differs. */
 async function runsToWrite(entry: FileEntry, handle: FileHandle, delta: BlockComparison | null): Promise<readonly PlacedRun[]> {
   return delta === null ? placeRuns(entry.runs).filter(({ at }) => at !== null) : delta.differing(handle, entry);
-}
-
-interface PackWork {
-  readonly backup: string;
-  readonly pack: number;
-  readonly frames: Map<number, Placement[]>;
-}
-
-function groupByPack(files: readonly OpenFile[]): Map<string, PackWork> {
-  const packs = new Map<string, PackWork>();
-  for (const file of files) {
-    for (const run of file.runs) addPlacement(packs, file, run);
-  }
-  return packs;
-}
-
-function addPlacement(packs: Map<string, PackWork>, file: OpenFile, { fileBlock, blocks, at }: PlacedRun): void {
-  if (at === null) return;
-  const { backup, pack, frame, block } = at;
-  const name = `${backup}/${pack}`;
-  let work = packs.get(name);
-  if (work === undefined) packs.set(name, (work = { backup, pack, frames: new Map() }));
-  const placements = work.frames.get(frame);
-  const placement = { file, fileBlock, blocks, extentBlock: block };
-  if (placements === undefined) work.frames.set(frame, [placement]);
-  else placements.push(placement);
-}
-
-async function writePack(chain: ChainReader, work: PackWork, blockSize: number): Promise<void> {
-  await chain.usePack(work.backup, "data", work.pack, (reader) => writeFrames(reader, work, blockSize));
-}
-
-/** Places do not depend on what was written before: done twice, it is the same. */
-async function writeFrames(reader: FrameReader, work: PackWork, blockSize: number): Promise<void> {
-  const frames = [...work.frames.keys()].toSorted((a, b) => a - b);
-  for await (const { index, plain } of reader.readMany(frames)) {
-    for (const { file, fileBlock, blocks, extentBlock } of work.frames.get(index) ?? []) {
-      const bytes = plain.subarray(extentBlock * blockSize, (extentBlock + blocks) * blockSize);
-      if (bytes.length !== blocks * blockSize) throw new DamageError(reader.container.objectKey, `extent ${index} is shorter than the map says`);
-      // The last block of a file was filled up with zeros: they are not part of it.
-      const at = fileBlock * blockSize;
-      const wanted = bytes.subarray(0, Math.min(bytes.length, file.entry.length - at));
-      for (let done = 0; done < wanted.length;) done += (await file.handle.write(wanted, done, wanted.length - done, at + done)).bytesWritten;
-    }
-    releaseFrame(plain);
-  }
 }
 
 /** Blocks of zeros that hold something else. Nowhere else are zeros written: a file that is made is full of them. */

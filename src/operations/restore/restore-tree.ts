@@ -21,8 +21,9 @@ import { INCOMPLETE_MARKER } from "../tree-names.ts";
 import { checkedTree } from "./check-tree.ts";
 import { chooseByTime } from "./choose-by-time.ts";
 import { openChain } from "./open-chain.ts";
-import { fillFiles, targetError, windowsOf, WINDOWS_AT_ONCE } from "./restore-files.ts";
-import type { OpenFile } from "./restore-files.ts";
+import { fillFiles } from "./fill-files.ts";
+import type { OpenFile } from "./fill-files.ts";
+import { targetError, windowsOf, WINDOWS_AT_ONCE } from "./restore-files.ts";
 import { claimTarget, inspectTarget, requireSpace, syncFolder } from "./restore-target-folder.ts";
 import { readAboutTree } from "./tree-about.ts";
 import type { AboutTree } from "./tree-about.ts";
@@ -177,7 +178,7 @@ async function writeWindow({ chain, manifest, root, ownership }: TreeTarget, win
       // Zeros are stored nowhere, and are not written: they are a hole, as they may have been.
       if (entry.length > 0) await handle.truncate(entry.length);
     }
-    await fillFiles(chain, files, blockSizeOf(manifest), context);
+    await fillFiles(chain, files, { blockSize: blockSizeOf(manifest), areMadeDurable: false }, context);
     for (const { entry, handle } of files) if (entry.attributes !== undefined) await dressFile(handle, entry.attributes, ownership);
   } finally {
     await Promise.all(files.map(async ({ handle }) => handle.close()));

@@ -7,8 +7,6 @@ import { DamageError, HoldfastError } from "../../errors.ts";
 import { requireClients } from "../../postgres/binaries.ts";
 import type { ServerBinaries } from "../../postgres/binaries.ts";
 import { majorOf } from "../../postgres/server-identity.ts";
-import { createBlockDigest } from "../../repository/block-digest.ts";
-import type { BlockDigest } from "../../repository/block-digest.ts";
 import { FrameReader, openContainer, releaseFrame } from "../../repository/container-reader.ts";
 import { readContents } from "../../repository/contents.ts";
 import type { ContentsLine } from "../../repository/contents.ts";
@@ -21,7 +19,7 @@ import type { OperationContext } from "../context.ts";
 import { checkedEntries } from "../restore/check-map.ts";
 import { listDump } from "../restore/load-dumps.ts";
 import { checkedTree } from "../restore/check-tree.ts";
-import { checkExtent, verifyPages, VisitedFrames } from "./verify-pages.ts";
+import { extentCheck, refuseFault, verifyPages, VisitedFrames } from "./verify-pages.ts";
 import { pieceOf } from "./verify-pieces.ts";
 import type { PieceWork } from "./verify-pieces.ts";
 import type { VerifyTotals } from "./verify-report.ts";
@@ -45,14 +43,12 @@ export async function verifyBackup(work: BackupVerification, context: OperationC
   await checkSizes(work, contents);
   if (!reaches(tier, "stored")) return;
   const chain = reaches(tier, "decoded") ? await collecting(work, () => openChainOf(repository, stored)) : null;
-  const digest = chain === null ? null : await collecting(work, async () => createBlockDigest((await chain.root(id)).digestSeed));
   const onExtent = (bytes: number): void => context.onProgress({ phase: `verify ${source} ${id}`, doneBytes: (work.totals.bytes += bytes), totalBytes: null });
   const pages =
-    chain !== null && digest !== null && reaches(tier, "pages") && isCluster(stored) && stored.manifest.postgres.dataChecksums
+    chain !== null && reaches(tier, "pages") && isCluster(stored) && stored.manifest.postgres.dataChecksums
       ? {
           chain,
           stored,
-          digest,
           signal: context.signal,
           onDamage: work.onDamage,
           onExtent,
@@ -66,7 +62,7 @@ export async function verifyBackup(work: BackupVerification, context: OperationC
       context.signal.throwIfAborted();
       const piece = pieceOf(id, line);
       if (!work.pieces.isWanted(piece)) return;
-      await collecting(work, () => verifyContainer(work, line, { chain, digest, visited }));
+      await collecting(work, () => verifyContainer(work, line, { chain, visited }));
       work.pieces.verified(piece, keys.backup(source, id) + line.name);
       onExtent(0);
       await work.pieces.pace(piece);
@@ -112,13 +108,12 @@ async function checkSizes({ repository, stored, totals, onDamage }: BackupVerifi
 interface Opening {
   /** Null: only what is stored is verified. */
   readonly chain: ChainReader | null;
-  readonly digest: BlockDigest | null;
   /** What needs no second look. */
   readonly visited: VisitedFrames;
 }
 
 /** Every byte against digests; and, where decoded, decrypted, decompressed, and each block against its own digest. */
-async function verifyContainer(work: BackupVerification, line: ContentsLine, { chain, digest, visited }: Opening): Promise<void> {
+async function verifyContainer(work: BackupVerification, line: ContentsLine, { chain, visited }: Opening): Promise<void> {
   const { repository, stored, totals } = work;
   const { source, id } = stored.manifest;
   const key = keys.backup(source, id) + line.name;
@@ -129,13 +124,13 @@ async function verifyContainer(work: BackupVerification, line: ContentsLine, { c
   const pack = Number(line.name.slice(line.name.indexOf("/") + 1));
   const rest = container.frames.map((_, i) => i).filter((frame) => kind === "map" || !visited.has(pack, frame));
   totals.bytes += container.bytes - container.frames.reduce((sum, { storedLength }, i) => sum + (kind === "data" && visited.has(pack, i) ? storedLength : 0), 0);
-  if (chain === null || digest === null) {
-    for await (const frame of reader.readStored(rest)) void frame;
-    return;
-  }
-  for await (const { index, plain } of reader.readMany(rest)) {
-    if (kind === "data") await checkExtent(chain, { backup: id, pack, frame: index, plain, key }, blockSizeOf(stored.manifest), digest);
-    releaseFrame(plain);
+  if (chain === null) {
+    await reader.checkStored(rest);
+  } else if (kind === "data") {
+    const blockSize = blockSizeOf(stored.manifest);
+    for await (const { index, findings } of reader.checkMany(rest, async (frame) => extentCheck(chain, { backup: id, pack, frame }, blockSize))) refuseFault(findings, key, index);
+  } else {
+    for await (const { plain } of reader.readMany(rest)) releaseFrame(plain);
   }
 }
 

@@ -2,13 +2,11 @@ import pMap from "p-map";
 import { z } from "zod";
 import type { FileEntry } from "../../domain/file-map.ts";
 import { parseLsn } from "../../domain/lsn.ts";
-import { DamageError } from "../../errors.ts";
+import { DamageError, must } from "../../errors.ts";
 import { classify } from "../../postgres/cluster-files.ts";
-import { isAllZero, judgePage, pageLsn } from "../../postgres/page.ts";
-import type { BlockDigest } from "../../repository/block-digest.ts";
+import type { ExtentCheck, ExtentFindings, PageRun } from "../../repository/extent-check.ts";
 import { parseJson, parsePayload } from "../../repository/document.ts";
 import { keys } from "../../repository/layout.ts";
-import { LruCache } from "../../repository/lru-cache.ts";
 import type { ClusterManifest, StoredManifest } from "../../repository/manifest.ts";
 import type { ChainReader } from "../../repository/map-reader.ts";
 import { readFile } from "../restore/restore-files.ts";
@@ -16,7 +14,6 @@ import { readFile } from "../restore/restore-files.ts";
 export interface PageVerification {
   readonly chain: ChainReader;
   readonly stored: StoredManifest<ClusterManifest>;
-  readonly digest: BlockDigest;
   readonly signal: AbortSignal;
   readonly onDamage: (error: DamageError) => void;
   readonly onExtent: (storedBytes: number) => void;
@@ -58,9 +55,8 @@ export class VisitedFrames {
   }
 }
 
-const EXTENTS_AT_ONCE = 4;
-/** Small files share extents and come one after the other; a file that grew comes back to one. */
-const EXTENTS_AT_HAND = 8;
+/** So many are read and opened that every thread has work. */
+const EXTENTS_AT_ONCE = 8;
 
 /**
  * Opens the extents that relations of this backup lie in, in the order of the map, so that each is decoded once for both: every block against its digest, and every page against
@@ -70,22 +66,25 @@ export async function verifyPages(work: PageVerification): Promise<VisitedFrames
   const visited = new VisitedFrames();
   const { manifest } = work.stored;
   const corrupt = manifest.state === "complete_with_corruption" ? await knownCorruption(work.chain, manifest.id, manifest.postgres.blockSize) : new Set<string>();
-  const decoded = new LruCache<string, Promise<Buffer>>(EXTENTS_AT_HAND);
   const verify = async (extent: Extent): Promise<void> => {
     work.signal.throwIfAborted();
+    // A file that grew comes back to one.
+    const isFirst = visited.add(extent.pack, extent.frame);
     try {
-      const plain = await openExtent(work, extent, decoded);
-      if (visited.add(extent.pack, extent.frame))
-        await checkExtent(
-          work.chain,
-          { ...extent, backup: manifest.id, plain, key: keys.pack(manifest.source, manifest.id, "data", extent.pack) },
-          manifest.postgres.blockSize,
-          work.digest,
-        );
-      for (const place of extent.places) judge(work, extent, place, plain, corrupt);
+      const reader = await work.chain.pack(manifest.id, "data", extent.pack);
+      if (isFirst) work.onExtent(reader.container.frames[extent.frame]?.storedLength ?? 0);
+      const all = async (): Promise<ExtentCheck> => extentCheck(work.chain, { backup: manifest.id, pack: extent.pack, frame: extent.frame }, manifest.postgres.blockSize);
+      const check = async (): Promise<ExtentCheck> => ({
+        ...(await all()),
+        ...(isFirst ? {} : { digests: null }),
+        pages: extent.places.map((place) => pagesOf(place, manifest.postgres.blockSize)),
+      });
+      for await (const { findings } of reader.checkMany([extent.frame], check)) {
+        refuseFault(findings, reader.container.objectKey, extent.frame);
+        for (const page of findings.badPages) judge(work, extent.places[page.run], page, corrupt, reader.container.objectKey);
+      }
     } catch (error) {
       if (!(error instanceof DamageError)) throw error;
-      visited.add(extent.pack, extent.frame);
       work.onDamage(error);
     }
   };
@@ -123,46 +122,33 @@ function placesOf(entry: FileEntry, backup: string, segmentBlocks: number): { at
   return found;
 }
 
-async function openExtent({ chain, stored, onExtent }: PageVerification, { pack, frame }: Extent, decoded: LruCache<string, Promise<Buffer>>): Promise<Buffer> {
-  const name = `${pack}/${frame}`;
-  const known = decoded.get(name);
-  if (known !== undefined) return known;
-  const reader = await chain.pack(stored.manifest.id, "data", pack);
-  const decoding = reader.read(frame);
-  decoding.catch(() => undefined);
-  decoded.set(name, decoding);
-  onExtent(reader.container.frames[frame]?.storedLength ?? 0);
-  return decoding;
+/** A last page that is cut off by the end of the file is no page. */
+function pagesOf({ block, blocks, fileBlock, fileBytes, forkBlock }: Place, blockSize: number): PageRun {
+  return { block, forkBlock, blocks: Math.min(blocks, Math.floor(fileBytes / blockSize) - fileBlock) };
 }
 
-/** Every block of an extent against its digest. Rejects with `DamageError`. */
-export async function checkExtent(
-  chain: ChainReader,
-  extent: { backup: string; pack: number; frame: number; plain: Buffer; key: string },
-  blockSize: number,
-  digest: BlockDigest,
-): Promise<void> {
-  const digests = await chain.digestsOf(extent.backup, extent.pack, extent.frame);
-  if (digests.length * blockSize !== extent.plain.length) throw new DamageError(extent.key, `extent ${extent.frame} has ${extent.plain.length} bytes for ${digests.length} blocks`);
-  for (let i = 0; i < digests.length; i++)
-    if (digest(extent.plain.subarray(i * blockSize, (i + 1) * blockSize)) !== digests[i])
-      throw new DamageError(extent.key, `block ${i} of extent ${extent.frame} does not fit its digest`);
+/** What every block of an extent is held against. */
+export async function extentCheck(chain: ChainReader, { backup, pack, frame }: { backup: string; pack: number; frame: number }, blockSize: number): Promise<ExtentCheck> {
+  const { digestSeed } = await chain.root(backup);
+  return { blockSize, digestSeed, digests: await chain.digestsOf(backup, pack, frame), pages: [] };
 }
 
-/** PostgreSQL's own checksums of pages. What was being written at that moment is repaired by WAL and cannot be judged here. */
-function judge({ stored: { manifest }, onDamage }: PageVerification, { pack }: Extent, place: Place, plain: Buffer, corrupt: ReadonlySet<string>): void {
-  const { blockSize } = manifest.postgres;
-  const [start, stop] = [parseLsn(manifest.start.lsn), parseLsn(manifest.stop.lsn)];
-  for (let i = 0; i < place.blocks; i++) {
-    const at = (place.block + i) * blockSize;
-    const page = plain.subarray(at, at + blockSize);
-    const partial = (place.fileBlock + i + 1) * blockSize > place.fileBytes;
-    if (partial || isAllZero(page) || judgePage(plain, at, blockSize, place.forkBlock + i) !== "bad") continue;
-    const changed = pageLsn(page);
-    const repairedByWal = changed >= start && changed <= stop;
-    if (repairedByWal || corrupt.has(`${place.path}:${place.fileBlock + i}`)) continue;
-    onDamage(new DamageError(keys.pack(manifest.source, manifest.id, "data", pack), `page ${place.fileBlock + i} of ${place.path} has a wrong checksum`));
-  }
+export function refuseFault({ fault }: ExtentFindings, objectKey: string, frame: number): void {
+  if (fault !== null) throw new DamageError(objectKey, `extent ${frame} ${fault}`);
+}
+
+/** A page with a wrong checksum. What was being written at that moment is repaired by WAL and cannot be judged here. */
+function judge(
+  { stored: { manifest }, onDamage }: PageVerification,
+  place: Place | undefined,
+  { block, lsn }: ExtentFindings["badPages"][number],
+  corrupt: ReadonlySet<string>,
+  objectKey: string,
+): void {
+  const { path, fileBlock } = must(place, "the place of a page");
+  const repairedByWal = lsn >= parseLsn(manifest.start.lsn) && lsn <= parseLsn(manifest.stop.lsn);
+  if (repairedByWal || corrupt.has(`${path}:${fileBlock + block}`)) return;
+  onDamage(new DamageError(objectKey, `page ${fileBlock + block} of ${path} has a wrong checksum`));
 }
 
 const corruptionSchema = z.array(z.object({ path: z.string(), block: z.number() }));

@@ -6,6 +6,7 @@ import type { WalSegment } from "../../domain/wal-segment.ts";
 import { parseSegmentName, segmentBefore, segmentEnd, segmentName, segmentStart, timelineHex } from "../../domain/wal-segment.ts";
 import { DamageError } from "../../errors.ts";
 import { FrameReader, openContainer } from "../../repository/container-reader.ts";
+import { free } from "../../repository/frame-codec.ts";
 import { keys } from "../../repository/layout.ts";
 import { isCluster, ownSegments } from "../../repository/manifest.ts";
 import type { Manifest } from "../../repository/manifest.ts";
@@ -32,6 +33,9 @@ export interface WalContentVerification extends WalVerification {
   readonly pieces: PieceWork;
 }
 
+/** Of segments that are opened side by side, each of which is looked at whole. */
+const OPENED_BYTES = 32 << 20;
+
 /** Verifies what WAL objects of one source hold, to the tier: all of them, or those that are `needed`. */
 export async function verifyWalContent(work: WalContentVerification, needed: ((name: string) => boolean) | null, context: OperationContext): Promise<void> {
   const { view } = work;
@@ -51,7 +55,7 @@ export async function verifyWalContent(work: WalContentVerification, needed: ((n
       await work.pieces.pace(piece);
       context.onProgress({ phase: `verify WAL of ${view.source}`, doneBytes: work.totals.bytes, totalBytes: null });
     },
-    { concurrency: work.pieces.atOnce },
+    { concurrency: Math.max(1, Math.min(work.pieces.atOnce, Math.floor(OPENED_BYTES / view.place.segmentBytes))) },
   );
 }
 
@@ -95,16 +99,25 @@ async function verifySegment(work: WalVerification, name: string, object: string
   const { summarised } = ledger.data;
   if (!reaches(work.tier, "stored")) return summarised;
   if (!reaches(work.tier, "decoded")) {
-    for await (const frame of reader.readStored(container.frames.map((_, i) => i))) void frame;
+    await reader.checkStored(container.frames.map((_, i) => i));
     return summarised;
   }
   const bytes = await reader.readAll(view.place.segmentBytes);
+  try {
+    checkSegment(work, bytes, { object, segment });
+  } finally {
+    free(bytes);
+  }
+  return summarised;
+}
+
+function checkSegment(work: WalVerification, bytes: Buffer, { object, segment }: { object: string; segment: WalSegment }): void {
+  const { view } = work;
   if (bytes.length !== view.place.segmentBytes) throw new DamageError(object, `the segment has ${bytes.length} bytes`);
   checkFirstPage(object, bytes, work, segment);
   // A name under another name key is not known to be wrong.
   const { hosts, chain } = view.repository;
   if (fitsName(work.nameKey, object, bytes) === false && hosts.length === 1 && chain.links.length === 1) throw new DamageError(object, "its name is not that of its content");
-  return summarised;
 }
 
 /** The long header of a segment's first page: address, system identifier, segment size. */
@@ -143,7 +156,7 @@ async function verifyStoredParts(work: WalVerification, name: string, objects: r
     await collecting(work, name, async () => {
       const container = await openContainer(view.repository, { objectKey: object, boundKey: object.slice(0, object.lastIndexOf("-")), source: view.source, kind: "part" });
       totals.bytes += container.bytes;
-      if (reaches(tier, "stored")) for await (const frame of new FrameReader(view.repository, container).readStored(container.frames.map((_, i) => i))) void frame;
+      if (reaches(tier, "stored")) await new FrameReader(view.repository, container).checkStored(container.frames.map((_, i) => i));
     });
   const parts = view.inventory.parts.get(name);
   if (parts === undefined || parts.contiguousBytes >= parts.furthestBytes) return;

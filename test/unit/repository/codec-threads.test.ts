@@ -1,11 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
+import { loadDigest } from "../../../src/repository/block-digest.ts";
 import { codecThreads } from "../../../src/repository/codec-threads.ts";
 import { FrameFault } from "../../../src/repository/frame-codec.ts";
 import type { FrameSecret, SealedFrame } from "../../../src/repository/frame-codec.ts";
 import { must } from "../../../src/errors.ts";
 
 const BYTES = 1 << 20;
+const BLOCK = 8192;
+const SEED = 7n;
 /** More than is done on the calling thread before others are started. */
 const FRAMES = 40;
 
@@ -39,6 +42,29 @@ describe("frames sealed and opened on threads", () => {
     await expect(codecThreads.open(stored, facts, secretOf(2))).rejects.toThrow("frame 2 is not authentic");
     await expect(codecThreads.open(stored, { ...facts, plainLength: facts.plainLength - 1 }, secretOf(1))).rejects.toThrow("frame 1 is not authentic");
     expect((await codecThreads.open(stored, facts, secretOf(1))).length).toBe(BYTES);
+  });
+
+  test("are held against their digests, and stored bytes against theirs, wherever it is done", async () => {
+    const digest = await loadDigest();
+    const contents = Array.from({ length: FRAMES }, (_, i) => contentOf(i));
+    const digestsOf = (content: Buffer): BigUint64Array => BigUint64Array.from({ length: BYTES / BLOCK }, (_, i) => digest(content.subarray(i * BLOCK, (i + 1) * BLOCK), SEED));
+    const sealed = await Promise.all(contents.map((content, i) => codecThreads.seal(ownCopy(content), 1, [secretOf(i)])));
+    const frames = sealed.map(([frame]) => must(frame, "a frame"));
+    const check = async (i: number, digests: BigUint64Array): Promise<string | null> => {
+      const { stored, ...facts } = must(frames[i], "a frame");
+      return (await codecThreads.check(new Uint8Array(stored), facts, secretOf(i), { blockSize: BLOCK, digestSeed: SEED, digests, pages: [] })).fault;
+    };
+    expect(await Promise.all(contents.map(async (content, i) => check(i, digestsOf(content))))).toEqual(contents.map(() => null));
+    const wrong = digestsOf(must(contents[3], "content"));
+    wrong[5] = (wrong[5] ?? 0n) ^ 1n;
+    expect(await check(3, wrong)).toBe("has a block 5 that does not fit its digest");
+    expect(await check(3, wrong.subarray(1))).toBe(`has ${BYTES} bytes for ${BYTES / BLOCK - 1} blocks`);
+    for (const [i, { stored, ...facts }] of frames.entries()) {
+      await codecThreads.checkStored(new Uint8Array(stored), facts, i);
+      const broken = new Uint8Array(stored);
+      broken[broken.length - 1] = (broken.at(-1) ?? 0) ^ 1;
+      await expect(codecThreads.checkStored(broken, facts, i)).rejects.toThrow(`frame ${i} does not fit its digest`);
+    }
   });
 
   test("lie in memory that is used again, and never while somebody looks at it", async () => {
