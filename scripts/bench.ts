@@ -1,7 +1,6 @@
-import { execFile } from "node:child_process";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { parseArgs, promisify } from "node:util";
+import { parseArgs } from "node:util";
 import { requirePostgres } from "../test/support/postgres-binaries.ts";
 import type { Cluster } from "../test/support/running-cluster.ts";
 import { openScratchFolder } from "../test/support/scratch-folder.ts";
@@ -10,7 +9,7 @@ import { changePages, makeDataSet, spoilPages } from "./bench/data-set.ts";
 import { openHoldfast } from "./bench/holdfast.ts";
 import { bytesBelow, dropCaches } from "./bench/measure.ts";
 import type { Cost } from "./bench/measure.ts";
-import { openPgbackrest } from "./bench/pgbackrest.ts";
+import { findPgbackrest, openPgbackrest } from "./bench/pgbackrest.ts";
 import { summarise, tableOf } from "./bench/results.ts";
 import type { Sample } from "./bench/results.ts";
 import type { Tool } from "./bench/tools.ts";
@@ -44,11 +43,12 @@ say(`making ${gib} GiB of data on PostgreSQL ${binaries.version}`);
 await using cluster = await makeDataSet(binaries, gib);
 await using scratch = await openScratchFolder(cluster.place.owner);
 await using stack = new AsyncDisposableStack();
+const pgbackrest = await findPgbackrest();
 const tools = await openTools(cluster, scratch.path, stack);
 const isCold = await dropCaches();
 const samples: Sample[] = [];
 for (let round = 0; round < Number(values.runs); round++) await playRound(round);
-const baseline = tools.some(({ name }) => name === "pgbackrest") ? "pgbackrest" : (tools.find(({ name }) => name !== "holdfast")?.name ?? "holdfast");
+const baseline = pgbackrest !== null ? "pgbackrest" : (tools.find(({ name }) => name !== "holdfast")?.name ?? "holdfast");
 const summaries = summarise(samples, baseline);
 const dataBytes = await bytesBelow(cluster.dataDirectory);
 console.log(
@@ -58,7 +58,7 @@ console.log(tableOf(summaries, baseline));
 const archiving =
   values.segments === "0"
     ? []
-    : await measureArchiving(binaries, { segments: Number(values.segments), pgbackrest: baseline === "pgbackrest", folder: join(scratch.path, "archiving") });
+    : await measureArchiving(binaries, { segments: Number(values.segments), pgbackrest: pgbackrest?.program ?? null, folder: join(scratch.path, "archiving") });
 if (archiving.length > 0) console.table(archiving);
 const lag = values.segments === "0" ? null : await measureStreamLag(binaries, { seconds: LAG_SECONDS, walMegabytesPerSecond: Number(values.wal) });
 if (lag !== null) console.table([lag]);
@@ -69,19 +69,12 @@ await writeFile(
 
 async function openTools(source: Cluster, folder: string, resources: AsyncDisposableStack): Promise<Tool[]> {
   const found = [resources.use(await openHoldfast({ cluster: source }))];
-  const version = await pgbackrestVersion();
-  if (version === null) say("pgbackrest is not on the PATH: compared with PostgreSQL's own tools only");
-  else for (const block of [false, true]) found.push(resources.use(await openPgbackrest({ cluster: source, folder: join(folder, block ? "block" : "plain") }, { version, block })));
+  if (pgbackrest === null) say("pgbackrest is not on the PATH: compared with PostgreSQL's own tools only");
+  else
+    for (const block of [false, true])
+      found.push(resources.use(await openPgbackrest({ cluster: source, folder: join(folder, block ? "block" : "plain") }, { ...pgbackrest, block })));
   if (source.binaries.clientTools.includes("pg_basebackup")) found.push(resources.use(await openBasebackup({ cluster: source, folder: join(folder, "base") })));
   return found;
-}
-
-async function pgbackrestVersion(): Promise<string | null> {
-  try {
-    return (await promisify(execFile)("pgbackrest", ["version"])).stdout.trim().replace(/^pgBackRest /, "");
-  } catch {
-    return null;
-  }
 }
 
 /** Full, then an incremental after each share of pages changed, then restore and verification of what is newest then. */
@@ -95,7 +88,7 @@ async function playRound(round: number): Promise<void> {
   }
   for (const tool of order) {
     const target = join(scratch.path, "restored");
-    const { restore, deltaRestore, verify } = tool;
+    const { restore, deltaRestore, verify, verifyStored } = tool;
     if (restore !== null) await time("restore", tool, () => restore(target), false);
     if (deltaRestore !== null) {
       say(`${await spoilPages(target, SPOILED_SHARE)} pages of the restored folder changed`);
@@ -103,6 +96,7 @@ async function playRound(round: number): Promise<void> {
     }
     await rm(target, { recursive: true, force: true });
     if (verify !== null) await time("verify", tool, verify, false);
+    if (verifyStored !== null) await time("verify, stored bytes only", tool, verifyStored, false);
   }
 }
 

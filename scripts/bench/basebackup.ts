@@ -29,6 +29,7 @@ export async function openBasebackup({ cluster, folder }: ToolSetup): Promise<To
     restore: major >= 17 ? (target) => run("pg_combinebackup", ["-o", target, ...chain]) : null,
     deltaRestore: null,
     verify: major >= 17 ? () => run("pg_verifybackup", ["-n", chain.at(-1) ?? ""]) : null,
+    verifyStored: null,
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
   };
 }

@@ -20,6 +20,7 @@ export async function openHoldfast({ cluster }: Pick<ToolSetup, "cluster">): Pro
     restore: (target) => run("restore", "--to", "immediate", "--target", target),
     deltaRestore: (target) => run("restore", "--to", "immediate", "--target", target, "--delta"),
     verify: () => run("verify"),
+    verifyStored: () => run("verify", "--tier", "stored"),
     [Symbol.asyncDispose]: () => site[Symbol.asyncDispose](),
   };
 }

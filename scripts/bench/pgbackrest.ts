@@ -1,15 +1,27 @@
+import { execFile } from "node:child_process";
 import { chown, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { measure } from "./measure.ts";
 import type { Command } from "./measure.ts";
 import { LEVEL, PROCESSES } from "./tools.ts";
 import type { Tool, ToolSetup } from "./tools.ts";
 
+/** Where it is installed, by its whole path: a server that runs it as its archive_command has a PATH of its own. Null where it is not on ours. */
+export async function findPgbackrest(): Promise<{ program: string; version: string } | null> {
+  for (const folder of (process.env["PATH"] ?? "").split(":")) {
+    const program = join(folder, "pgbackrest");
+    const said = await promisify(execFile)(program, ["version"]).catch(() => null);
+    if (said !== null) return { program, version: said.stdout.trim().replace(/^pgBackRest /, "") };
+  }
+  return null;
+}
+
 /**
  * pgBackRest on the same files. WAL is not archived while backups are measured (`archive-check=n`): that is measured on its own.
  * Bundling and block increments are what its manual recommends for many small files, and for incrementals.
  */
-export async function openPgbackrest({ cluster, folder }: ToolSetup, options: { version: string; block: boolean }): Promise<Tool> {
+export async function openPgbackrest({ cluster, folder }: ToolSetup, options: { program: string; version: string; block: boolean }): Promise<Tool> {
   const { owner, socketDirectory } = cluster.place;
   const repository = join(folder, "repository");
   for (const path of [folder, repository, join(folder, "log"), join(folder, "lock"), join(folder, "spool")]) {
@@ -19,7 +31,7 @@ export async function openPgbackrest({ cluster, folder }: ToolSetup, options: { 
   const configuration = join(folder, "pgbackrest.conf");
   await writeFile(configuration, configurationOf(options.block, { repository, folder, data: cluster.dataDirectory, sockets: socketDirectory, port: cluster.port }));
   await chown(configuration, owner.uid, owner.gid);
-  const command = (...args: string[]): Command => ({ file: "pgbackrest", args: [`--config=${configuration}`, "--stanza=bench", ...args], as: owner, cwd: folder });
+  const command = (...args: string[]): Command => ({ file: options.program, args: [`--config=${configuration}`, "--stanza=bench", ...args], as: owner, cwd: folder });
   await measure(command("--no-online", "stanza-create"));
   return {
     name: options.block ? "pgbackrest block+bundle" : "pgbackrest",
@@ -32,7 +44,9 @@ export async function openPgbackrest({ cluster, folder }: ToolSetup, options: { 
       return measure(command(`--pg1-path=${target}`, "--type=immediate", "restore"));
     },
     deltaRestore: async (target) => measure(command(`--pg1-path=${target}`, "--type=immediate", "--delta", "restore")),
+    // Of files that it compressed or encrypted it knows the digest of what is stored, and compares that.
     verify: () => measure(command("verify")),
+    verifyStored: null,
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
   };
 }

@@ -13,7 +13,10 @@ export interface Tool extends AsyncDisposable {
   readonly restore: ((target: string) => Promise<Cost>) | null;
   /** Brings a folder that it restored, and in which something was changed since, back to the newest backup. Null: the tool has no such thing. */
   readonly deltaRestore: ((target: string) => Promise<Cost>) | null;
+  /** Everything it can look at of what is stored. */
   readonly verify: (() => Promise<Cost>) | null;
+  /** Stored bytes against their digests only, where that is not all it can do. */
+  readonly verifyStored: (() => Promise<Cost>) | null;
   /** Where everything it stores lies. */
   readonly repository: string;
 }

@@ -42,17 +42,21 @@ interface Way {
 
 const MAIN = join(import.meta.dirname, "../../src/main.ts");
 
-export async function measureArchiving(binaries: PostgresBinaries, options: { segments: number; pgbackrest: boolean; folder: string }): Promise<ArchivingRate[]> {
+export async function measureArchiving(
+  binaries: PostgresBinaries,
+  options: { segments: number; /** Its program; null: not measured. */ pgbackrest: string | null; folder: string },
+): Promise<ArchivingRate[]> {
   await using cluster = await startCluster({ binaries, settings: { archive_mode: "on", archive_command: "", max_wal_size: "8GB", checkpoint_timeout: "1h", wal_keep_size: "0" } });
   await using site = await openSite({ cluster, asServerUser: true });
   const bench: Bench = { cluster, site };
   await cluster.sql("create table filler (id int, text text)");
   const environment = `NODE_COMPILE_CACHE=${site.folder}/compiled HOLDFAST_CONFIG=${site.inventory} SITE_KEY=${site.key}`;
+  const { pgbackrest: program } = options;
   const rates: ArchivingRate[] = [];
   const ways: (() => Promise<Way>)[] = [
     async () => ({ name: "holdfast wal push", command: `${environment} ${process.execPath} ${MAIN} wal push db %p`, beside: null }),
     async () => spooling(bench),
-    ...(options.pgbackrest ? [async () => pgbackrest(bench, options.folder, false), async () => pgbackrest(bench, options.folder, true)] : []),
+    ...(program === null ? [] : [false, true].map((isAsync) => async () => pgbackrest(bench, { program, folder: options.folder, isAsync }))),
   ];
   for (const open of ways) {
     const way = await open();
@@ -75,12 +79,16 @@ async function rateOf({ cluster }: Bench, { name, command }: Way, segments: numb
   const before = await waiting();
   const started = performance.now();
   await archiveWith(cluster, command);
-  while ((await waiting()) > 0) await sleep(20);
+  for (; (await waiting()) > 0; await sleep(20)) await refuseFailure(cluster, name);
   const seconds = (performance.now() - started) / 1000;
   await archiveWith(cluster, "");
-  const [failed] = await cluster.sql("select failed_count, last_failed_wal from pg_stat_archiver");
-  if (Number(failed?.["failed_count"]) > 0) throw new Error(`${name} failed to archive ${failed?.["last_failed_wal"]}`);
+  await refuseFailure(cluster, name);
   return { way: name, segments: before, seconds, segmentsPerSecond: before / seconds, walBytesPerSecond: (before * segmentBytes) / seconds };
+}
+
+async function refuseFailure(cluster: Cluster, way: string): Promise<void> {
+  const [failed] = await cluster.sql("select failed_count, last_failed_wal from pg_stat_archiver");
+  if (Number(failed?.["failed_count"]) > 0) throw new Error(`${way} failed to archive ${failed?.["last_failed_wal"]}`);
 }
 
 async function archiveWith(cluster: Cluster, command: string): Promise<void> {
@@ -103,7 +111,7 @@ async function spooling({ site }: Bench): Promise<Way> {
   return { name: "holdfast wal spool", command: `${client} %p`, beside: { [Symbol.asyncDispose]: end } };
 }
 
-async function pgbackrest({ cluster }: Bench, folder: string, isAsync: boolean): Promise<Way> {
+async function pgbackrest({ cluster }: Bench, { program, folder, isAsync }: { program: string; folder: string; isAsync: boolean }): Promise<Way> {
   const { owner, socketDirectory } = cluster.place;
   const place = join(folder, isAsync ? "async" : "sync");
   for (const path of ["", "repository", "log", "lock", "spool"]) {
@@ -132,8 +140,8 @@ async function pgbackrest({ cluster }: Bench, folder: string, isAsync: boolean):
   ];
   await writeFile(configuration, lines.join("\n"));
   await chown(configuration, owner.uid, owner.gid);
-  await run("pgbackrest", [`--config=${configuration}`, "--stanza=bench", "stanza-create"], owner);
-  return { name: `pgbackrest archive-push${isAsync ? " async" : ""}`, command: `pgbackrest --config=${configuration} --stanza=bench archive-push %p`, beside: null };
+  await run(program, [`--config=${configuration}`, "--stanza=bench", "stanza-create"], owner);
+  return { name: `pgbackrest archive-push${isAsync ? " async" : ""}`, command: `${program} --config=${configuration} --stanza=bench archive-push %p`, beside: null };
 }
 
 async function run(file: string, args: readonly string[], as?: { uid: number; gid: number }): Promise<void> {
