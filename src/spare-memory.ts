@@ -37,3 +37,11 @@ export class SpareMemory {
     if (this.#spares.length > this.#most) this.#spares.shift();
   }
 }
+
+/**
+ * Frees memory that nobody looks at any more, without waiting for the garbage collector: what waits for it counts as in use, and soon calls it for every few frames.
+ * Only for bytes that are the caller's own. Small buffers of Node may share their memory: they are left alone.
+ */
+export function free({ buffer, byteLength }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && byteLength > Buffer.poolSize) buffer.transfer(0);
+}

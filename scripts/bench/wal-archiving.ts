@@ -150,11 +150,17 @@ async function run(file: string, args: readonly string[], as?: { uid: number; gi
   if (code !== 0) throw new Error(`${file} ended with ${code}`);
 }
 
+/** What is written costs the server little, so that two processors have room for both sides: messages of 32 KiB that compress about twice, 2 MiB at a time. */
+async function makePayloads(cluster: Cluster): Promise<void> {
+  await cluster.sql("create table payloads (id int, payload text)");
+  await cluster.sql("insert into payloads select g, (select string_agg(md5((g * 1000 + i)::text), '') from generate_series(1, 1024) i) from generate_series(1, 512) g");
+}
+
 /** `walMegabytesPerSecond`: how much somebody tries to write; what was reached is in the answer. */
 export async function measureStreamLag(binaries: PostgresBinaries, options: { seconds: number; walMegabytesPerSecond: number }): Promise<StreamLag> {
   await using cluster = await startCluster({ binaries, settings: { max_wal_size: "8GB", checkpoint_timeout: "1h" } });
   await using site = await openSite({ cluster });
-  await cluster.sql("create table filler (id int, text text)");
+  await makePayloads(cluster);
   site.start({}, "wal", "stream", "db");
   const position = async (): Promise<{ now: number; written: bigint; durable: bigint | null }> => {
     const [row] = await cluster.sql("select (pg_current_wal_flush_lsn() - '0/0')::text as written, (select (max(flush_lsn) - '0/0')::text from pg_stat_replication) as durable");
@@ -164,9 +170,8 @@ export async function measureStreamLag(binaries: PostgresBinaries, options: { se
   const end = performance.now() + options.seconds * 1000;
   const first = await position();
   const writing = (async () => {
-    const rows = 4000;
-    for (let bytes = 0; performance.now() < end;) {
-      await cluster.sql(`insert into filler select g, repeat(md5(random()::text), 5) from generate_series(1, ${rows}) g`);
+    for (let bytes = 0, round = 0; performance.now() < end; round++) {
+      await cluster.sql(`select count(pg_logical_emit_message(false, 'bench', payload)) from payloads where id % 8 = ${round % 8}`);
       bytes = Number((await position()).written - first.written);
       const due = first.now + (bytes / (options.walMegabytesPerSecond * 1e6)) * 1000;
       await sleep(Math.max(0, due - performance.now()));

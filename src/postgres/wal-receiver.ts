@@ -4,6 +4,7 @@ import type { Lsn } from "../domain/lsn.ts";
 import { fromPostgresTime } from "./wal-records.ts";
 import type { Micros } from "../domain/timestamp.ts";
 import { codeOf, HoldfastError, messageOf } from "../errors.ts";
+import { free } from "../spare-memory.ts";
 import { connect, escapeIdentifier } from "./connection.ts";
 import type { ConnectionTarget } from "./connection.ts";
 
@@ -35,6 +36,7 @@ interface StreamRequest {
   readonly signal: AbortSignal;
 }
 
+/** `bytes` are there until the next message is asked for. */
 export type WalMessage =
   | { readonly kind: "wal"; readonly start: Lsn; readonly bytes: Buffer; readonly serverEnd: Lsn; readonly sentAt: Micros }
   | { readonly kind: "keepalive"; readonly serverEnd: Lsn; readonly sentAt: Micros; readonly replyRequested: boolean };
@@ -145,6 +147,7 @@ async function* stream(client: pg.Client, wire: CopyConnection, lost: AbortSigna
         if (queue.length === QUEUE_LIMIT >> 1) wire.stream.resume();
         const message = decode(chunk);
         if (message !== null) yield message;
+        free(chunk);
         continue;
       }
       if (state.ended !== null) {

@@ -2,8 +2,9 @@
 import { parentPort } from "node:worker_threads";
 import { loadDigest } from "./block-digest.ts";
 import { checkExtent } from "./extent-check.ts";
-import { asBuffer, checkDigest, encryptFrame, FrameFault, free, openFrame, packFrame } from "./frame-codec.ts";
+import { asBuffer, checkDigest, encryptFrame, FrameFault, openFrame, packFrame } from "./frame-codec.ts";
 import type { CodecAnswer, CodecJob } from "./codec-threads.ts";
+import { free } from "../spare-memory.ts";
 
 const digest = await loadDigest();
 

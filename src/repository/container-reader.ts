@@ -6,11 +6,12 @@ import { parseJson, refuseUnknownFormat, requireBelieved } from "./document.ts";
 import { decodeTable, decodeTail, deriveFrameKeys, fitsCommitment, MAGIC, metaSchema, rootDigest, signedRoot, TABLE_ENTRY_BYTES, TAIL_BYTES } from "./container-format.ts";
 import type { ContainerKind, ContainerMeta, FrameInfo } from "./container-format.ts";
 import type { ExtentCheck, ExtentFindings } from "./extent-check.ts";
-import { checkDigest, FrameFault, free } from "./frame-codec.ts";
+import { checkDigest, FrameFault } from "./frame-codec.ts";
 import type { FrameSecret } from "./frame-codec.ts";
 import { readMatching } from "./matching-version.ts";
 import { readAhead } from "./read-ahead.ts";
 import type { Repository } from "./repository.ts";
+import { free } from "../spare-memory.ts";
 
 /** A container whose trailer was read and is authentic. Frames are checked against it as they are read. */
 export interface Container {

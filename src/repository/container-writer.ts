@@ -66,7 +66,9 @@ function containerWriter(target: ContainerTarget, seal: ContainerSeal, object: O
   return {
     seal: async (plain, index, level) => {
       // Copied: the memory of what is handed to the codec is its own.
-      const [frame] = await codecThreads.seal(new Uint8Array(plain), level, [{ key: seal.key, index, binding: seal.binding }]);
+      const memory = codecThreads.spare(plain.length);
+      memory.set(plain);
+      const [frame] = await codecThreads.seal(memory, level, [{ key: seal.key, index, binding: seal.binding }]);
       return must(frame, "a sealed frame");
     },
     append: async ({ index, stored, plainLength, codec, sha256 }) => {

@@ -2,6 +2,7 @@
  * How a frame is packed and opened (docs/repository-format.md section 5): work on bytes alone, on whatever thread it is done.
  */
 import { createCipheriv, createDecipheriv, createHash } from "node:crypto";
+import { free } from "../spare-memory.ts";
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 
 export const TAG_BYTES = 16;
@@ -105,14 +106,6 @@ function decrypt(stored: Uint8Array, { plainLength, codec }: FrameFacts, { key, 
     throw new FrameFault(`frame ${index} is not authentic`);
   }
   return body;
-}
-
-/**
- * Frees memory that nobody looks at any more, without waiting for the garbage collector: what waits for it counts as in use, and soon calls it for every few frames.
- * Only for bytes that were made here, for one frame. Small buffers of Node may share their memory: they are left alone.
- */
-export function free({ buffer, byteLength }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer && byteLength > Buffer.poolSize) buffer.transfer(0);
 }
 
 export function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {

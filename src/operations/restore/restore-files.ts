@@ -32,6 +32,8 @@ const PERMISSIONS = 0o7777;
 /** Files written together: few enough to keep open, many enough that an extent shared by small files is decoded once. */
 const WINDOW_FILES = 512;
 const WINDOW_RUNS = 200_000;
+/** While one is compared with what is there, the one before is written. */
+const WINDOW_BYTES = 256 << 20;
 /** Opening one is a way to the disk, and comparing one is reading it. */
 const FILES_OPENED_AT_ONCE = 8;
 /** While one waits for its disk, the next waits for its packs. */
@@ -74,7 +76,7 @@ export async function* windowsOf(
   make: (entry: Exclude<MapEntry, FileEntry>) => Promise<void>,
   late: (entry: FileEntry) => boolean,
 ): AsyncGenerator<FileEntry[]> {
-  let [window, runs]: [FileEntry[], number] = [[], 0];
+  let [window, runs, bytes]: [FileEntry[], number, number] = [[], 0, 0];
   for await (const entry of entries) {
     if (entry.type !== "file") {
       await make(entry);
@@ -84,9 +86,10 @@ export async function* windowsOf(
     checkRuns(entry, blockSize);
     window.push(entry);
     runs += entry.runs.length;
-    if (window.length < WINDOW_FILES && runs < WINDOW_RUNS) continue;
+    bytes += entry.length;
+    if (window.length < WINDOW_FILES && runs < WINDOW_RUNS && bytes < WINDOW_BYTES) continue;
     yield window;
-    [window, runs] = [[], 0];
+    [window, runs, bytes] = [[], 0, 0];
   }
   if (window.length > 0) yield window;
 }

@@ -6,7 +6,6 @@ import type { WalSegment } from "../../domain/wal-segment.ts";
 import { parseSegmentName, segmentBefore, segmentEnd, segmentName, segmentStart, timelineHex } from "../../domain/wal-segment.ts";
 import { DamageError } from "../../errors.ts";
 import { FrameReader, openContainer } from "../../repository/container-reader.ts";
-import { free } from "../../repository/frame-codec.ts";
 import { keys } from "../../repository/layout.ts";
 import { isCluster, ownSegments } from "../../repository/manifest.ts";
 import type { Manifest } from "../../repository/manifest.ts";
@@ -18,6 +17,7 @@ import { pieceOfSegment } from "./verify-pieces.ts";
 import type { PieceWork } from "./verify-pieces.ts";
 import type { DamageReport, VerifyTotals } from "./verify-report.ts";
 import { verifySummary } from "./verify-summary.ts";
+import { free } from "../../spare-memory.ts";
 
 export interface WalVerification {
   readonly view: CopyView;
