@@ -1,4 +1,5 @@
-import { rm, writeFile } from "node:fs/promises";
+import { rm, statfs, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { requirePostgres } from "../test/support/postgres-binaries.ts";
@@ -33,20 +34,22 @@ const { values } = parseArgs({
 const LAG_SECONDS = 20;
 /** Of the pages of large files, before a restore in place. */
 const SPOILED_SHARE = 0.01;
+/** The data, the repositories of one round of all tools (pgBackRest without blocks copies whole files for every incremental), and what is restored. */
+const ROOM_FACTOR = 6;
 const SHARES = values.shares.split(",").map(Number);
 
 const say = (text: string): void => void process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${text}\n`);
 
 const binaries = await requirePostgres(Number(values.major));
 const gib = Number(values.gib);
+await requireRoom(gib * ROOM_FACTOR);
 say(`making ${gib} GiB of data on PostgreSQL ${binaries.version}`);
 await using cluster = await makeDataSet(binaries, gib);
 await using scratch = await openScratchFolder(cluster.place.owner);
-await using stack = new AsyncDisposableStack();
 const pgbackrest = await findPgbackrest();
-const tools = await openTools(cluster, scratch.path, stack);
 const isCold = await dropCaches();
 const samples: Sample[] = [];
+const tools: Pick<Tool, "name" | "version">[] = [];
 for (let round = 0; round < Number(values.runs); round++) await playRound(round);
 const baseline = pgbackrest !== null ? "pgbackrest" : (tools.find(({ name }) => name !== "holdfast")?.name ?? "holdfast");
 const summaries = summarise(samples, baseline);
@@ -67,6 +70,13 @@ await writeFile(
   `${JSON.stringify({ dataBytes, postgres: binaries.version, isCold, tools: tools.map(({ name, version }) => ({ name, version })), summaries, samples, archiving, lag }, null, 2)}\n`,
 );
 
+/** Now, and not in the middle of the last round. */
+async function requireRoom(wantedGib: number): Promise<void> {
+  const { bavail, bsize } = await statfs(tmpdir());
+  const freeGib = (bavail * bsize) / 1024 ** 3;
+  if (freeGib < wantedGib) throw new Error(`${tmpdir()} has ${freeGib.toFixed(0)} GiB free, and ${wantedGib} are needed: set TMPDIR, or take less data with --gib`);
+}
+
 async function openTools(source: Cluster, folder: string, resources: AsyncDisposableStack): Promise<Tool[]> {
   const found = [resources.use(await openHoldfast({ cluster: source }))];
   if (pgbackrest === null) say("pgbackrest is not on the PATH: compared with PostgreSQL's own tools only");
@@ -77,9 +87,12 @@ async function openTools(source: Cluster, folder: string, resources: AsyncDispos
   return found;
 }
 
-/** Full, then an incremental after each share of pages changed, then restore and verification of what is newest then. */
+/** Full, then an incremental after each share of pages changed, then restore and verification of what is newest then. In new repositories: those of all rounds would take a large disk. */
 async function playRound(round: number): Promise<void> {
-  const order = tools.map((_, i) => tools[(i + round) % tools.length] as Tool);
+  await using stack = new AsyncDisposableStack();
+  const opened = await openTools(cluster, join(scratch.path, `round-${round}`), stack);
+  if (tools.length === 0) tools.push(...opened);
+  const order = opened.map((_, i) => opened[(i + round) % opened.length] as Tool);
   for (const tool of order) await time("full", tool, () => tool.backup("full"), true);
   for (const [i, share] of SHARES.entries()) {
     const pages = await changePages(cluster, share, round * SHARES.length + i);

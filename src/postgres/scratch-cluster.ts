@@ -94,6 +94,8 @@ function isolation(socketFolder: string, hba: string, port: number, memoryBytes:
     session_preload_libraries: "",
     local_preload_libraries: "",
     max_logical_replication_workers: "0",
+    // It would take the next transaction for its own, and that must be one which nobody finds committed.
+    autovacuum: "off",
     statement_timeout: "0",
     huge_pages: "try",
     ...(memoryBytes === null ? {} : { shared_buffers: `${Math.max(16, Math.floor(memoryBytes / 4 / 1024))}kB` }),
