@@ -93,27 +93,28 @@ async function playRound(round: number): Promise<void> {
   const opened = await openTools(cluster, join(scratch.path, `round-${round}`), stack);
   if (tools.length === 0) tools.push(...opened);
   const order = opened.map((_, i) => opened[(i + round) % opened.length] as Tool);
-  for (const tool of order) await time("full", tool, () => tool.backup("full"), true);
+  for (const tool of order) await time(order, "full", tool, () => tool.backup("full"), true);
   for (const [i, share] of SHARES.entries()) {
     const pages = await changePages(cluster, share, round * SHARES.length + i);
     say(`${pages} pages changed`);
-    for (const tool of order) await time(`incremental, ${share * 100} % changed`, tool, () => tool.backup("incremental"), true);
+    for (const tool of order) await time(order, `incremental, ${share * 100} % changed`, tool, () => tool.backup("incremental"), true);
   }
   for (const tool of order) {
     const target = join(scratch.path, "restored");
     const { restore, deltaRestore, verify, verifyStored } = tool;
-    if (restore !== null) await time("restore", tool, () => restore(target), false);
+    if (restore !== null) await time(order, "restore", tool, () => restore(target), false);
     if (deltaRestore !== null) {
       say(`${await spoilPages(target, SPOILED_SHARE)} pages of the restored folder changed`);
-      await time(`delta restore, ${SPOILED_SHARE * 100} % changed`, tool, () => deltaRestore(target), false);
+      await time(order, `delta restore, ${SPOILED_SHARE * 100} % changed`, tool, () => deltaRestore(target), false);
     }
     await rm(target, { recursive: true, force: true });
-    if (verify !== null) await time("verify", tool, verify, false);
-    if (verifyStored !== null) await time("verify, stored bytes only", tool, verifyStored, false);
+    if (verify !== null) await time(order, "verify", tool, verify, false);
+    if (verifyStored !== null) await time(order, "verify, stored bytes only", tool, verifyStored, false);
   }
 }
 
-async function time(operation: string, tool: Tool, act: () => Promise<Cost>, stores: boolean): Promise<void> {
+async function time(opened: readonly Tool[], operation: string, tool: Tool, act: () => Promise<Cost>, stores: boolean): Promise<void> {
+  for (const one of opened) await one.settled?.();
   await dropCaches();
   const before = stores ? await bytesBelow(tool.repository) : 0;
   const cost = await act();

@@ -17,6 +17,8 @@ export interface Tool extends AsyncDisposable {
   readonly verify: (() => Promise<Cost>) | null;
   /** Stored bytes against their digests only, where that is not all it can do. */
   readonly verifyStored: (() => Promise<Cost>) | null;
+  /** Resolves when it has nothing left to do in the background; before every measurement, whoever's it is. */
+  settled?(): Promise<void>;
   /** Where everything it stores lies. */
   readonly repository: string;
 }
