@@ -5,6 +5,8 @@ import { SpareMemory } from "../spare-memory.ts";
 import { loadDigest } from "./block-digest.ts";
 import { checkExtent } from "./extent-check.ts";
 import type { ExtentCheck, ExtentFindings } from "./extent-check.ts";
+import { writePieces } from "./frame-pieces.ts";
+import type { FramePiece } from "./frame-pieces.ts";
 import { asBuffer, checkDigest, encryptFrame, FrameFault, openFrame, packFrame, roomFor } from "./frame-codec.ts";
 import type { FrameFacts, FrameSecret, SealedFrame } from "./frame-codec.ts";
 
@@ -19,6 +21,7 @@ export type CodecJob =
     }
   | (StoredFrame & { readonly kind: "open"; /** For the plain bytes. */ readonly memory: Uint8Array })
   | (StoredFrame & { readonly kind: "check"; readonly check: ExtentCheck })
+  | (StoredFrame & { readonly kind: "write"; readonly pieces: readonly FramePiece[] })
   | (Omit<StoredFrame, "secret"> & { readonly kind: "compare"; readonly index: number });
 
 interface StoredFrame {
@@ -32,6 +35,9 @@ export type CodecAnswer =
   | { readonly kind: "opened"; readonly plain: Uint8Array }
   | { readonly kind: "checked"; readonly findings: ExtentFindings }
   | { readonly kind: "compared" }
+  | { readonly kind: "written" }
+  /** An error that was handed over loses its code. */
+  | { readonly kind: "unwritten"; readonly code: string | undefined; readonly message: string }
   | { readonly kind: "fault"; readonly message: string }
   | { readonly kind: "failure"; readonly error: unknown };
 
@@ -100,6 +106,14 @@ class CodecThreads {
     const answer = await this.#order({ kind: "check", ...handedOver(stored, facts), secret, check });
     if (answer.kind !== "checked") throw unexpected(answer);
     return answer.findings;
+  }
+
+  /** Writes plain bytes of a stored frame where they go. Rejects with `FrameFault`, before anything is written, and as writing does. */
+  async write(stored: Uint8Array, facts: FrameFacts, secret: FrameSecret, pieces: readonly FramePiece[]): Promise<void> {
+    if (this.#isInline(facts.plainLength)) return writePieces(openFrame(stored, facts, secret), pieces);
+    const answer = await this.#order({ kind: "write", ...handedOver(stored, facts), secret, pieces });
+    if (answer.kind === "unwritten") throw Object.assign(new Error(answer.message), { code: answer.code });
+    if (answer.kind !== "written") throw unexpected(answer);
   }
 
   /** Rejects with `FrameFault` where the stored bytes of a frame are not those that were written. */

@@ -6,6 +6,7 @@ import { parseJson, refuseUnknownFormat, requireBelieved } from "./document.ts";
 import { decodeTable, decodeTail, deriveFrameKeys, fitsCommitment, MAGIC, metaSchema, rootDigest, signedRoot, TABLE_ENTRY_BYTES, TAIL_BYTES } from "./container-format.ts";
 import type { ContainerKind, ContainerMeta, FrameInfo } from "./container-format.ts";
 import type { ExtentCheck, ExtentFindings } from "./extent-check.ts";
+import type { FramePiece } from "./frame-pieces.ts";
 import { checkDigest, FrameFault } from "./frame-codec.ts";
 import type { FrameSecret } from "./frame-codec.ts";
 import { readMatching } from "./matching-version.ts";
@@ -153,17 +154,27 @@ export class FrameReader {
     for await (const { index, result } of this.#openEach(indexes, check)) yield { index, findings: result };
   }
 
+  /** Writes plain bytes of frames, in ascending order of `indexes` (which must be sorted), where they go. When it resolves or rejects, nothing writes any more. */
+  async writeMany(indexes: readonly number[], piecesOf: (index: number, plainLength: number) => readonly FramePiece[]): Promise<void> {
+    const write = async ({ stored, info, secret }: OpenableFrame): Promise<void> => codecThreads.write(stored, info, secret, piecesOf(secret.index, info.plainLength));
+    for await (const written of this.#openEach(indexes, write)) void written;
+  }
+
   async *#openEach<T>(indexes: readonly number[], use: (frame: OpenableFrame) => Promise<T>): AsyncGenerator<{ index: number; result: T }> {
     const opening: { index: number; result: Promise<T> }[] = [];
-    for await (const { index, info, stored } of this.#fetch(indexes)) {
-      const result = this.#open(index, info, stored, use);
-      // Its turn comes, or nobody wants it any more.
-      result.catch(() => undefined);
-      opening.push({ index, result });
-      const next = opening.length < codecThreads.width ? undefined : opening.shift();
-      if (next !== undefined) yield { index: next.index, result: await next.result };
+    try {
+      for await (const { index, info, stored } of this.#fetch(indexes)) {
+        const result = this.#open(index, info, stored, use);
+        // Its turn comes, or nobody wants it any more.
+        result.catch(() => undefined);
+        opening.push({ index, result });
+        const next = opening.length < codecThreads.width ? undefined : opening.shift();
+        if (next !== undefined) yield { index: next.index, result: await next.result };
+      }
+      for (const { index, result } of opening) yield { index, result: await result };
+    } finally {
+      await Promise.allSettled(opening.map(async ({ result }) => result));
     }
-    for (const { index, result } of opening) yield { index, result: await result };
   }
 
   /** The plain bytes of all frames, one after the other: at most so many, or it is damage. */

@@ -3,8 +3,8 @@ import pMap from "p-map";
 import { crashPoint } from "../../crash-points.ts";
 import type { FileEntry, PlacedRun } from "../../domain/file-map.ts";
 import { DamageError } from "../../errors.ts";
-import { releaseFrame } from "../../repository/container-reader.ts";
 import type { FrameReader } from "../../repository/container-reader.ts";
+import type { FramePiece } from "../../repository/frame-pieces.ts";
 import type { ChainReader } from "../../repository/map-reader.ts";
 import type { OperationContext } from "../context.ts";
 
@@ -46,18 +46,26 @@ const SYNCS_AT_ONCE = 16;
  */
 export async function fillFiles(chain: ChainReader, files: readonly OpenFile[], { blockSize, areMadeDurable }: Filling, context: OperationContext): Promise<void> {
   const packs = [...groupByPack(files).values()];
-  const filled = new Set(packs.flatMap((pack) => [...pack.files]));
-  if (areMadeDurable) await sync(files.filter((file) => !filled.has(file)));
-  await pMap(
-    packs,
-    async (pack) => {
-      context.signal.throwIfAborted();
-      crashPoint("restore.copying");
-      await chain.usePack(pack.backup, "data", pack.pack, (reader) => writeFrames(reader, pack, blockSize));
-      if (areMadeDurable) await sync([...pack.files]);
-    },
-    { concurrency: PACKS_AT_ONCE },
-  );
+  const touched = new Set(packs.flatMap((pack) => [...pack.files]));
+  if (areMadeDurable) await sync(files.filter((file) => !touched.has(file)));
+  const filling: Promise<void>[] = [];
+  const fill = async (pack: PackWork): Promise<void> => {
+    context.signal.throwIfAborted();
+    crashPoint("restore.copying");
+    await chain.usePack(pack.backup, "data", pack.pack, async (reader) => writeFrames(reader, pack, blockSize, context.signal));
+    if (areMadeDurable) await sync([...pack.files]);
+  };
+  const begin = async (pack: PackWork): Promise<void> => {
+    const filled = fill(pack);
+    filling.push(filled);
+    return filled;
+  };
+  try {
+    await pMap(packs, begin, { concurrency: PACKS_AT_ONCE });
+  } finally {
+    // The files are closed next: nobody may write to what has their numbers then.
+    await Promise.allSettled(filling);
+  }
 }
 
 /** Of a file into which more will go it is done again then: there is less to wait for. */
@@ -87,17 +95,19 @@ function addPlacement(packs: Map<string, PackWork>, file: OpenFile, { fileBlock,
 }
 
 /** Places do not depend on what was written before: done twice, it is the same. */
-async function writeFrames(reader: FrameReader, work: PackWork, blockSize: number): Promise<void> {
+async function writeFrames(reader: FrameReader, work: PackWork, blockSize: number, signal: AbortSignal): Promise<void> {
   const frames = [...work.frames.keys()].toSorted((a, b) => a - b);
-  for await (const { index, plain } of reader.readMany(frames)) {
-    for (const { file, fileBlock, blocks, extentBlock } of work.frames.get(index) ?? []) {
-      const bytes = plain.subarray(extentBlock * blockSize, (extentBlock + blocks) * blockSize);
-      if (bytes.length !== blocks * blockSize) throw new DamageError(reader.container.objectKey, `extent ${index} is shorter than the map says`);
-      // The last block of a file was filled up with zeros: they are not part of it.
-      const at = fileBlock * blockSize;
-      const wanted = bytes.subarray(0, Math.min(bytes.length, file.entry.length - at));
-      for (let done = 0; done < wanted.length;) done += (await file.handle.write(wanted, done, wanted.length - done, at + done)).bytesWritten;
-    }
-    releaseFrame(plain);
-  }
+  await reader.writeMany(frames, (index, plainLength) => {
+    signal.throwIfAborted();
+    return (work.frames.get(index) ?? []).map((placement) => {
+      if ((placement.extentBlock + placement.blocks) * blockSize > plainLength) throw new DamageError(reader.container.objectKey, `extent ${index} is shorter than the map says`);
+      return pieceOf(placement, blockSize);
+    });
+  });
+}
+
+/** The last block of a file was filled up with zeros: they are not part of it. */
+function pieceOf({ file, fileBlock, blocks, extentBlock }: Placement, blockSize: number): FramePiece {
+  const at = fileBlock * blockSize;
+  return { fd: file.handle.fd, at, from: extentBlock * blockSize, length: Math.min(blocks * blockSize, file.entry.length - at) };
 }

@@ -1,10 +1,13 @@
 import { randomBytes } from "node:crypto";
+import { open, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { loadDigest } from "../../../src/repository/block-digest.ts";
 import { codecThreads } from "../../../src/repository/codec-threads.ts";
 import { FrameFault } from "../../../src/repository/frame-codec.ts";
 import type { FrameSecret, SealedFrame } from "../../../src/repository/frame-codec.ts";
 import { must } from "../../../src/errors.ts";
+import { openScratchFolder } from "../../support/scratch-folder.ts";
 
 const BYTES = 1 << 20;
 const BLOCK = 8192;
@@ -27,10 +30,10 @@ describe("frames sealed and opened on threads", () => {
     const contents = Array.from({ length: FRAMES }, (_, i) => contentOf(i, i % 3 === 0 ? 5000 : BYTES));
     const sealed = await Promise.all(contents.map((content, i) => codecThreads.seal(ownCopy(content), 1, [secretOf(i, "a"), secretOf(i, "b")])));
     for (const [copy, object] of ["a", "b"].entries()) {
-      const opened = await Promise.all(sealed.map((frames, i) => open(frames[copy], secretOf(i, object))));
-      expect(opened.every((plain, i) => plain.equals(contents[i] ?? Buffer.alloc(0)))).toBe(true);
+      const plains = await Promise.all(sealed.map((frames, i) => opened(frames[copy], secretOf(i, object))));
+      expect(plains.every((plain, i) => plain.equals(contents[i] ?? Buffer.alloc(0)))).toBe(true);
     }
-    await expect(open(sealed[1]?.[0], secretOf(1, "b"))).rejects.toThrow(FrameFault);
+    await expect(opened(sealed[1]?.[0], secretOf(1, "b"))).rejects.toThrow(FrameFault);
   });
 
   test("are refused with the reason, and the next are opened", async () => {
@@ -67,6 +70,36 @@ describe("frames sealed and opened on threads", () => {
     }
   });
 
+  test("go into files piece by piece, and not at all where they are damaged; what writing says is said here", async () => {
+    await using scratch = await openScratchFolder();
+    const file = await open(join(scratch.path, "file"), "w+");
+    const contents = Array.from({ length: FRAMES }, (_, i) => contentOf(i));
+    const sealed = await Promise.all(contents.map((content, i) => codecThreads.seal(ownCopy(content), 1, [secretOf(i)])));
+    const write = async (i: number, fd: number, change: (stored: Uint8Array) => void = () => undefined): Promise<void> => {
+      const { stored, ...facts } = must(sealed[i]?.[0], "a frame");
+      const own = new Uint8Array(stored);
+      change(own);
+      // The second half before the first, and of a frame in the middle nothing else.
+      const halves = [
+        { fd, at: i * BYTES + BYTES / 2, from: BYTES / 2, length: BYTES / 2 },
+        { fd, at: i * BYTES, from: 0, length: BYTES / 2 },
+      ];
+      await codecThreads.write(own, facts, secretOf(i), i === FRAMES / 2 ? halves.slice(0, 1) : halves);
+    };
+    try {
+      await Promise.all(contents.map(async (_, i) => write(i, file.fd)));
+      await expect(write(3, file.fd, (stored) => stored.fill(0, 0, 9))).rejects.toThrow("frame 3 does not fit its digest");
+      const expected = Buffer.concat(contents);
+      expected.fill(0, (FRAMES / 2) * BYTES, (FRAMES / 2) * BYTES + BYTES / 2);
+      expect((await readFile(join(scratch.path, "file"))).equals(expected)).toBe(true);
+    } finally {
+      await file.close();
+    }
+    const readOnly = await open(join(scratch.path, "file"), "r");
+    await expect(write(1, readOnly.fd)).rejects.toMatchObject({ code: "EBADF" });
+    await readOnly.close();
+  });
+
   test("lie in memory that is used again, and never while somebody looks at it", async () => {
     const kept: { plain: Buffer; expected: Buffer }[] = [];
     for (let i = 0; i < FRAMES; i++) {
@@ -74,7 +107,7 @@ describe("frames sealed and opened on threads", () => {
       const memory = codecThreads.spare(BYTES);
       content.copy(memory);
       const [frame] = await codecThreads.seal(memory, 1, [secretOf(i)]);
-      const plain = await open(frame, secretOf(i));
+      const plain = await opened(frame, secretOf(i));
       if (i % 2 === 0) kept.push({ plain, expected: content });
       else codecThreads.reuse(plain);
       codecThreads.reuse(must(frame, "a frame").stored);
@@ -83,7 +116,7 @@ describe("frames sealed and opened on threads", () => {
   });
 });
 
-async function open(frame: SealedFrame | undefined, secret: FrameSecret): Promise<Buffer> {
+async function opened(frame: SealedFrame | undefined, secret: FrameSecret): Promise<Buffer> {
   const { stored, ...facts } = must(frame, "a frame");
   return codecThreads.open(stored, facts, secret);
 }

@@ -1,4 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
+import { open, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { constants, zstdCompressSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
@@ -13,6 +16,7 @@ import type { WritableRepository } from "../../../src/repository/repository.ts";
 import { putIfAbsent } from "../../../src/storage/object-store.ts";
 import { openRepositoryFixture } from "../../support/repository-fixture.ts";
 import type { RepositoryFixture } from "../../support/repository-fixture.ts";
+import { openScratchFolder } from "../../support/scratch-folder.ts";
 import { withFaults } from "../../support/store-faults.ts";
 
 const KINDS: readonly ContainerKind[] = ["data", "map", "wal", "part", "history"];
@@ -79,6 +83,31 @@ describe("a container", () => {
     for await (const { index, plain } of reader.readMany([0, 3, 4, 5, 900])) some.push(`${index} ${plain.toString()}`);
     expect(some).toEqual([0, 3, 4, 5, 900].map((i) => `${i} frame ${i}`));
     await expect(reader.read(1000)).rejects.toMatchObject({ code: "HF-DAMAGE" });
+  });
+
+  test("that cannot be written into files writes nothing more when it says so: the numbers of files are used again", async () => {
+    const frames = Array.from({ length: 40 }, () => randomBytes(1 << 20));
+    const key = await write("data", frames);
+    // So much that threads are at work from here on.
+    expect(await read(key, "data")).toHaveLength(frames.length);
+    const reader = new FrameReader(repository, await openContainer(repository, expectedAt(key, "data")));
+    await using scratch = await openScratchFolder();
+    for (let attempt = 0; attempt < 10; attempt++) {
+      const place = join(scratch.path, `file-${attempt}`);
+      const file = await open(place, "w+");
+      const failing = reader.writeMany(
+        frames.map((_, i) => i),
+        (index, length) => {
+          if (index === 0) throw new Error("no such place");
+          return Array.from({ length: 16 }, (_, i) => ({ fd: file.fd, at: index * length + i, from: i, length: length - i }));
+        },
+      );
+      await expect(failing).rejects.toThrow("no such place");
+      const bytes = await readFile(place);
+      await sleep(50);
+      expect(bytes.equals(await readFile(place))).toBe(true);
+      await file.close();
+    }
   });
 
   test("is refused with any single bit of it flipped", async () => {
