@@ -118,6 +118,21 @@ export function placeRuns(runs: readonly BlockRun[]): PlacedRun[] {
   });
 }
 
+/** Runs in their order, as many together as make so many blocks; the last ones may be fewer. A run may be cut in two. */
+export function* cutRuns(runs: Iterable<PlacedRun>, most: number): Generator<PlacedRun[]> {
+  let [stretch, blocks]: [PlacedRun[], number] = [[], 0];
+  for (const run of runs)
+    for (let done = 0; done < run.blocks;) {
+      const taken = Math.min(most - blocks, run.blocks - done);
+      stretch.push({ fileBlock: run.fileBlock + done, blocks: taken, at: run.at === null ? null : { ...run.at, block: run.at.block + done } });
+      [done, blocks] = [done + taken, blocks + taken];
+      if (blocks < most) continue;
+      yield stretch;
+      [stretch, blocks] = [[], 0];
+    }
+  if (stretch.length > 0) yield stretch;
+}
+
 /** The runs that cover blocks `[from, to)` of a file; shorter if the file is. */
 export function sliceRuns(runs: readonly BlockRun[], from: number, to: number): BlockRun[] {
   const slice = new RunBuilder();
