@@ -1,7 +1,8 @@
-import { rm, statfs, writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { requireSpace } from "../src/operations/restore/restore-target-folder.ts";
 import { requirePostgres } from "../test/support/postgres-binaries.ts";
 import type { Cluster } from "../test/support/running-cluster.ts";
 import { openScratchFolder } from "../test/support/scratch-folder.ts";
@@ -42,7 +43,8 @@ const say = (text: string): void => void process.stderr.write(`${new Date().toIS
 
 const binaries = await requirePostgres(Number(values.major));
 const gib = Number(values.gib);
-await requireRoom(gib * ROOM_FACTOR);
+// Now, and not in the middle of the last round.
+await requireSpace(tmpdir(), gib * ROOM_FACTOR * 1024 ** 3);
 say(`making ${gib} GiB of data on PostgreSQL ${binaries.version}`);
 await using cluster = await makeDataSet(binaries, gib);
 await using scratch = await openScratchFolder(cluster.place.owner);
@@ -69,13 +71,6 @@ await writeFile(
   values.out,
   `${JSON.stringify({ dataBytes, postgres: binaries.version, isCold, tools: tools.map(({ name, version }) => ({ name, version })), summaries, samples, archiving, lag }, null, 2)}\n`,
 );
-
-/** Now, and not in the middle of the last round. */
-async function requireRoom(wantedGib: number): Promise<void> {
-  const { bavail, bsize } = await statfs(tmpdir());
-  const freeGib = (bavail * bsize) / 1024 ** 3;
-  if (freeGib < wantedGib) throw new Error(`${tmpdir()} has ${freeGib.toFixed(0)} GiB free, and ${wantedGib} are needed: set TMPDIR, or take less data with --gib`);
-}
 
 async function openTools(source: Cluster, folder: string, resources: AsyncDisposableStack): Promise<Tool[]> {
   const found = [resources.use(await openHoldfast({ cluster: source }))];

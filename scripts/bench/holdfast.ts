@@ -1,11 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { eventually } from "../../test/support/restored.ts";
 import { openSite } from "../../test/support/site.ts";
 import { measure } from "./measure.ts";
 import type { Tool, ToolSetup } from "./tools.ts";
 
-const LOOK_EVERY_MS = 100;
+const MOST_MS = 300_000;
 const ROOT = join(import.meta.dirname, "..", "..");
 
 /**
@@ -18,13 +18,15 @@ export async function openHoldfast({ cluster }: Pick<ToolSetup, "cluster">): Pro
   const env = { SITE_KEY: site.key, SITE_URL: cluster.url(), HOLDFAST_CONFIG: site.inventory, HOLDFAST_KEY: site.key };
   const run = (...args: string[]): ReturnType<typeof measure> => measure({ file: process.execPath, args: [join(ROOT, "src/main.ts"), ...args], env });
   site.start({}, "wal", "stream", "db");
-  const settled = async (): Promise<void> => {
-    for (;;) {
-      const [row] = await cluster.sql("select coalesce(max(flush_lsn) >= pg_current_wal_flush_lsn(), false)::text as settled from pg_stat_replication");
-      if (row?.["settled"] === "true") return;
-      await sleep(LOOK_EVERY_MS);
-    }
-  };
+  const settled = async (): Promise<void> =>
+    eventually(
+      "WAL is durable",
+      async () => {
+        const [row] = await cluster.sql("select coalesce(max(flush_lsn) >= pg_current_wal_flush_lsn(), false)::text as settled from pg_stat_replication");
+        return row?.["settled"] === "true";
+      },
+      MOST_MS,
+    );
   await settled();
   return {
     settled,

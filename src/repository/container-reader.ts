@@ -196,8 +196,8 @@ export class FrameReader {
     return all;
   }
 
-  /** Every stored byte of frames against its digest: it takes no key. Rejects with `DamageError`. */
-  async checkStored(indexes: readonly number[]): Promise<void> {
+  /** Every stored byte of frames, or of all of them, against its digest: it takes no key. Rejects with `DamageError`. */
+  async checkStored(indexes: readonly number[] = this.container.frames.map((_, i) => i)): Promise<void> {
     const checking: Promise<void>[] = [];
     for await (const { index, info, stored } of this.#fetch(indexes)) {
       const checked = this.#naming(async () => codecThreads.checkStored(stored, info, index));

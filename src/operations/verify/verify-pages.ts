@@ -73,12 +73,11 @@ export async function verifyPages(work: PageVerification): Promise<VisitedFrames
     try {
       const reader = await work.chain.pack(manifest.id, "data", extent.pack);
       if (isFirst) work.onExtent(reader.container.frames[extent.frame]?.storedLength ?? 0);
-      const all = async (): Promise<ExtentCheck> => extentCheck(work.chain, { backup: manifest.id, pack: extent.pack, frame: extent.frame }, manifest.postgres.blockSize);
-      const check = async (): Promise<ExtentCheck> => ({
-        ...(await all()),
-        ...(isFirst ? {} : { digests: null }),
-        pages: extent.places.map((place) => pagesOf(place, manifest.postgres.blockSize)),
-      });
+      const { blockSize } = manifest.postgres;
+      const check = async (frame: number): Promise<ExtentCheck> => {
+        const ofBlocks = await extentCheck(work.chain, { backup: manifest.id, pack: extent.pack, frame }, blockSize);
+        return { ...ofBlocks, digests: isFirst ? ofBlocks.digests : null, pages: extent.places.map((place) => pagesOf(place, blockSize)) };
+      };
       for await (const { findings } of reader.checkMany([extent.frame], check)) {
         refuseFault(findings, reader.container.objectKey, extent.frame);
         for (const page of findings.badPages) judge(work, extent.places[page.run], page, corrupt, reader.container.objectKey);

@@ -99,7 +99,7 @@ async function verifySegment(work: WalVerification, name: string, object: string
   const { summarised } = ledger.data;
   if (!reaches(work.tier, "stored")) return summarised;
   if (!reaches(work.tier, "decoded")) {
-    await reader.checkStored(container.frames.map((_, i) => i));
+    await reader.checkStored();
     return summarised;
   }
   const bytes = await reader.readAll(view.place.segmentBytes);
@@ -156,7 +156,7 @@ async function verifyStoredParts(work: WalVerification, name: string, objects: r
     await collecting(work, name, async () => {
       const container = await openContainer(view.repository, { objectKey: object, boundKey: object.slice(0, object.lastIndexOf("-")), source: view.source, kind: "part" });
       totals.bytes += container.bytes;
-      if (reaches(tier, "stored")) await new FrameReader(view.repository, container).checkStored(container.frames.map((_, i) => i));
+      if (reaches(tier, "stored")) await new FrameReader(view.repository, container).checkStored();
     });
   const parts = view.inventory.parts.get(name);
   if (parts === undefined || parts.contiguousBytes >= parts.furthestBytes) return;
