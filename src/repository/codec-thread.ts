@@ -3,8 +3,7 @@ import { parentPort } from "node:worker_threads";
 import { loadDigest } from "./block-digest.ts";
 import { codeOf, messageOf } from "../errors.ts";
 import { checkExtent } from "./extent-check.ts";
-import { writePieces } from "./frame-pieces.ts";
-import type { FramePiece } from "./frame-pieces.ts";
+import { openTouched, writePieces } from "./frame-pieces.ts";
 import { asBuffer, checkDigest, encryptFrame, FrameFault, openFrame, packFrame } from "./frame-codec.ts";
 import type { CodecAnswer, CodecJob } from "./codec-threads.ts";
 import { free } from "../spare-memory.ts";
@@ -19,7 +18,9 @@ parentPort?.on("message", (job: CodecJob) => {
 function work(job: CodecJob): CodecAnswer {
   try {
     if (job.kind === "seal") return seal(job);
-    return job.kind === "compare" ? compare(job) : open(job);
+    if (job.kind === "open") return open(job);
+    if (job.kind === "check") return check(job);
+    return job.kind === "write" ? write(job) : compare(job);
   } catch (error) {
     return error instanceof FrameFault ? { kind: "fault", message: error.message } : { kind: "failure", error };
   }
@@ -32,24 +33,35 @@ function seal({ plain, level, secrets, memory }: CodecJob & { kind: "seal" }): C
   return { kind: "sealed", frames, spare: plain };
 }
 
-function open(job: CodecJob & { kind: "open" | "check" | "write" }): CodecAnswer {
-  const plain = openFrame(job.stored, job.facts, job.secret);
+function open({ stored, facts, secret, memory }: CodecJob & { kind: "open" }): CodecAnswer {
   try {
-    if (job.kind === "write") return write(plain, job.pieces);
-    if (job.kind === "check") return { kind: "checked", findings: checkExtent(asBuffer(plain), job.check, digest) };
-    job.memory.set(plain);
-    return { kind: "opened", plain: job.memory };
+    return { kind: "opened", plain: openFrame(stored, facts, secret, memory) };
   } finally {
-    for (const done of [plain, job.stored]) free(done);
+    free(stored);
   }
 }
 
-function write(plain: Uint8Array, pieces: readonly FramePiece[]): CodecAnswer {
+/** Plain bytes that leave no thread: memory for them is kept. */
+let checked = Buffer.alloc(0);
+
+function check({ stored, facts, secret, check: against }: CodecJob & { kind: "check" }): CodecAnswer {
+  if (checked.length < facts.plainLength) checked = Buffer.allocUnsafeSlow(facts.plainLength);
   try {
-    writePieces(plain, pieces);
+    return { kind: "checked", findings: checkExtent(asBuffer(openFrame(stored, facts, secret, checked.subarray(0, facts.plainLength))), against, digest) };
+  } finally {
+    free(stored);
+  }
+}
+
+function write({ stored, facts, secret, pieces }: CodecJob & { kind: "write" }): CodecAnswer {
+  const parts = openTouched(stored, facts, secret, pieces);
+  try {
+    writePieces(parts, pieces);
     return { kind: "written" };
   } catch (error) {
     return { kind: "unwritten", code: codeOf(error), message: messageOf(error) };
+  } finally {
+    for (const done of [...parts.map(({ bytes }) => bytes), stored]) free(done);
   }
 }
 

@@ -5,7 +5,7 @@ import { SpareMemory } from "../spare-memory.ts";
 import { loadDigest } from "./block-digest.ts";
 import { checkExtent } from "./extent-check.ts";
 import type { ExtentCheck, ExtentFindings } from "./extent-check.ts";
-import { writePieces } from "./frame-pieces.ts";
+import { openTouched, writePieces } from "./frame-pieces.ts";
 import type { FramePiece } from "./frame-pieces.ts";
 import { asBuffer, checkDigest, encryptFrame, FrameFault, openFrame, packFrame, roomFor } from "./frame-codec.ts";
 import type { FrameFacts, FrameSecret, SealedFrame } from "./frame-codec.ts";
@@ -110,7 +110,7 @@ class CodecThreads {
 
   /** Writes plain bytes of a stored frame where they go. Rejects with `FrameFault`, before anything is written, and as writing does. */
   async write(stored: Uint8Array, facts: FrameFacts, secret: FrameSecret, pieces: readonly FramePiece[]): Promise<void> {
-    if (this.#isInline(facts.plainLength)) return writePieces(openFrame(stored, facts, secret), pieces);
+    if (this.#isInline(facts.plainLength)) return writePieces(openTouched(stored, facts, secret, pieces), pieces);
     const answer = await this.#order({ kind: "write", ...handedOver(stored, facts), secret, pieces });
     if (answer.kind === "unwritten") throw Object.assign(new Error(answer.message), { code: answer.code });
     if (answer.kind !== "written") throw unexpected(answer);

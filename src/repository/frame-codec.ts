@@ -3,7 +3,8 @@
  */
 import { createCipheriv, createDecipheriv, createHash } from "node:crypto";
 import { free } from "../spare-memory.ts";
-import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { packSlices, slicesOf, unpackSlice } from "./zstd-slices.ts";
+import type { Slice } from "./zstd-slices.ts";
 
 export const TAG_BYTES = 16;
 
@@ -48,18 +49,10 @@ export class FrameFault extends Error {
   override readonly name = "FrameFault";
 }
 
-/** Node hands out the result chunk by chunk, and its chunks of 16 KiB cost more than zstd itself. A chunk that is filled to the last byte brings another with it. */
-function chunkFor(bytes: number): number {
-  return Math.ceil(bytes) + 1024;
-}
-
-/** One-shot zstd with its content checksum (streams and zstd's own threads are not to be trusted in Node 24). What does not shrink is kept as it is. */
+/** What does not shrink is kept as it is. */
 export function packFrame(plain: Uint8Array, level: number): PackedFrame {
-  const packed = zstdCompressSync(plain, {
-    chunkSize: chunkFor(plain.length / 2),
-    params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: 1 },
-  });
-  return packed.length < plain.length ? { bytes: packed, plainLength: plain.length, codec: CODEC.zstd } : { bytes: plain, plainLength: plain.length, codec: CODEC.none };
+  const packed = packSlices(plain, level);
+  return packed === null ? { bytes: plain, plainLength: plain.length, codec: CODEC.none } : { bytes: packed, plainLength: plain.length, codec: CODEC.zstd };
 }
 
 /** Room for whatever a frame of so many plain bytes may come to. */
@@ -84,10 +77,31 @@ export function encryptFrame(
   return { index, stored, plainLength, codec, sha256: createHash("sha256").update(stored).digest() };
 }
 
-/** The plain bytes of a frame, in memory of their own. Throws `FrameFault`. */
-export function openFrame(stored: Uint8Array, facts: FrameFacts, secret: FrameSecret): Uint8Array {
-  checkDigest(stored, facts, secret.index);
-  return unpack(decrypt(stored, facts, secret), facts, secret.index);
+/** The plain bytes of a frame. `memory`: where they go, as large as they are. Throws `FrameFault`. */
+export function openFrame(stored: Uint8Array, facts: FrameFacts, secret: FrameSecret, memory: Uint8Array = Buffer.allocUnsafeSlow(facts.plainLength)): Uint8Array {
+  const packed = decrypt(stored, facts, secret);
+  for (const slice of slicesIn(packed, facts, secret.index)) {
+    const plain = unpack(packed, slice, facts, secret.index);
+    memory.set(plain, slice.from);
+    if (plain !== packed) free(plain);
+  }
+  free(packed);
+  return memory;
+}
+
+/** Plain bytes, and where among those of a frame they begin. */
+export interface FramePart {
+  readonly from: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Of the plain bytes of a frame the slices in which something is wanted, each in memory of its own. Throws `FrameFault`. */
+export function openParts(stored: Uint8Array, facts: FrameFacts, secret: FrameSecret, isWanted: (slice: Slice) => boolean): FramePart[] {
+  const packed = decrypt(stored, facts, secret);
+  const wanted = slicesIn(packed, facts, secret.index).filter(isWanted);
+  const parts = wanted.map((slice) => ({ from: slice.from, bytes: unpack(packed, slice, facts, secret.index) }));
+  if (parts[0]?.bytes !== packed) free(packed);
+  return parts;
 }
 
 /** Throws `FrameFault` where the stored bytes are not those that were written. */
@@ -95,9 +109,10 @@ export function checkDigest(stored: Uint8Array, { sha256 }: FrameFacts, index: n
   if (!createHash("sha256").update(stored).digest().equals(sha256)) throw new FrameFault(`frame ${index} does not fit its digest`);
 }
 
-function decrypt(stored: Uint8Array, { plainLength, codec }: FrameFacts, { key, index, binding }: FrameSecret): Buffer {
+function decrypt(stored: Uint8Array, facts: FrameFacts, { key, index, binding }: FrameSecret): Buffer {
+  checkDigest(stored, facts, index);
   const decipher = createDecipheriv("aes-256-gcm", key, nonce(index), { authTagLength: TAG_BYTES });
-  decipher.setAAD(associatedData(binding, index, plainLength, codec));
+  decipher.setAAD(associatedData(binding, index, facts.plainLength, facts.codec));
   decipher.setAuthTag(stored.subarray(stored.length - TAG_BYTES));
   const body = decipher.update(stored.subarray(0, stored.length - TAG_BYTES));
   try {
@@ -112,17 +127,20 @@ export function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer
   return Buffer.from(buffer, byteOffset, byteLength);
 }
 
-/** Never more than declared, and the declaration was limited when the table was read: a bomb stays small. */
-function unpack(packed: Buffer, { codec, plainLength }: FrameFacts, index: number): Uint8Array {
-  const plain = codec === CODEC.none ? packed : decompress(packed, plainLength, index);
-  if (plain !== packed) free(packed);
-  if (plain.length !== plainLength) throw new FrameFault(`frame ${index} has another length than declared`);
-  return plain;
+/** What was not packed is one slice. Together they hold what was declared, and the declaration was limited when the table was read: a bomb stays small. */
+function slicesIn(packed: Buffer, { codec, plainLength }: FrameFacts, index: number): Slice[] {
+  const slices = codec === CODEC.none ? [{ at: 0, length: packed.length, from: 0, plainLength: packed.length }] : undamaged(index, () => slicesOf(packed));
+  if (slices.reduce((sum, slice) => sum + slice.plainLength, 0) !== plainLength) throw new FrameFault(`frame ${index} has another length than declared`);
+  return slices;
 }
 
-function decompress(packed: Buffer, plainLength: number, index: number): Buffer {
+function unpack(packed: Buffer, slice: Slice, { codec }: FrameFacts, index: number): Buffer {
+  return codec === CODEC.none ? packed : undamaged(index, () => unpackSlice(packed, slice));
+}
+
+function undamaged<T>(index: number, act: () => T): T {
   try {
-    return zstdDecompressSync(packed, { chunkSize: chunkFor(plainLength), maxOutputLength: Math.max(plainLength, 1) });
+    return act();
   } catch {
     throw new FrameFault(`frame ${index} does not decompress`);
   }

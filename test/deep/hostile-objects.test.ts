@@ -72,7 +72,8 @@ describePostgres("a hostile repository", {}, (binaries) => {
         const sealed = await writer.seal(Buffer.alloc(8192), 0, 3);
         await writer.append({ ...sealed, stored: Buffer.from(sealed.stored) });
       };
-      expect(() => openFrame(...bombOf(bomb))).toThrow(/does not decompress/);
+      expect(() => openFrame(...bombOf(bomb))).toThrow(/another length than declared/);
+      expect(() => openFrame(...bombOf(sayingItHolds(1000, bomb)))).toThrow(/does not decompress/);
       await forgeBackup(planted.repository, planted.base, { dataContainer });
       expect((await planted.run("verify", "--json")).exitCode).toBe(1);
     });
@@ -154,6 +155,13 @@ describePostgres("a hostile repository", {}, (binaries) => {
 });
 
 /** A frame as its writer can make it that says that it has 1000 bytes, and decompresses to whatever this is. */
+/** Of a zstd frame, whose header says in four bytes how much is in it. */
+function sayingItHolds(bytes: number, bomb: Buffer): Buffer {
+  const lying = Buffer.from(bomb);
+  lying.writeUInt32LE(bytes, 6);
+  return lying;
+}
+
 function bombOf(bytes: Buffer): [Uint8Array, FrameFacts, FrameSecret] {
   const secret = { key: Buffer.alloc(32), index: 0, binding: { repositoryId: "", source: "", object: "" } };
   const frame = encryptFrame({ bytes, plainLength: 1000, codec: 1 }, secret);

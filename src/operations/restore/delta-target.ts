@@ -1,7 +1,9 @@
 import { constants } from "node:fs";
+import type { Dirent } from "node:fs";
 import { open, readdir, readFile, readlink, rm, stat } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import path from "node:path";
+import pMap from "p-map";
 import type { MapEntry } from "../../domain/file-map.ts";
 import { codeOf, HoldfastError } from "../../errors.ts";
 import { parseControlFile } from "../../postgres/control-file.ts";
@@ -48,6 +50,9 @@ export async function openExisting(file: string): Promise<FileHandle | null> {
   }
 }
 
+/** Each may be a way to the disk. */
+const LOOKED_AT_ONCE = 16;
+
 /** What a target has beside the backup, and how much of what the backup has. */
 export interface TargetComparison {
   readonly strangers: readonly string[];
@@ -69,15 +74,18 @@ export async function compareWithTarget(
   for await (const entry of chain.entries(backup)) if (!isSpecial(entry.path)) known.set(entry.path, entry.type);
   const strangers: string[] = [];
   let presentBytes = 0;
+  const lookAt = async (entry: Dirent, folder: string, prefix: string): Promise<void> => {
+    const [file, name] = [path.join(folder, entry.name), `${prefix}${entry.name}`];
+    const type = known.get(name);
+    if (type === "directory" && entry.isDirectory()) await look(file, `${name}/`);
+    else if (type === "file" && entry.isFile()) {
+      const { size } = await stat(file);
+      presentBytes += size;
+    } else if (type === "tablespace" && entry.isSymbolicLink() && (await readlink(file)) === tablespaces.get(name)) return;
+    else if (name !== INCOMPLETE_MARKER) strangers.push(file);
+  };
   const look = async (folder: string, prefix: string): Promise<void> => {
-    for (const entry of await readdir(folder, { withFileTypes: true })) {
-      const [file, name] = [path.join(folder, entry.name), `${prefix}${entry.name}`];
-      const type = known.get(name);
-      if (type === "directory" && entry.isDirectory()) await look(file, `${name}/`);
-      else if (type === "file" && entry.isFile()) presentBytes += (await stat(file)).size;
-      else if (type === "tablespace" && entry.isSymbolicLink() && (await readlink(file)) === tablespaces.get(name)) continue;
-      else if (name !== INCOMPLETE_MARKER) strangers.push(file);
-    }
+    await pMap(await readdir(folder, { withFileTypes: true }), async (entry) => lookAt(entry, folder, prefix), { concurrency: LOOKED_AT_ONCE });
   };
   if (await exists(root)) await look(root, "");
   for (const [name, place] of tablespaces)
