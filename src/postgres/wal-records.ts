@@ -8,7 +8,7 @@ import { recordCrc } from "./record-crc.ts";
  * Walks the records in WAL as it comes: pages in, records out (access/xlogrecord.h, access/xlog_internal.h; PostgreSQL 13 to 18). A record that lies in one page is
  * looked at in place; only one that crosses pages is put together.
  */
-const PAGE_BYTES = 8192;
+export const WAL_PAGE_BYTES = 8192;
 const SHORT_HEADER = 24;
 const LONG_HEADER = 40;
 const RECORD_HEADER = 24;
@@ -58,7 +58,7 @@ export class WalWalker {
   readonly #checkCrc: boolean;
   /** Position of the next byte to come. */
   #at: bigint;
-  readonly #page = Buffer.alloc(PAGE_BYTES);
+  readonly #page = Buffer.alloc(WAL_PAGE_BYTES);
   #pageFill = 0;
   /** How much of the current page was walked. */
   #walked = 0;
@@ -89,14 +89,14 @@ export class WalWalker {
   /** Feeds bytes that follow the ones before. */
   push(bytes: Buffer): void {
     for (let offset = 0; offset < bytes.length && this.stopped === null;) {
-      const take = Math.min(PAGE_BYTES - this.#pageFill, bytes.length - offset);
+      const take = Math.min(WAL_PAGE_BYTES - this.#pageFill, bytes.length - offset);
       // Whole pages are walked where they lie.
-      if (this.#pageFill === 0 && take === PAGE_BYTES) this.#walk(bytes.subarray(offset, offset + PAGE_BYTES));
+      if (this.#pageFill === 0 && take === WAL_PAGE_BYTES) this.#walk(bytes.subarray(offset, offset + WAL_PAGE_BYTES));
       else {
         bytes.copy(this.#page, this.#pageFill, offset, offset + take);
         this.#pageFill += take;
         this.#walk(this.#page.subarray(0, this.#pageFill));
-        if (this.#pageFill === PAGE_BYTES) this.#pageFill = 0;
+        if (this.#pageFill === WAL_PAGE_BYTES) this.#pageFill = 0;
       }
       offset += take;
     }
@@ -118,8 +118,8 @@ export class WalWalker {
       else this.#nextRecord(page, pageStart);
       if (this.#walked === before) break;
     }
-    if (page.length < PAGE_BYTES) return;
-    this.#at = pageStart + BigInt(PAGE_BYTES);
+    if (page.length < WAL_PAGE_BYTES) return;
+    this.#at = pageStart + BigInt(WAL_PAGE_BYTES);
     this.#walked = 0;
     this.#pageReady = false;
     if (this.#skipToSegmentEnd && this.#at % BigInt(this.#segmentBytes) === 0n) this.#skipToSegmentEnd = false;
@@ -161,7 +161,7 @@ export class WalWalker {
 
   #nextRecord(page: Buffer, pageStart: bigint): void {
     if (page.length - this.#walked < 8) {
-      if (page.length === PAGE_BYTES) this.#walked = page.length;
+      if (page.length === WAL_PAGE_BYTES) this.#walked = page.length;
       return;
     }
     const length = page.readUInt32LE(this.#walked);
@@ -175,7 +175,7 @@ export class WalWalker {
       return;
     }
     // Put together only once the page is complete: a partial page is looked at again when more of it comes.
-    if (page.length < PAGE_BYTES) return;
+    if (page.length < WAL_PAGE_BYTES) return;
     this.#partial = Buffer.allocUnsafe(length);
     this.#partialStart = start;
     this.#partialFill = page.copy(this.#partial, 0, this.#walked);

@@ -1,7 +1,8 @@
 import { parseLsn } from "../../domain/lsn.ts";
-import type { Lsn } from "../../domain/lsn.ts";
 import { HoldfastError, must } from "../../errors.ts";
 import type { BackupStart } from "../../postgres/backup-session.ts";
+import type { ClusterReader } from "../../postgres/cluster-reader.ts";
+import { readRecordBefore } from "../../postgres/record-before.ts";
 import { readServerSummaries } from "../../postgres/server-summaries.ts";
 import type { ChangedBlocks } from "../../postgres/server-summaries.ts";
 import { clusterOf } from "../../repository/manifest.ts";
@@ -19,8 +20,15 @@ export interface Changes {
   readonly blocks: ChangedBlocks | null;
 }
 
+interface StartedReading {
+  readonly backup: BackupUnderWay;
+  readonly start: BackupStart;
+  readonly reader: ClusterReader;
+}
+
 /** How changes are found, best first; anything not provable falls back and says so. */
-export async function findChanges(backup: BackupUnderWay, start: BackupStart, context: OperationContext): Promise<Changes> {
+export async function findChanges(request: StartedReading, context: OperationContext): Promise<Changes> {
+  const { start, backup } = request;
   const { parent, state, session } = backup;
   if (parent.stored === null) return { source: "everything", reason: parent.reason, blocks: null };
   const { manifest } = clusterOf(parent.stored);
@@ -28,7 +36,7 @@ export async function findChanges(backup: BackupUnderWay, start: BackupStart, co
   const server = await readServerSummaries(session.client, state.identity.version, { from, to: start.lsn, history: state.history }, context.clock, context.signal);
   if (typeof server !== "string")
     return { source: "server-summaries", reason: `${server.blocks} blocks changed since ${manifest.id} by the server's WAL summaries`, blocks: server };
-  const own = await readOwnSummaries(ownRequest(backup, manifest, start.lsn), context);
+  const own = await readOwnSummaries(await ownRequest(request, manifest, context.signal), context);
   if (typeof own !== "string")
     return { source: "wal-summaries", reason: `${own.blocks} blocks changed since ${manifest.id} by the WAL in the repository (${server})`, blocks: own };
   return { source: "digests", reason: `${server}; ${own}`, blocks: null };
@@ -37,14 +45,16 @@ export async function findChanges(backup: BackupUnderWay, start: BackupStart, co
 /** WAL without summaries is read again, unless it is more than this and more than half of the cluster. */
 const REREAD_BYTES = 256 << 20;
 
-function ownRequest({ state, session, request }: BackupUnderWay, manifest: ClusterManifest, to: Lsn): OwnSummaryRequest {
-  const { systemIdentifier, walSegmentBytes } = state.facts;
+async function ownRequest({ backup, start, reader }: StartedReading, manifest: ClusterManifest, signal: AbortSignal): Promise<OwnSummaryRequest> {
+  const { state, session, request } = backup;
+  const { systemIdentifier, walSegmentBytes: segmentBytes } = state.facts;
   return {
     repository: must(request.logRepositories[0] ?? request.repositories[0], "a repository for WAL"),
-    place: { source: request.source.name, systemIdentifier, segmentBytes: walSegmentBytes },
+    place: { source: request.source.name, systemIdentifier, segmentBytes },
     history: state.history,
     from: parseLsn(manifest.start.lsn),
-    to,
+    to: start.lsn,
+    before: await readRecordBefore(reader, { at: start.lsn, timeline: state.identity.timeline, segmentBytes }, signal),
     rereadBytes: Math.max(REREAD_BYTES, manifest.sizes.sourceBytes / 2),
     endSegment: async () => {
       // A standby cannot, and a role may not.

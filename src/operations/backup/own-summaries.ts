@@ -16,6 +16,7 @@ import type { WalPlace } from "../../repository/wal-archive.ts";
 import { findSummary } from "../../repository/wal-summaries.ts";
 import type { OperationContext } from "../context.ts";
 import { WalRereader } from "./wal-rereader.ts";
+import { lookingPauses } from "./wal-wait.ts";
 
 export interface OwnSummaryRequest {
   /** The first tier: it alone has the WAL of the last seconds. */
@@ -24,14 +25,15 @@ export interface OwnSummaryRequest {
   readonly history: TimelineHistory;
   readonly from: Lsn;
   readonly to: Lsn;
+  /** Where the record before the one at `to` begins, as the server itself says; null where it cannot be asked. */
+  readonly before: Lsn | null;
   /** WAL that is read again, where there is no summary of it, is read up to this. Beyond it the cluster itself is read as quickly. */
   readonly rereadBytes: number;
   /** Asks the server to end the segment it is writing, so that it is stored and summarised. It may refuse. */
   readonly endSegment: () => Promise<void>;
 }
 
-const LOOK_EVERY_MS = 250;
-/** WAL up to the start of a backup is durable when this is asked for, and the record there is on its way: streamed every second, or in a segment that must be ended. */
+/** WAL before the start of a backup is durable when this is asked for, and the record there is on its way: streamed every second, or in a segment that must be ended. */
 const END_SEGMENT_AFTER_MS = 3000;
 const GIVE_UP_AFTER_MS = 20_000;
 const SUMMARIES_AHEAD = 8;
@@ -42,6 +44,7 @@ export async function readOwnSummaries(request: OwnSummaryRequest, context: Oper
   if (to < from) return `this backup begins at ${formatLsn(to)}, before the one it would be made from`;
   const coverage = new Coverage(request);
   const since = context.clock.monotonicMs();
+  const pauses = lookingPauses();
   for (let asked = false; ;) {
     const failure = await coverage.extend();
     if (failure !== null) return failure;
@@ -52,7 +55,7 @@ export async function readOwnSummaries(request: OwnSummaryRequest, context: Oper
       await request.endSegment();
       asked = true;
     }
-    await context.clock.sleep(LOOK_EVERY_MS, context.signal);
+    await context.clock.sleep(pauses.next().value, context.signal);
   }
 }
 
@@ -72,8 +75,10 @@ class Coverage {
     this.#rereader = new WalRereader(request.repository, request.place, request.rereadBytes);
   }
 
+  /** The record at `to` was seen, or the last one that was is what it names: it itself may be streamed a second later. */
   get isComplete(): boolean {
-    return this.#chain.reaches(this.#request.to);
+    const { last } = this.#chain;
+    return this.#chain.reaches(this.#request.to) || (last !== null && last === this.#request.before);
   }
 
   get changes(): WalChanges {

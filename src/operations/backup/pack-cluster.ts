@@ -59,7 +59,7 @@ const CONTROL_FILE = "global/pg_control";
 /** Copies the cluster, the files that must come last, and what `pg_backup_stop` answers, into packs and map. */
 export async function readAndPack(request: PackRequest, context: OperationContext): Promise<PackedCluster> {
   const { backup, reader, start } = request;
-  const changes = await findChanges(backup, start, context);
+  const changes = await findChanges(request, context);
   const packing = await openClusterPacking(request, reader, changes, context);
   const { task, writer, map } = packing;
   const totals: CopyTotals = { sourceBytes: 0, readBytes: 0, files: 0, suspects: [] };

@@ -21,13 +21,19 @@ export interface WalNeed {
 
 /** How long nothing may arrive before waiting is given up. */
 const NO_PROGRESS_MS = 60_000;
-const LOOK_EVERY_MS = 250;
+const LOOK_MS = { first: 50, most: 250 } as const;
+
+/** Milliseconds to wait before looking again: what is looked for mostly comes at once. */
+export function* lookingPauses(): Generator<number, never> {
+  for (let ms: number = LOOK_MS.first; ; ms = Math.min(LOOK_MS.most, ms * 2)) yield ms;
+}
 
 /**
  * Waits until a repository holds all WAL of a range. What another of the copies holds is brought over from there: WAL is streamed to the first tier, and every copy of a backup
  * must hold its own.
  */
 export async function waitForWal(repository: WritableRepository, others: readonly WritableRepository[], need: WalNeed, context: OperationContext): Promise<void> {
+  const pauses = lookingPauses();
   let reachedBefore: Lsn | null = null;
   let since = context.clock.monotonicMs();
   for (;;) {
@@ -41,7 +47,7 @@ export async function waitForWal(repository: WritableRepository, others: readonl
         facts: { reached: formatLsn(end), needed: formatLsn(need.to) },
       });
     for (const other of others) await bringOverIfThere(other, repository, need, context);
-    await context.clock.sleep(LOOK_EVERY_MS, context.signal);
+    await context.clock.sleep(pauses.next().value, context.signal);
   }
 }
 
@@ -51,9 +57,9 @@ function timelinesOf({ timeline, forks }: TimelineHistory): number[] {
 
 /** Waits until any of the repositories holds WAL that reaches `need.from`. */
 export async function waitForArrival(repositories: readonly WritableRepository[], need: WalNeed, context: OperationContext): Promise<void> {
-  for (;;) {
+  for (const pauseMs of lookingPauses()) {
     for (const repository of repositories) if ((await reaches(repository, need)) >= need.from) return;
-    await context.clock.sleep(LOOK_EVERY_MS, context.signal);
+    await context.clock.sleep(pauseMs, context.signal);
   }
 }
 

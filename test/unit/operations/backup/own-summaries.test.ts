@@ -74,6 +74,7 @@ describe("changes from WAL in a repository", () => {
       history: emptyHistory(1),
       from: history.from,
       to: history.to,
+      before: null,
       rereadBytes: 100 * SEGMENT_BYTES,
       endSegment: async () => void asked++,
       ...request,
@@ -134,6 +135,19 @@ describe("changes from WAL in a repository", () => {
     expect(asked).toBe(1);
     await archive.part(history.wal, 4, end, end + 300);
     expect(await blocks()).toEqual(ALL);
+  });
+
+  test("are known before the record at the end has come, where the server says that it follows the last one", async () => {
+    await archive.segments(history.wal, [1, 2, 3], { summaries: true });
+    const [before, to] = [history.records.get(35) as Lsn, history.records.get(40) as Lsn];
+    expect(await blocks({ to, before: history.records.get(30) as Lsn })).toMatch(/did not arrive/);
+    // That record crosses into a segment that is not there: it is not covered.
+    expect(await blocks({ to, before })).toMatch(/did not arrive/);
+    expect(asked).toBe(2);
+    await archive.part(history.wal, 4, 0, Number(to - startOf(4)));
+    expect(await blocks({ to })).toMatch(/did not arrive/);
+    expect(await blocks({ to, before })).toEqual([10, 15, 20, 25, 30, 35]);
+    expect(asked).toBe(3);
   });
 
   test("wait for the segment to be ended where its parts cannot be opened", async () => {
