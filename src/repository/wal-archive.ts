@@ -7,7 +7,8 @@ import { historyFileName, parseSegmentName, segmentName, timelineHex } from "../
 import { parseHistory } from "../domain/timeline.ts";
 import type { TimelineHistory } from "../domain/timeline.ts";
 import { DamageError } from "../errors.ts";
-import { FrameReader, openContainer } from "./container-reader.ts";
+import { FrameReader } from "./container-reader.ts";
+import { openContainer } from "./open-container.ts";
 import { appendAll, openContainerWriter } from "./container-writer.ts";
 import { writeDocument } from "./document.ts";
 import { lsnText, timeText } from "./fields.ts";

@@ -1,8 +1,9 @@
 import { encodeSummary, decodeSummary } from "../domain/wal-summary-encoding.ts";
 import type { WalSummary } from "../domain/wal-summary.ts";
 import { DamageError } from "../errors.ts";
-import { FrameReader, openContainer } from "./container-reader.ts";
-import type { Container } from "./container-reader.ts";
+import { FrameReader } from "./container-reader.ts";
+import { openContainer } from "./open-container.ts";
+import type { Container } from "./open-container.ts";
 import { appendAll, openContainerWriter } from "./container-writer.ts";
 import { keys } from "./layout.ts";
 import type { Repository, WritableRepository } from "./repository.ts";

@@ -1,8 +1,9 @@
 import { crashPoint } from "../../crash-points.ts";
 import { DamageError, HoldfastError } from "../../errors.ts";
 import { codecThreads } from "../../repository/codec-threads.ts";
-import { FrameReader, openContainer, releaseFrame } from "../../repository/container-reader.ts";
-import type { Container } from "../../repository/container-reader.ts";
+import { FrameReader, releaseFrame } from "../../repository/container-reader.ts";
+import { openContainer } from "../../repository/open-container.ts";
+import type { Container } from "../../repository/open-container.ts";
 import { openContainerWriter } from "../../repository/container-writer.ts";
 import type { ContainerWriter } from "../../repository/container-writer.ts";
 import type { ContentsLine } from "../../repository/contents.ts";

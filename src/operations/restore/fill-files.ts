@@ -7,6 +7,7 @@ import type { FrameReader } from "../../repository/container-reader.ts";
 import type { FramePiece } from "../../repository/frame-pieces.ts";
 import type { ChainReader } from "../../repository/map-reader.ts";
 import type { OperationContext } from "../context.ts";
+import { UnderWay } from "../../under-way.ts";
 
 export interface OpenFile {
   readonly entry: FileEntry;
@@ -48,24 +49,15 @@ export async function fillFiles(chain: ChainReader, files: readonly OpenFile[], 
   const packs = [...groupByPack(files).values()];
   const touched = new Set(packs.flatMap((pack) => [...pack.files]));
   if (areMadeDurable) await sync(files.filter((file) => !touched.has(file)));
-  const filling: Promise<void>[] = [];
+  // The files are closed next: nobody may write to what has their numbers then.
+  await using filling = new UnderWay();
   const fill = async (pack: PackWork): Promise<void> => {
     context.signal.throwIfAborted();
     crashPoint("restore.copying");
     await chain.usePack(pack.backup, "data", pack.pack, async (reader) => writeFrames(reader, pack, blockSize, context.signal));
     if (areMadeDurable) await sync([...pack.files]);
   };
-  const begin = async (pack: PackWork): Promise<void> => {
-    const filled = fill(pack);
-    filling.push(filled);
-    return filled;
-  };
-  try {
-    await pMap(packs, begin, { concurrency: PACKS_AT_ONCE });
-  } finally {
-    // The files are closed next: nobody may write to what has their numbers then.
-    await Promise.allSettled(filling);
-  }
+  await pMap(packs, async (pack) => filling.note(fill(pack)), { concurrency: PACKS_AT_ONCE });
 }
 
 /** Of a file into which more will go it is done again then: there is less to wait for. */

@@ -13,6 +13,7 @@ import { openExisting } from "./delta-target.ts";
 import type { BlockComparison } from "./block-comparison.ts";
 import { fillFiles } from "./fill-files.ts";
 import type { OpenFile } from "./fill-files.ts";
+import { UnderWay } from "../../under-way.ts";
 
 /** Where files go: the target, tablespaces elsewhere, and to whom they belong. */
 export interface RestoreFolder {
@@ -49,22 +50,17 @@ export async function restoreFiles(
 ): Promise<{ bytes: number; writtenBytes: number; files: number }> {
   const done = { bytes: 0, writtenBytes: 0, files: 0 };
   const windows = windowsOf(chain.entries(backup), folder.blockSize, (entry) => makeFolder(entry, folder), late);
-  const writing: Promise<number>[] = [];
-  const write = async (window: readonly FileEntry[]): Promise<{ window: readonly FileEntry[]; bytes: number }> => {
-    const written = writeWindow(chain, window, folder, context);
-    writing.push(written);
-    return { window, bytes: await written };
-  };
-  try {
-    for await (const { window, bytes } of pMapIterable(windows, write, { concurrency: WINDOWS_AT_ONCE })) {
-      done.writtenBytes += bytes;
-      done.files += window.length;
-      done.bytes += window.reduce((sum, entry) => sum + entry.length, 0);
-      context.onProgress({ phase: "restore", doneBytes: done.bytes, totalBytes: null });
-    }
-  } finally {
-    // Whoever clears away after a failure must find nobody still writing.
-    await Promise.allSettled(writing);
+  // Whoever clears away after a failure must find nobody still writing.
+  await using writing = new UnderWay();
+  const write = async (window: readonly FileEntry[]): Promise<{ window: readonly FileEntry[]; bytes: number }> => ({
+    window,
+    bytes: await writing.note(writeWindow(chain, window, folder, context)),
+  });
+  for await (const { window, bytes } of pMapIterable(windows, write, { concurrency: WINDOWS_AT_ONCE })) {
+    done.writtenBytes += bytes;
+    done.files += window.length;
+    done.bytes += window.reduce((sum, entry) => sum + entry.length, 0);
+    context.onProgress({ phase: "restore", doneBytes: done.bytes, totalBytes: null });
   }
   return done;
 }

@@ -27,6 +27,7 @@ import { targetError, windowsOf, WINDOWS_AT_ONCE } from "./restore-files.ts";
 import { claimTarget, inspectTarget, requireSpace, syncFolder } from "./restore-target-folder.ts";
 import { readAboutTree } from "./tree-about.ts";
 import type { AboutTree } from "./tree-about.ts";
+import { UnderWay } from "../../under-way.ts";
 
 /** Which backup of a tree a restore takes, and where from. */
 export interface TreePlan {
@@ -149,22 +150,16 @@ async function writeFiles(tree: TreeTarget, context: OperationContext): Promise<
     if (entry.type === "directory") await mkdir(placeBelow(root, entry.path), { mode: 0o700 });
   };
   const windows = windowsOf(chain.entries(manifest.id), blockSizeOf(manifest), makeFolder, isAbout);
-  const writing: Promise<void>[] = [];
+  // Whoever clears away after a failure must find nobody still writing.
+  await using writing = new UnderWay();
   const write = async (window: readonly FileEntry[]): Promise<readonly FileEntry[]> => {
-    const written = writeWindow(tree, window, context);
-    writing.push(written);
-    await written;
+    await writing.note(writeWindow(tree, window, context));
     return window;
   };
-  try {
-    for await (const window of pMapIterable(windows, write, { concurrency: WINDOWS_AT_ONCE })) {
-      done.files += window.length;
-      done.bytes += window.reduce((sum, entry) => sum + entry.length, 0);
-      context.onProgress({ phase: "restore", doneBytes: done.bytes, totalBytes: manifest.sizes.sourceBytes });
-    }
-  } finally {
-    // Whoever clears away after a failure must find nobody still writing.
-    await Promise.allSettled(writing);
+  for await (const window of pMapIterable(windows, write, { concurrency: WINDOWS_AT_ONCE })) {
+    done.files += window.length;
+    done.bytes += window.reduce((sum, entry) => sum + entry.length, 0);
+    context.onProgress({ phase: "restore", doneBytes: done.bytes, totalBytes: manifest.sizes.sourceBytes });
   }
   return done;
 }

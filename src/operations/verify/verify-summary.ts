@@ -2,7 +2,7 @@ import { reaches } from "../../domain/verify-tier.ts";
 import type { VerifyTier } from "../../domain/verify-tier.ts";
 import { DamageError } from "../../errors.ts";
 import { FrameReader } from "../../repository/container-reader.ts";
-import type { Container } from "../../repository/container-reader.ts";
+import type { Container } from "../../repository/open-container.ts";
 import type { Repository } from "../../repository/repository.ts";
 import { openSummary, readSummary, summaryKeyOf } from "../../repository/wal-summaries.ts";
 import type { CopyView } from "../copy-view.ts";
