@@ -38,7 +38,7 @@ export interface Filling {
 }
 
 /** Some wait for the disk, while others are read and opened. */
-const PACKS_AT_ONCE = 4;
+const PACKS_AT_ONCE = 3;
 const SYNCS_AT_ONCE = 16;
 
 /**
