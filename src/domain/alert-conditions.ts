@@ -64,8 +64,7 @@ export function assessSource(facts: SourceAlertFacts, now: Date): AlertAssessmen
     undecided: new Set([
       ...copies.flatMap(({ undecided }) => undecided),
       ...(facts.commits === null ? [alertKey("commits_wait", facts.name)] : []),
-      // What was found before stands until there is a result.
-      ...(isTriedAgain ? DRILL_KINDS.map((kind) => alertKey(kind, facts.name)) : []),
+      ...leftByDrill(facts.lastDrill, isTriedAgain).map((kind) => alertKey(kind, facts.name)),
     ]),
   };
 }
@@ -178,8 +177,8 @@ function aboutMissed(source: string, { operation, type, slots, slot }: MissedFac
   });
 }
 
-/** What a drill that came to a result decides. */
-const DRILL_KINDS = ["drill_inconclusive", "drill_failed", "rto_breached", "rto_near"] as const;
+/** What a drill decides by its result, and so only one that came to a result. */
+const DECIDED_BY_RESULT = ["drill_failed", "rto_breached", "rto_near"] as const;
 /** How much longer than its objective a drill may be under way, and for how long it may wait for its turn, before nobody believes in it any more. */
 const RTO_TIMES = 2;
 const TURN_SECONDS = 3600;
@@ -187,6 +186,12 @@ const TURN_SECONDS = 3600;
 /** Whether a drill that came to no result is about to be tried again, or is being: what the machine lacked may be there then. */
 function drillIsTriedAgain({ objectives: { rtoSeconds } }: SourceAlertFacts, { verdict, nextTryAt }: DrillFact, now: Date): boolean {
   return verdict === "inconclusive" && nextTryAt !== null && now.getTime() < Date.parse(nextTryAt) + (RTO_TIMES * rtoSeconds + TURN_SECONDS) * 1000;
+}
+
+/** What was found before stands until there is a result; and while a drill is about to be tried again, so does that there was none. */
+function leftByDrill(last: DrillFact | null, isTriedAgain: boolean): AlertKind[] {
+  if (last?.verdict !== "inconclusive") return [];
+  return isTriedAgain ? ["drill_inconclusive", ...DECIDED_BY_RESULT] : [...DECIDED_BY_RESULT];
 }
 
 function aboutDrill({ name, objectives: { rtoSeconds } }: SourceAlertFacts, { verdict, rtoActualSeconds, reason, endedAt, attempt }: DrillFact): AlertCondition[] {

@@ -112,6 +112,16 @@ test.each([
     { copies: [{ ...COPY, sight: "unseen" as const, exposureSeconds: null }] },
     ["backup_damaged/orders/onsite", "rpo_breached/orders/onsite", "rpo_near/orders/onsite", "wal_gap/orders/onsite"],
   ],
+  [
+    "a drill that came to no result",
+    { lastDrill: { ...DRILL, verdict: "inconclusive" as const, rtoActualSeconds: null } },
+    ["drill_failed/orders", "rto_breached/orders", "rto_near/orders"],
+  ],
+  [
+    "a drill that is about to be tried again",
+    { lastDrill: { ...DRILL, verdict: "inconclusive" as const, rtoActualSeconds: null, nextTryAt: ago(-60) } },
+    ["drill_failed/orders", "drill_inconclusive/orders", "rto_breached/orders", "rto_near/orders"],
+  ],
 ])("what depends on %s is undecided while that is not known, and never over", (_, source, keys) => {
   expect([...assessSource({ ...FINE, ...source }, NOW).undecided].toSorted()).toEqual(keys);
 });
