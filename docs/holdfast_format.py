@@ -274,4 +274,11 @@ def unzstd(data, length):
         import zstandard
     except ImportError:
         return subprocess.run(["zstd", "-dcq"], input=data, stdout=subprocess.PIPE, check=True).stdout
-    return zstandard.ZstdDecompressor().decompress(data, max_output_size=length)
+    plain = b""
+    while data:
+        # One zstd frame after the other: the library itself stops behind the first.
+        frame = zstandard.ZstdDecompressor().decompressobj()
+        plain += frame.decompress(data)
+        need(frame.eof and len(plain) <= length, "a frame", "does not decompress to what it declares")
+        data = frame.unused_data
+    return plain

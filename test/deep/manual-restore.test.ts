@@ -4,7 +4,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { giveToServerUser, startCluster, startOnFolder } from "../support/cluster.ts";
 import { digestDatabases } from "../support/digest.ts";
 import type { ClusterDigest } from "../support/digest.ts";
-import { findPython, MANUAL_RESTORE_NEEDS, manualRestore } from "../support/manual-restore.ts";
+import { must } from "../../src/errors.ts";
+import { packSlices, SLICE_BYTES } from "../../src/repository/zstd-slices.ts";
+import { findPython, MANUAL_RESTORE_NEEDS, manualRestore, unpackedByScript } from "../support/manual-restore.ts";
 import { NOT_RUN } from "../support/not-run.ts";
 import { describePostgres } from "../support/postgres-suite.ts";
 import type { Cluster } from "../support/running-cluster.ts";
@@ -79,6 +81,15 @@ function suite(binaries: Cluster["binaries"], python: string): void {
     await giveToServerUser(space);
     return startOnFolder(target, { binaries, leftRecovery: true });
   }
+
+  test("reads a frame of several slices, by each way to read zstd that is here", async () => {
+    const plain = Buffer.alloc(3 * SLICE_BYTES + 100, "of a table, again and again ");
+    const file = join(site.folder, "packed");
+    await writeFile(file, must(packSlices(plain, 1), "packed bytes"));
+    const unpacked = await unpackedByScript(python, file, plain.length);
+    expect(unpacked.length).toBeGreaterThan(0);
+    for (const { way, plain: read } of unpacked) expect(read.equals(plain), way).toBe(true);
+  });
 
   test("lists the backups", async () => {
     const backups = await readdir(join(site.folder, "onsite/sources/db/manifests"));

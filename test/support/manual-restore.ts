@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
 /** The restore without Holdfast of docs/manual-restore.md. */
@@ -26,4 +26,21 @@ export async function findPython(): Promise<string | null> {
       continue; // not this one
     }
   return null;
+}
+
+const HIDE = { program: "import sys; sys.modules['zstandard'] = None", library: "import zstandard" } as const;
+
+/** What the script makes of packed bytes, with the program and with the library: with those of them that are here. */
+export async function unpackedByScript(python: string, packedFile: string, plainBytes: number): Promise<{ way: string; plain: Buffer }[]> {
+  const unpacked: { way: string; plain: Buffer }[] = [];
+  for (const [way, first] of Object.entries(HIDE)) {
+    const code = `${first}\nimport sys\nsys.path.insert(0, sys.argv[1])\nfrom holdfast_format import unzstd\nsys.stdout.buffer.write(unzstd(open(sys.argv[2], 'rb').read(), int(sys.argv[3])))`;
+    try {
+      const { stdout } = await run(python, ["-B", "-c", code, dirname(SCRIPT), packedFile, String(plainBytes)], { encoding: "buffer", maxBuffer: 2 * plainBytes });
+      unpacked.push({ way, plain: stdout });
+    } catch (error) {
+      if (!/No module named 'zstandard'|No such file or directory: 'zstd'/.test(String(error))) throw error;
+    }
+  }
+  return unpacked;
 }
