@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { SourceInfo } from "../../src/domain/source-info.ts";
 import { messageOf } from "../../src/errors.ts";
 import { backUp } from "./back-up.ts";
@@ -94,17 +96,28 @@ async function expire(stage: Stage, step: Step & { kind: "expire" }): Promise<vo
   await forgetExpired(stage);
 }
 
-/** What went is no longer a way to any point. The newest backup, and what it was made from, never goes. */
+/**
+ * What went is no longer a way to any point. The newest backup never goes, nor one that holds what another needs. A parent may: one that was made a moment before holds nothing any more of which its child
+ * does not have something newer.
+ */
 async function forgetExpired(stage: Stage): Promise<void> {
   const { truth } = stage;
   const { backups } = await sourceInfo(stage);
   const visible = new Map(backups.map((backup) => [backup.id, backup]));
   const newest = truth.backups.at(-1);
   if (newest !== undefined && !visible.has(newest.id)) throw new Mismatch("expire", `${newest.id} is the newest backup, and is gone`);
-  for (const { id, parentId } of backups) if (parentId !== null && !visible.has(parentId)) throw new Mismatch("expire", `${id} stays, and its parent ${parentId} is gone`);
+  for (const { id } of backups)
+    for (const ancestor of await ancestorsOf(stage, id)) if (!visible.has(ancestor)) throw new Mismatch("expire", `${id} stays, and ${ancestor} is gone, which it needs`);
   const gone = truth.backups.filter(({ id }) => !visible.has(id));
   for (const backup of gone) truth.backups.splice(truth.backups.indexOf(backup), 1);
   if (gone.length > 0) stage.tally.did("expire that removed backups");
+}
+
+/** As the manifest says that lies there: not as the program tells of it. */
+async function ancestorsOf({ site }: Stage, id: string): Promise<string[]> {
+  const { payload } = JSON.parse(await readFile(join(site.folder, `onsite/sources/db/manifests/${id}.json`), "utf8")) as { payload: string };
+  const { ancestors } = JSON.parse(Buffer.from(payload, "base64").toString("utf8")) as { ancestors: { id: string }[] };
+  return ancestors.map((ancestor) => ancestor.id);
 }
 
 export async function sourceInfo(stage: Stage): Promise<SourceInfo> {

@@ -79,6 +79,15 @@ test("what a kept backup was made from is held for it, goes with it, and is no r
   expect(decisions.get("incr2")).toMatchObject({ heldBy: [], recoveryPoint: true, expiresAt: until });
 });
 
+test("a backup that a later one was made from, and of which it needs nothing any more, is not held for it", () => {
+  const chain = [
+    backup("full", "2026-08-01"),
+    backup("incr1", "2026-08-02", { type: "incremental", ancestors: ["full"] }),
+    backup("incr2", "2026-11-20", { type: "incremental", ancestors: ["full"] }),
+  ];
+  expect(kept(plan(chain, { full: { keepForSeconds: DAY }, incremental: { keepForSeconds: 30 * DAY } }))).toEqual(["full", "incr2"]);
+});
+
 test("ancestors are held through the chain although a backup names only its parent", () => {
   const chain = [
     backup("full", "2026-08-01"),
