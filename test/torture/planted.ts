@@ -16,9 +16,9 @@ export interface Plant {
 export const PLANTS: readonly Plant[] = [
   {
     name: "drop an extent",
-    file: "operations/restore/restore-files.ts",
-    text: "of work.frames.get(index) ?? []) {",
-    instead: "of index % 25 === 24 ? [] : (work.frames.get(index) ?? [])) {",
+    file: "operations/restore/fill-files.ts",
+    text: "return (work.frames.get(index) ?? []).map((placement) => {",
+    instead: "return (index % 25 === 24 ? [] : (work.frames.get(index) ?? [])).map((placement) => {",
   },
   {
     name: "skip truncation",

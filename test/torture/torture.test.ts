@@ -1,12 +1,19 @@
+import { existsSync } from "node:fs";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { describePostgres } from "../support/postgres-suite.ts";
 import { describePlan, planSeed } from "./plan.ts";
+import { plant, PLANTS } from "./planted.ts";
 import { runSeed } from "./run-seed.ts";
 import { FAILED_ONCE } from "./seeds.ts";
 import { Templates } from "./template.ts";
 
 /** One seed at each `npm test`, those that failed once too with `--all`; `npm run soak` for as many as wanted. A seed means the same only with the same versions to choose from. */
 const ALWAYS = [31];
+
+test.each(PLANTS)("there is a place for the bug to be planted: $name", async (bug) => {
+  await using planted = await plant(bug);
+  expect(existsSync(planted.main)).toBe(true);
+});
 
 describePostgres("the torture test", {}, () => {
   const majors = inject("postgres").flatMap(({ major, binaries }) => (binaries === null ? [] : [major]));
