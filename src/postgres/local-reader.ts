@@ -2,9 +2,12 @@ import type { Dirent } from "node:fs";
 import { open, opendir, readFile, readlink, stat } from "node:fs/promises";
 import path from "node:path";
 import { codeOf, HoldfastError, messageOf } from "../errors.ts";
+import { keepHeapSmall } from "../small-heap.ts";
 import { SpareMemory } from "../spare-memory.ts";
-import type { ByteRange, ClusterReader, FolderEntry } from "./cluster-reader.ts";
+import type { ByteRange, ClusterReader } from "./cluster-reader.ts";
+import type { FolderEntry } from "./folder-listing.ts";
 import { parseControlFile } from "./control-file.ts";
+import { FolderListing } from "./folder-listing.ts";
 import type { ServerIdentity } from "./server-identity.ts";
 
 /** Large reads go into memory that was used before: what is read at once, and no more. */
@@ -55,14 +58,15 @@ async function readOr(file: string): Promise<Buffer> {
 /** Entries looked at side by side: enough to keep the disk busy, and no more in memory, for a database of a million files is one folder. */
 const LOOKS_AT_ONCE = 64;
 
-async function listFolder(folder: string): Promise<FolderEntry[]> {
-  const found: FolderEntry[] = [];
+async function listFolder(folder: string): Promise<FolderListing> {
+  const found = new FolderListing();
   const directory = await opendir(folder, { bufferSize: LOOKS_AT_ONCE }).catch(none(null));
   if (directory === null) return found;
   let batch: Dirent[] = [];
   const look = async (): Promise<void> => {
-    for (const entry of await Promise.all(batch.map(async (listed) => lookAt(folder, listed)))) if (entry !== null) found.push(entry);
+    for (const entry of await Promise.all(batch.map(async (listed) => lookAt(folder, listed)))) if (entry !== null) found.add(entry);
     batch = [];
+    keepHeapSmall();
   };
   for await (const entry of directory) {
     batch.push(entry);

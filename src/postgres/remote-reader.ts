@@ -1,7 +1,8 @@
 import { to as copyTo } from "pg-copy-streams";
 import type pg from "pg";
 import { codeOf, HoldfastError } from "../errors.ts";
-import type { ByteRange, ClusterReader, FolderEntry } from "./cluster-reader.ts";
+import type { ByteRange, ClusterReader } from "./cluster-reader.ts";
+import { FolderListing } from "./folder-listing.ts";
 import { connect, escapeLiteral, queryError, queryRows } from "./connection.ts";
 import type { Connection, ConnectionTarget } from "./connection.ts";
 import { copyRows } from "./copy-rows.ts";
@@ -66,9 +67,11 @@ const LIST_SQL = `
   from pg_ls_dir($1, true, false) as f(name), lateral pg_stat_file($2 || f.name, true) as s
   where s.isdir is not null`;
 
-async function listFolder(client: pg.Client, folder: string): Promise<FolderEntry[]> {
+async function listFolder(client: pg.Client, folder: string): Promise<FolderListing> {
   const rows = await queryRows(client, LIST_SQL, [folder === "" ? "." : folder, folder === "" ? "" : `${folder}/`]);
-  return rows.map((row) => ({ name: row["name"] ?? "", isFolder: row["is_folder"] === "true", linkTarget: null, size: Number(row["size"]) }));
+  const found = new FolderListing();
+  for (const row of rows) found.add({ name: row["name"] ?? "", isFolder: row["is_folder"] === "true", linkTarget: null, size: Number(row["size"]) });
+  return found;
 }
 
 async function readWithRetries(client: pg.Client, ranges: readonly ByteRange[], signal: AbortSignal): Promise<(Buffer | null)[]> {

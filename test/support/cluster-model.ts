@@ -1,4 +1,6 @@
-import type { ByteRange, ClusterReader, FolderEntry } from "../../src/postgres/cluster-reader.ts";
+import type { ByteRange, ClusterReader } from "../../src/postgres/cluster-reader.ts";
+import { FolderListing } from "../../src/postgres/folder-listing.ts";
+import type { FolderEntry } from "../../src/postgres/folder-listing.ts";
 import type { ChangedBlocks } from "../../src/postgres/server-summaries.ts";
 import { Random } from "./random.ts";
 
@@ -189,7 +191,7 @@ export class ClusterModel {
   }
 }
 
-function listOf(files: ReadonlyMap<string, Buffer>, folder: string): FolderEntry[] {
+function listOf(files: ReadonlyMap<string, Buffer>, folder: string): FolderListing {
   const prefix = folder === "" ? "" : `${folder}/`;
   const entries = new Map<string, FolderEntry>();
   for (const [path, content] of files) {
@@ -197,5 +199,7 @@ function listOf(files: ReadonlyMap<string, Buffer>, folder: string): FolderEntry
     const [name = "", ...deeper] = path.slice(prefix.length).split("/");
     entries.set(name, { name, isFolder: deeper.length > 0, linkTarget: null, size: deeper.length > 0 ? 0 : content.length });
   }
-  return [...entries.values()];
+  const listing = new FolderListing();
+  for (const entry of entries.values()) listing.add(entry);
+  return listing;
 }

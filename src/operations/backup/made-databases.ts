@@ -33,12 +33,12 @@ export async function findMadeDatabases(
   { major, catalogVersion }: ClusterState["facts"],
   signal: AbortSignal,
 ): Promise<number[]> {
-  const tablespaces = (await reader.list("pg_tblspc"))
+  const tablespaces = [...(await reader.list("pg_tblspc"))]
     .filter(isNumbered)
     .map(({ name }) => ({ tablespace: name, folder: `pg_tblspc/${name}/${tablespaceFolder(major, catalogVersion)}` }));
   const made = new Set<number>();
   for (const { tablespace, folder } of [{ tablespace: DEFAULT_TABLESPACE, folder: "base" }, ...tablespaces])
-    for (const { name } of (await reader.list(folder)).filter(isNumbered)) {
+    for (const { name } of [...(await reader.list(folder))].filter(isNumbered)) {
       if (known.has(`${tablespace}/${name}`)) continue;
       const [version] = await reader.read([{ path: `${folder}/${name}/PG_VERSION`, offset: 0, length: 16 }], signal);
       if (version !== null && version !== undefined && version.length > 0) made.add(Number(name));

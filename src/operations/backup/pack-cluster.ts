@@ -148,7 +148,7 @@ async function becameLogged(reader: ClusterReader, unlogged: SkippedUnlogged): P
   const listed = async (path: string): Promise<Map<string, number>> => {
     const folder = path.slice(0, path.lastIndexOf("/"));
     let names = folders.get(folder);
-    if (names === undefined) folders.set(folder, (names = new Map((await reader.list(folder)).map((entry) => [`${folder}/${entry.name}`, entry.size]))));
+    if (names === undefined) folders.set(folder, (names = new Map([...(await reader.list(folder))].map((entry) => [`${folder}/${entry.name}`, entry.size]))));
     return names;
   };
   const found: { path: string; size: number }[] = [];

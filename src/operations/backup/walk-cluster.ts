@@ -1,7 +1,7 @@
-import { comparePaths } from "../../domain/file-map.ts";
 import { HoldfastError } from "../../errors.ts";
 import { inclusionOf, KNOWN_FOLDERS, tablespaceFolder, unloggedKey } from "../../postgres/cluster-files.ts";
-import type { ClusterReader, FolderEntry } from "../../postgres/cluster-reader.ts";
+import type { ClusterReader } from "../../postgres/cluster-reader.ts";
+import type { FolderEntry } from "../../postgres/folder-listing.ts";
 
 /** What a walk over a data directory meets, in order of path. */
 export type Found =
@@ -34,28 +34,27 @@ export async function* walkCluster(options: WalkOptions, unlogged: SkippedUnlogg
 }
 
 async function* walkFolder(folder: string, depth: number, options: WalkOptions, unlogged: SkippedUnlogged, foreign: { left: number }): AsyncGenerator<Found> {
-  const entries = await options.reader.list(folder);
-  limitForeign(folder, depth, entries, foreign);
-  const inits = new Set(entries.filter(({ name }) => name.endsWith("_init")).map(({ name }) => join(folder, name)));
+  const listing = await options.reader.list(folder);
+  limitForeign(folder, depth, listing.count, foreign);
+  const inits = new Set<string>();
+  const folders: FolderEntry[] = [];
+  for (const entry of listing) {
+    if (entry.isFolder) folders.push(entry);
+    if (entry.name.endsWith("_init")) inits.add(join(folder, entry.name));
+  }
   // A folder sorts twice: as itself, and (with a slash) where its content goes.
-  const items = entries.flatMap((entry) =>
-    entry.isFolder
-      ? [
-          { key: entry.name, entry },
-          { key: `${entry.name}/`, entry },
-        ]
-      : [{ key: entry.name, entry }],
-  );
-  for (const { key, entry } of items.toSorted((a, b) => comparePaths(a.key, b.key))) {
-    const path = join(folder, entry.name);
+  for (const entry of folders) listing.add({ ...entry, name: `${entry.name}/` });
+  for (const entry of listing.sorted()) {
+    const isContent = entry.name.endsWith("/");
+    const path = join(folder, isContent ? entry.name.slice(0, -1) : entry.name);
     const inclusion = inclusionOf(path, entry.isFolder, options.logFolder);
     if (inclusion === "skip") continue;
     if (!entry.isFolder) {
       const unloggedInit = unloggedKey(path);
       if (unloggedInit?.isMainSide === true && inits.has(unloggedInit.init)) unlogged.files.set(path, { init: unloggedInit.init, size: entry.size });
       else yield { type: "file", path, size: entry.size };
-    } else if (folder === "pg_tblspc") yield* walkTablespace(path, key.endsWith("/"), options, unlogged, foreign);
-    else if (!key.endsWith("/")) yield { type: "directory", path };
+    } else if (folder === "pg_tblspc") yield* walkTablespace(path, isContent, options, unlogged, foreign);
+    else if (!isContent) yield { type: "directory", path };
     else if (inclusion === "take") yield* walkFolder(path, depth + 1, options, unlogged, foreign);
   }
 }
@@ -76,10 +75,10 @@ async function* walkTablespace(path: string, content: boolean, options: WalkOpti
   yield* walkFolder(own, 2, options, unlogged, foreign);
 }
 
-function limitForeign(folder: string, depth: number, entries: readonly FolderEntry[], foreign: { left: number }): void {
+function limitForeign(folder: string, depth: number, entries: number, foreign: { left: number }): void {
   const top = folder.split("/")[0] ?? "";
   if (folder === "" || (KNOWN_FOLDERS as readonly string[]).includes(top)) return;
-  foreign.left -= entries.length;
+  foreign.left -= entries;
   if (depth <= MAX_DEPTH && foreign.left >= 0) return;
   throw new HoldfastError("HF-SERVER", `${folder} in the data directory is too deep or too large to be PostgreSQL's`, {
     hint: "is it a link that leads elsewhere, or a loop? move it out of the data directory",

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { ClusterReader } from "../../../src/postgres/cluster-reader.ts";
 import { pacedReader } from "../../../src/postgres/paced-reader.ts";
+import { FolderListing } from "../../../src/postgres/folder-listing.ts";
 
 /** A clock that goes on only while somebody sleeps. */
 function openClock(): { now: () => Date; monotonicMs: () => number; sleep: (ms: number) => Promise<void> } {
@@ -13,7 +14,7 @@ test("a source is read no faster than its rate, whatever is stored of it", async
   const read: number[] = [];
   const inner: ClusterReader = {
     kind: "local",
-    list: async () => [],
+    list: async () => new FolderListing(),
     read: async (ranges) => {
       read.push(clock.monotonicMs());
       return ranges.map(({ length }) => Buffer.alloc(length));
