@@ -35,6 +35,7 @@ const FIRST_TAIL_READ_BYTES = { data: 32 << 10, map: 256 << 10, wal: 256 << 10, 
   ContainerKind,
   number
 >;
+
 /** Reads and authenticates the trailer. Rejects with `DamageError`. */
 export async function openContainer(repository: Repository, expected: ExpectedContainer): Promise<Container> {
   return readMatching(repository.store, expected.objectKey, (source) => openFrom(repository, expected, source));
